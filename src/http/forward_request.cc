@@ -1,0 +1,131 @@
+#include "http/forward.h"
+#include "http/head_writer.h"
+
+namespace ferrotunnel::http {
+namespace {
+
+constexpr std::string_view kVersion = " HTTP/1.1\r\n";
+constexpr std::string_view kForwardedFor = "X-Forwarded-For";
+constexpr std::string_view kForwardedProto = "X-Forwarded-Proto";
+constexpr std::string_view kForwardedHost = "X-Forwarded-Host";
+constexpr std::string_view kRequestId = "X-Request-Id";
+// Everything constant that can be written besides the fields, generously.
+constexpr std::size_t kFixedRoom = 512;
+
+// What forwarding finds on its way over the fields, and writes at the end.
+struct Seen {
+  bool forwarded_for = false;
+  bool forwarded_proto = false;
+  bool forwarded_host = false;
+  bool te_trailers = false;
+};
+
+// Writes the field if it goes on as it is.
+void pass_field(HeadWriter& out, const Field& field, const RequestHead& head, const ForwardContext& context, Seen& seen) {
+  switch (field.id) {
+    case FieldId::Other:
+    case FieldId::Accept:
+    case FieldId::Trailer:
+      if (head.connection_names_fields && named_by_connection(head.fields, field.name)) return;
+      out.field(field.name, field.value);
+      return;
+    case FieldId::Expect:
+      if (head.expect_continue && !context.drop_expect) out.field(field.name, field.value);
+      return;
+    case FieldId::Te:
+      // RFC 9110 section 10.1.4: the only part of it that is about the message and not about this hop.
+      if (list_has(field.value, "trailers")) seen.te_trailers = true;
+      return;
+    case FieldId::XForwardedFor:
+      seen.forwarded_for = true;
+      return;
+    case FieldId::XForwardedProto:
+      if (!context.trust_forwarded) return;
+      seen.forwarded_proto = true;
+      out.field(field.name, field.value);
+      return;
+    case FieldId::XForwardedHost:
+      if (!context.trust_forwarded) return;
+      seen.forwarded_host = true;
+      out.field(field.name, field.value);
+      return;
+    case FieldId::Forwarded:
+    case FieldId::XForwardedOther:
+    case FieldId::XRealIp:
+      if (context.trust_forwarded) out.field(field.name, field.value);
+      return;
+    case FieldId::Connection:
+    case FieldId::ContentLength:
+    case FieldId::Host:
+    case FieldId::Http2Settings:
+    case FieldId::KeepAlive:
+    case FieldId::Proxy:  // HTTP_PROXY to a CGI-like origin
+    case FieldId::ProxyAuthenticate:
+    case FieldId::ProxyAuthorization:
+    case FieldId::ProxyConnection:
+    case FieldId::TransferEncoding:
+    case FieldId::UnderscoreAlias:
+    case FieldId::Upgrade:
+    case FieldId::XRequestId: return;  // of this hop, or written anew
+  }
+}
+
+// One line, the visitor's own say first where it is trusted.
+void put_forwarded_for(HeadWriter& out, const RequestHead& head, const ForwardContext& context, const Seen& seen) {
+  const bool theirs = context.trust_forwarded && seen.forwarded_for;
+  if (!theirs && context.visitor.empty()) return;
+  out.put(kForwardedFor);
+  out.put(": ");
+  bool first = true;
+  const auto put_next = [&](std::string_view value) {
+    if (value.empty()) return;
+    if (!first) out.put(", ");
+    first = false;
+    out.put_clean(value);
+  };
+  if (theirs) {
+    for (const Field& field : head.fields)
+      if (field.id == FieldId::XForwardedFor) put_next(field.value);
+  }
+  put_next(context.visitor);
+  out.put("\r\n");
+}
+
+void put_identity(HeadWriter& out, const RequestHead& head, const ForwardContext& context, const Seen& seen) {
+  put_forwarded_for(out, head, context, seen);
+  if (!seen.forwarded_proto) out.clean_field(kForwardedProto, context.proto);
+  if (!seen.forwarded_host && !head.authority.empty()) out.clean_field(kForwardedHost, head.authority);
+  if (!context.request_id.empty()) out.clean_field(kRequestId, context.request_id);
+  if (!context.via.empty()) out.clean_field("Via", context.via);
+}
+
+}  // namespace
+
+void append_request_head(std::string& out, const RequestHead& head, const ForwardContext& context) {
+  const std::string_view host = context.host_rewrite.empty() ? head.authority : context.host_rewrite;
+  const std::size_t bound = kFixedRoom + head.method_text.size() + head.path_and_query.size() + host.size() + head.authority.size() +
+                            head.upgrade_protocol.size() + context.visitor.size() + context.proto.size() + context.request_id.size() +
+                            context.via.size() + bound_of(head.fields);
+  HeadWriter::append(out, bound, [&](HeadWriter& writer) {
+    writer.put(head.method_text);
+    writer.put(' ');
+    // absolute-form may end at the authority or go on with the query.
+    if (head.path_and_query.empty() || head.path_and_query.front() == '?') writer.put('/');
+    writer.put(head.path_and_query);
+    writer.put(kVersion);
+    writer.clean_field("Host", host);
+    Seen seen;
+    for (const Field& field : head.fields) pass_field(writer, field, head, context, seen);
+    writer.framing(head.framing);
+    if (head.upgrade) {
+      writer.put("Connection: Upgrade\r\n");
+      writer.field("Upgrade", head.upgrade_protocol);
+    } else if (seen.te_trailers) {
+      writer.put("Connection: TE\r\nTE: trailers\r\n");
+    }
+    put_identity(writer, head, context, seen);
+    writer.put("\r\n");
+  });
+}
+
+}  // namespace ferrotunnel::http

@@ -1,0 +1,335 @@
+// A stream's life, flow control, and output. What arrives is in mux_receive.cc.
+#include "mux/mux_core.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "mux/mux_scope.h"
+
+namespace ferrotunnel::mux {
+
+using transport::ResetReason;
+using transport::StreamEnd;
+using wire::FrameType;
+
+namespace {
+// A frame smaller than this is not begun at the tail of an output buffer: the next buffer has room for a whole one.
+constexpr std::size_t kMinFrameRoom = 2048;
+}  // namespace
+
+void HeldBytes::append(BufferPool& pool, ConstBytes bytes) {
+  if (!empty()) {
+    Chunk& last = chunks_.back();
+    const std::size_t n = std::min(bytes.size(), last.buffer.size() - last.end);
+    std::copy_n(bytes.data(), n, last.buffer.data() + last.end);
+    last.end += static_cast<std::uint32_t>(n);
+    bytes = bytes.subspan(n);
+  }
+  while (!bytes.empty()) {
+    Chunk chunk{pool.borrow(std::min<std::size_t>(bytes.size(), BufferPool::kSizes[2])), 0, 0};
+    const std::size_t n = std::min(bytes.size(), chunk.buffer.size());
+    std::copy_n(bytes.data(), n, chunk.buffer.data());
+    chunk.end = static_cast<std::uint32_t>(n);
+    bytes = bytes.subspan(n);
+    chunks_.push_back(std::move(chunk));
+  }
+}
+
+void HeldBytes::pop(std::size_t n) {
+  Chunk& chunk = chunks_[first_];
+  chunk.begin += static_cast<std::uint32_t>(n);
+  if (chunk.begin < chunk.end) return;
+  chunk.buffer.reset();
+  ++first_;
+  if (first_ * 2 >= chunks_.size()) {
+    chunks_.erase(chunks_.begin(), chunks_.begin() + static_cast<std::ptrdiff_t>(first_));
+    first_ = 0;
+  }
+}
+
+void MuxStream::want_write() {
+  if (dead_ || fin_sent_) return;
+  wants_write_ = true;
+  if (send_credit_ > 0) core_.mark_ready(*this);
+}
+
+void MuxStream::resume_read() {
+  if (dead_ || delivering_) return;
+  const MuxCore::Scope scope(core_);
+  core_.deliver_held(*this);
+}
+
+void MuxStream::reset(ResetReason reason) {
+  if (dead_) return;
+  const MuxCore::Scope scope(core_);
+  core_.reset_stream(*this, reason);
+}
+
+MuxCore::MuxCore(Role role, const MuxLimits& limits, BufferPool& pool, MuxHost& host, transport::LinkHandler& handler)
+    : role_(role),
+      limits_(limits),
+      pool_(pool),
+      host_(host),
+      handler_(handler),
+      next_id_(role == Role::Client ? 1 : 2),
+      opens_(limits.max_opens_per_second),
+      empties_(limits.max_empty_per_second),
+      tinies_(limits.max_tiny_per_second),
+      pings_(limits.max_pings_per_second),
+      credits_(limits.max_credits_per_second),
+      resets_(limits.max_resets_per_second),
+      controls_(limits.max_controls_per_second) {}
+
+MuxCore::~MuxCore() {
+  assert(depth_ == 0 && "destroyed from inside one of its own calls");
+  for (auto& [id, stream] : streams_) {
+    unready(*stream);
+    delete stream;
+  }
+}
+
+// ---- a stream's life ----------------------------------------------------------------------------------------------
+
+Result<transport::Stream*> MuxCore::open(const transport::OpenInfo& info, transport::StreamHandler& handler) {
+  if (draining() || failed_) return std::unexpected(Error(ErrorCode::Closed, Side::Tunnel, true, "the link is closing"));
+  if (streams_.size() >= limits_.max_streams) {
+    ++counters_.streams_refused;
+    return std::unexpected(Error(ErrorCode::Limit, Side::Tunnel, true, "too many streams on the link (max_streams)"));
+  }
+  if (next_id_ > wire::kMaxStreamId) {
+    goaway(wire::GoawayCode::Exhausted, "stream ids are used up");
+    return std::unexpected(Error(ErrorCode::Limit, Side::Tunnel, true, "the link's stream ids are used up"));
+  }
+  const std::uint32_t id = next_id_;
+  next_id_ += 2;
+  auto* stream = new MuxStream(*this, id);
+  stream->handler_ = &handler;
+  streams_.emplace(id, stream);
+  ++counters_.streams_opened;
+
+  wire::OpenPayload payload;
+  payload.tunnel = info.tunnel;
+  payload.kind = static_cast<std::uint8_t>(info.kind);
+  payload.family = info.visitor.family;
+  payload.port = info.visitor.port;
+  payload.address = info.visitor.bytes;
+  std::array<std::byte, wire::kMaxOpenEncoded> bytes;
+  const std::size_t n = wire::encode_open(payload, bytes);
+  queue(FrameType::Open, id, ConstBytes(bytes).first(n));
+  return stream;
+}
+
+// Our side ends it: the handler asked for it, so it is not told.
+void MuxCore::reset_stream(MuxStream& stream, ResetReason reason) {
+  queue_u32(FrameType::Reset, stream.id_, static_cast<std::uint32_t>(reason));
+  end_stream(stream, {false, reason}, false);
+}
+
+void MuxCore::fail_stream(MuxStream& stream, ResetReason reason) {
+  queue_u32(FrameType::Reset, stream.id_, static_cast<std::uint32_t>(reason));
+  end_stream(stream, {false, reason}, true);
+}
+
+void MuxCore::end_stream(MuxStream& stream, StreamEnd end, bool tell) {
+  assert(depth_ > 0);
+  if (stream.dead_) return;
+  stream.dead_ = true;
+  unready(stream);
+  held_ -= stream.held_bytes_;
+  stream.held_bytes_ = 0;
+  stream.held_.reset();
+  streams_.erase(stream.id_);
+  if (data_stream_ == &stream) data_stream_ = nullptr;
+  dead_.push_back(&stream);
+  if (tell && stream.handler_ != nullptr) stream.handler_->on_end(stream, end);
+}
+
+void MuxCore::maybe_finish(MuxStream& stream) {
+  if (!stream.dead_ && stream.fin_sent_ && stream.fin_delivered_) end_stream(stream, {true, ResetReason::Cancel}, true);
+}
+
+void MuxCore::mark_ready(MuxStream& stream) {
+  if (stream.ready_ || stream.dead_) return;
+  stream.ready_ = true;
+  ready_streams_.push_back(stream);
+  output_changed();
+}
+
+void MuxCore::unready(MuxStream& stream) {
+  if (!stream.ready_) return;
+  stream.ready_ = false;
+  ready_streams_.erase(ready_streams_.iterator_to(stream));
+}
+
+void MuxCore::lost() {
+  const Scope scope(*this);
+  failed_ = true;
+  while (!streams_.empty()) end_stream(*streams_.begin()->second, {false, ResetReason::LinkLost}, true);
+}
+
+// ---- what is held, and credit -------------------------------------------------------------------------------------
+
+void MuxCore::hold(MuxStream& stream, ConstBytes bytes) {
+  if (bytes.empty()) return;
+  // Only a stream that is slow gets here, so it is the one that pays when there is no room left.
+  if (held_ + bytes.size() > limits_.max_held || pool_.budget().full()) {
+    ++counters_.memory_resets;
+    fail_stream(stream, ResetReason::Memory);
+    return;
+  }
+  if (!stream.held_) stream.held_ = std::make_unique<HeldBytes>();
+  stream.held_->append(pool_, bytes);
+  stream.held_bytes_ += static_cast<std::uint32_t>(bytes.size());
+  held_ += bytes.size();
+}
+
+void MuxCore::deliver_held(MuxStream& stream) {
+  while (stream.held_bytes_ > 0) {
+    const ConstBytes front = stream.held_->front();
+    stream.delivering_ = true;
+    const std::size_t taken = stream.handler_->on_data(stream, front);
+    stream.delivering_ = false;
+    if (stream.dead_) return;
+    assert(taken <= front.size());
+    if (taken > 0) {
+      stream.held_->pop(taken);
+      stream.held_bytes_ -= static_cast<std::uint32_t>(taken);
+      held_ -= taken;
+      maybe_grant(stream);
+    }
+    if (taken < front.size()) return;
+  }
+  stream.held_.reset();
+  if (stream.fin_received_) deliver_fin(stream);
+}
+
+void MuxCore::deliver_fin(MuxStream& stream) {
+  if (stream.fin_delivered_ || stream.dead_) return;
+  stream.fin_delivered_ = true;
+  stream.handler_->on_fin(stream);
+  maybe_finish(stream);
+}
+
+// Gives the peer back what the handler took, in steps of half a window. A stream that empties its window within about a round
+// trip is held up by the window and gets a larger one; under memory pressure windows shrink back instead.
+void MuxCore::maybe_grant(MuxStream& stream) {
+  if (stream.fin_received_) return;
+  const std::uint32_t committed = stream.receive_credit_ + stream.held_bytes_;
+  if (committed > stream.window_ / 2) return;
+  if (pool_.budget().tight() || held_ > limits_.max_held / 2) {
+    stream.window_ = std::max(wire::kInitialCredit, stream.window_ / 2);
+    if (committed > stream.window_ / 2) return;
+  } else if (stream.held_bytes_ == 0 && min_rtt_ > Duration::zero() && stream.last_grant_ != TimePoint{} &&
+             now_ - stream.last_grant_ < 4 * min_rtt_ && stream.window_ < limits_.max_window) {
+    stream.window_ = std::min(limits_.max_window, stream.window_ * 2);
+    ++counters_.window_growths;
+  }
+  const std::uint32_t grant = stream.window_ - committed;
+  stream.receive_credit_ += grant;
+  stream.last_grant_ = now_;
+  ++counters_.credits_sent;
+  queue_u32(FrameType::Credit, stream.id_, grant);
+}
+
+// ---- output -------------------------------------------------------------------------------------------------------
+
+void MuxCore::output_changed() {
+  if (!producing_) host_.on_output();
+}
+
+void MuxCore::queue(FrameType type, std::uint32_t stream, ConstBytes payload, std::uint8_t flags) {
+  if (control_begin_ == control_.size()) {
+    control_.clear();
+    control_begin_ = 0;
+  }
+  const std::size_t at = control_.size();
+  control_.resize(at + wire::kHeaderSize + payload.size());
+  wire::encode_header({type, flags, static_cast<std::uint32_t>(payload.size()), stream}, control_.data() + at);
+  std::ranges::copy(payload, control_.begin() + static_cast<std::ptrdiff_t>(at + wire::kHeaderSize));
+  output_changed();
+}
+
+void MuxCore::queue_u32(FrameType type, std::uint32_t stream, std::uint32_t value) {
+  std::array<std::byte, 4> bytes;
+  store_be(bytes.data(), value);
+  queue(type, stream, bytes);
+}
+
+void MuxCore::send_control(std::string_view json) {
+  assert(json.size() >= wire::kMinControl && json.size() <= wire::kMaxControl);
+  queue(FrameType::Control, 0, as_bytes(json));
+}
+
+void MuxCore::send_ping(TimePoint now) {
+  if (ping_outstanding_) return;
+  ping_outstanding_ = true;
+  ping_sent_ = now;
+  std::array<std::byte, 8> bytes;
+  store_be(bytes.data(), ++ping_value_);
+  queue(FrameType::Ping, 0, bytes);
+}
+
+void MuxCore::goaway(wire::GoawayCode code, std::string_view text) {
+  if (goaway_sent_) return;
+  goaway_sent_ = true;
+  text = text.substr(0, wire::kMaxGoawayText);
+  std::array<std::byte, wire::kMinGoaway + wire::kMaxGoawayText> bytes;
+  store_be(bytes.data(), last_peer_id_);
+  store_be(bytes.data() + 4, static_cast<std::uint32_t>(code));
+  std::ranges::copy(as_bytes(text), bytes.begin() + 8);
+  queue(FrameType::Goaway, 0, ConstBytes(bytes).first(8 + text.size()));
+}
+
+std::size_t MuxCore::produce(MutBytes out, TimePoint now) {
+  assert(out.size() >= kMinProduce);
+  const Scope scope(*this);
+  now_ = now;
+  producing_ = true;
+  // A control frame may be cut by the end of the buffer: what follows it on the link is then the rest of it.
+  std::size_t n = std::min(out.size(), control_.size() - control_begin_);
+  std::copy_n(control_.data() + control_begin_, n, out.data());
+  control_begin_ += n;
+  if (control_begin_ == control_.size()) {
+    control_.clear();
+    control_begin_ = 0;
+    if (control_.capacity() > 64 * 1024) control_.shrink_to_fit();
+    if (!failed_) n += produce_data(out.subspan(n));
+  }
+  producing_ = false;
+  return n;
+}
+
+std::size_t MuxCore::produce_data(MutBytes out) {
+  std::size_t used = 0;
+  while (!ready_streams_.empty()) {
+    const std::size_t left = out.size() - used;
+    if (left < wire::kHeaderSize + 1 || (used > 0 && left < wire::kHeaderSize + kMinFrameRoom)) break;
+    MuxStream& stream = ready_streams_.front();
+    unready(stream);
+    const std::size_t room = std::min<std::size_t>({left - wire::kHeaderSize, limits_.quantum, stream.send_credit_, wire::kMaxData});
+    stream.wants_write_ = false;
+    const transport::Fill fill = stream.handler_->fill(stream, out.subspan(used + wire::kHeaderSize, room));
+    if (stream.dead_) continue;  // what it wrote there goes nowhere
+    assert(fill.n <= room);
+    if (fill.n > 0 || fill.fin) {
+      wire::encode_header({FrameType::Data, fill.fin ? wire::kFlagFin : std::uint8_t{0}, static_cast<std::uint32_t>(fill.n), stream.id_},
+                          out.data() + used);
+      used += wire::kHeaderSize + fill.n;
+      stream.send_credit_ -= static_cast<std::uint32_t>(fill.n);
+      counters_.bytes_out += fill.n;
+      ++counters_.data_frames_out;
+    }
+    if (fill.fin) {
+      stream.fin_sent_ = true;
+      maybe_finish(stream);
+    } else if (fill.more || stream.wants_write_) {
+      stream.wants_write_ = true;
+      if (stream.send_credit_ > 0) mark_ready(stream);
+    }
+    // RESET, CREDIT and the like that a handler just queued go before the next payload.
+    if (control_begin_ < control_.size()) break;
+  }
+  return used;
+}
+
+}  // namespace ferrotunnel::mux

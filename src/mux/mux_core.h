@@ -1,0 +1,151 @@
+// MuxCore: many streams over one reliable byte connection, sans-I/O (docs/wire-protocol.md; RFC 9113 section 5.2 for the idea of credit).
+//
+// Bytes from the link go in by receive(); bytes for it come out of produce(), which asks the ready streams' handlers to fill in
+// their payload in place: control frames first, then a quantum a stream in turn. Time comes in with each call. It never sees a
+// socket, a clock or a log. It owns its streams; handlers own themselves. One shard's thread.
+//
+// The peer's violations are values: receive() returns the Error, after which the shell flushes (GOAWAY is queued) and closes.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <string>
+#include <vector>
+
+#include "base/buffer_pool.h"
+#include "base/clock.h"
+#include "mux/limits.h"
+#include "mux/mux_stream.h"
+#include "mux/rate_limit.h"
+#include "transport/link.h"
+#include "wire/frame.h"
+
+namespace ferrotunnel::mux {
+
+enum class Role : std::uint8_t { Client, Server };
+
+// What the core asks of the shell around it.
+class MuxHost {
+ public:
+  // There is output where there was none. Not called from inside produce().
+  virtual void on_output() = 0;
+
+ protected:
+  ~MuxHost() = default;
+};
+
+class MuxCore {
+ public:
+  MuxCore(Role role, const MuxLimits& limits, BufferPool& pool, MuxHost& host, transport::LinkHandler& handler);
+  MuxCore(const MuxCore&) = delete;
+  MuxCore& operator=(const MuxCore&) = delete;
+  ~MuxCore();
+
+  // Takes all the bytes, calling handlers as frames (and parts of DATA) become known.
+  [[nodiscard]] Result<> receive(ConstBytes bytes, TimePoint now);
+
+  // Writes whole frames to the front of `out` and returns their size in bytes; 0 when there is nothing to send.
+  // out must hold kMinProduce bytes.
+  static constexpr std::size_t kMinProduce = 1024;
+  [[nodiscard]] std::size_t produce(MutBytes out, TimePoint now);
+  [[nodiscard]] bool has_output() const { return control_begin_ < control_.size() || !ready_streams_.empty(); }
+
+  [[nodiscard]] Result<transport::Stream*> open(const transport::OpenInfo& info, transport::StreamHandler& handler);
+  void send_control(std::string_view json);
+  void send_ping(TimePoint now);
+  void goaway(wire::GoawayCode code, std::string_view text);
+  // The connection is gone: every stream ends with LinkLost. Nothing may be called afterwards but the destructor.
+  void lost();
+
+  [[nodiscard]] bool draining() const { return goaway_sent_ || goaway_received_; }
+  [[nodiscard]] bool drained() const { return draining() && streams_.empty() && !has_output(); }
+  [[nodiscard]] bool ping_outstanding() const { return ping_outstanding_; }
+  [[nodiscard]] std::size_t streams() const { return streams_.size(); }
+  [[nodiscard]] std::size_t held() const { return held_; }
+  [[nodiscard]] Duration rtt() const { return rtt_; }          // last measured; 0 before the first PONG
+  [[nodiscard]] Duration min_rtt() const { return min_rtt_; }  // smallest of the recent ones
+  [[nodiscard]] const MuxCounters& counters() const { return counters_; }
+  // For tests of exhaustion: the next id that this side will use.
+  void set_next_id(std::uint32_t id) { next_id_ = id; }
+
+ private:
+  friend class MuxStream;
+  struct Scope;  // frees dead streams when the outermost call ends
+
+  // Receiving.
+  [[nodiscard]] Result<> begin_frame(TimePoint now);
+  [[nodiscard]] Result<> begin_data(TimePoint now);
+  void data_piece(ConstBytes piece, TimePoint now);
+  void end_data();
+  [[nodiscard]] Result<> finish_frame(ConstBytes payload, TimePoint now);
+  [[nodiscard]] Result<> on_open_frame(ConstBytes payload, TimePoint now);
+  [[nodiscard]] Result<> on_credit_frame(ConstBytes payload);
+  [[nodiscard]] Result<> on_goaway_frame(ConstBytes payload);
+  void on_pong_frame(ConstBytes payload, TimePoint now);
+  [[nodiscard]] bool was_opened(std::uint32_t id) const;
+  [[nodiscard]] MuxStream* find(std::uint32_t id);
+  [[nodiscard]] Error fail(wire::GoawayCode code, std::string text);
+
+  // A stream's life.
+  void hold(MuxStream& stream, ConstBytes bytes);
+  void deliver_held(MuxStream& stream);
+  void deliver_fin(MuxStream& stream);
+  void maybe_grant(MuxStream& stream);
+  void reset_stream(MuxStream& stream, transport::ResetReason reason);          // by our own side
+  void fail_stream(MuxStream& stream, transport::ResetReason reason);           // a violation: both sides hear of it
+  void end_stream(MuxStream& stream, transport::StreamEnd end, bool tell);
+  void maybe_finish(MuxStream& stream);
+  void mark_ready(MuxStream& stream);
+  void unready(MuxStream& stream);
+
+  // Sending.
+  void queue(wire::FrameType type, std::uint32_t stream, ConstBytes payload, std::uint8_t flags = 0);
+  void queue_u32(wire::FrameType type, std::uint32_t stream, std::uint32_t value);
+  [[nodiscard]] std::size_t produce_data(MutBytes out);
+  void output_changed();
+
+  using ReadyList = boost::intrusive::list<MuxStream, boost::intrusive::constant_time_size<false>>;
+
+  // Fixed after construction.
+  const Role role_;
+  const MuxLimits limits_;
+  BufferPool& pool_;
+  MuxHost& host_;
+  transport::LinkHandler& handler_;
+
+  boost::unordered_flat_map<std::uint32_t, MuxStream*> streams_;
+  ReadyList ready_streams_;
+  std::vector<MuxStream*> dead_;
+  int depth_ = 0;
+  bool producing_ = false;
+  TimePoint now_{};
+
+  // The frame being received.
+  std::array<std::byte, wire::kHeaderSize> header_bytes_{};
+  std::uint32_t header_have_ = 0;
+  wire::FrameHeader frame_;
+  std::uint32_t payload_left_ = 0;
+  std::vector<std::byte> payload_;    // of a frame that is not DATA and came in pieces
+  MuxStream* data_stream_ = nullptr;  // where the DATA at hand goes; none: dropped
+  bool failed_ = false;
+
+  // Output that is not DATA: encoded frames.
+  std::vector<std::byte> control_;
+  std::size_t control_begin_ = 0;
+
+  std::uint32_t next_id_;
+  std::uint32_t last_peer_id_ = 0;
+  bool goaway_sent_ = false, goaway_received_ = false;
+  std::size_t held_ = 0;
+
+  Duration rtt_{}, min_rtt_{};
+  TimePoint min_rtt_at_{};
+  std::uint64_t ping_value_ = 0;
+  TimePoint ping_sent_{};
+  bool ping_outstanding_ = false;
+
+  RateLimit opens_, empties_, tinies_, pings_, credits_, resets_, controls_;
+  MuxCounters counters_;
+};
+
+}  // namespace ferrotunnel::mux

@@ -1,0 +1,189 @@
+#include "mux/mux_link.h"
+
+#include <algorithm>
+
+namespace ferrotunnel::mux {
+
+using transport::IoStatus;
+using transport::kFailed;
+using transport::kPeerClosed;
+using transport::kReadable;
+using transport::kWritable;
+
+MuxLink::MuxLink(transport::Shard& shard, transport::ByteStreamPtr stream, Role role, const MuxLimits& limits,
+                 transport::LinkHandler& handler, ConstBytes early)
+    : shard_(shard),
+      stream_(std::move(stream)),
+      handler_(handler),
+      core_(role, limits, shard.buffers(), *this, handler),
+      early_(early.begin(), early.end()),
+      last_received_(shard.now()) {}
+
+MuxLink::~MuxLink() {
+  if (watched_) shard_.poller().remove(stream_->fd(), *this);
+}
+
+Result<> MuxLink::start() {
+  auto added = shard_.poller().add(stream_->fd(), *this);
+  watched_ = added.has_value();
+  if (watched_) shard_.next_turn(*this);
+  return added;
+}
+
+void MuxLink::goaway(std::uint32_t code, std::string_view text) {
+  core_.goaway(static_cast<wire::GoawayCode>(code), text);
+  on_output();  // an idle link is drained at once
+}
+
+transport::LinkStatus MuxLink::status() const {
+  transport::LinkStatus status;
+  status.rtt = core_.rtt();
+  status.streams = core_.streams();
+  status.bytes_in = core_.counters().bytes_in;
+  status.bytes_out = core_.counters().bytes_out;
+  status.held = core_.held();
+  status.last_received = last_received_;
+  status.ping_outstanding = core_.ping_outstanding();
+  return status;
+}
+
+void MuxLink::on_ready(std::uint32_t what) {
+  if ((what & (kPeerClosed | kFailed)) != 0) peer_closed_ = true;
+  if ((what & kWritable) != 0 && !writable_) {
+    writable_ = true;
+    shard_.at_turn_end(*this);
+  }
+  if ((what & kReadable) != 0) {
+    readable_ = true;
+    read_some();
+  }
+}
+
+void MuxLink::on_output() {
+  if (writable_ || closed_) shard_.at_turn_end(*this);
+}
+
+void MuxLink::run_turn() {
+  if (closed_) {
+    handler_.on_link_closed(*closed_);  // destroys us
+    return;
+  }
+  if (!early_.empty()) {
+    std::vector<std::byte> early;
+    early.swap(early_);
+    if (auto done = core_.receive(early, shard_.now()); !done) return close(done.error());
+    if (closed_) return;
+  }
+  if (readable_) read_some();  // left over from a bounded turn, or the first look
+  if (closed_) return;
+  write_some();
+}
+
+void MuxLink::read_some() {
+  if (closed_ || !early_.empty()) return;
+  const MutBytes buffer = shard_.read_buffer();
+  std::size_t budget = kReadPerTurn;
+  while (readable_ && !closed_) {
+    const transport::IoResult got = stream_->read(buffer);
+    switch (got.status) {
+      case IoStatus::Ok: {
+        last_received_ = shard_.now();
+        if (auto done = core_.receive(buffer.first(got.n), last_received_); !done) return close(done.error());
+        if (closed_) return;
+        if (got.n < buffer.size() && !peer_closed_ && !stream_->read_pending()) {
+          readable_ = false;
+          shard_.poller().await(stream_->fd(), *this, kReadable);
+        }
+        budget -= std::min(budget, got.n);
+        if (readable_ && budget == 0) return shard_.next_turn(*this);
+        break;
+      }
+      case IoStatus::WouldBlock:
+        readable_ = false;
+        shard_.poller().await(stream_->fd(), *this, kReadable);
+        break;
+      case IoStatus::Eof:
+        return close(Error(ErrorCode::Closed, Side::Tunnel, true, core_.draining() ? "the link was drained" : "the other end closed the connection"));
+      case IoStatus::Error: return close(errno_error(got.error, Side::Tunnel, "the connection to the other end failed"));
+    }
+  }
+}
+
+bool MuxLink::write_pending() {
+  while (out_begin_ < out_end_) {
+    const iovec piece{out_.data() + out_begin_, out_end_ - out_begin_};
+    const transport::IoResult wrote = stream_->write({&piece, 1});
+    if (wrote.status == IoStatus::Ok) {
+      out_begin_ += wrote.n;
+      if (out_begin_ == out_end_ || !stream_->plain()) continue;
+    }
+    if (wrote.status == IoStatus::Error) {
+      close(errno_error(wrote.error, Side::Tunnel, "the connection to the other end failed"));
+      return false;
+    }
+    writable_ = false;  // on_ready() goes on from here
+    shard_.poller().await(stream_->fd(), *this, kWritable);
+    return false;
+  }
+  return true;
+}
+
+void MuxLink::write_some() {
+  for (int i = 0; i < kWritesPerTurn && writable_ && !closed_; ++i) {
+    if (!write_pending()) break;
+    if (!core_.has_output()) break;
+    if (!out_) out_ = shard_.buffers().borrow(kOutBuffer);
+    out_begin_ = 0;
+    producing_ = true;
+    out_end_ = core_.produce(out_.bytes(), shard_.now());
+    producing_ = false;
+    if (closed_) return finish_close();
+  }
+  if (closed_) return;
+  if (writable_ && !write_pending()) return;
+  if (out_begin_ == out_end_) {
+    out_.reset();
+    if (core_.drained()) return close(Error(ErrorCode::Closed, Side::Tunnel, true, "the link was drained"));
+  }
+  if (writable_ && core_.has_output()) shard_.next_turn(*this);
+}
+
+// A GOAWAY that says why, as far as the socket takes it now; whole frames only, or not at all when one is half out already and stuck.
+void MuxLink::last_words() {
+  for (int i = 0; i < 16 && writable_; ++i) {
+    if (out_begin_ == out_end_) {
+      if (!core_.has_output()) return;
+      if (!out_) out_ = shard_.buffers().borrow(kOutBuffer);
+      out_begin_ = 0;
+      out_end_ = core_.produce(out_.bytes(), shard_.now());
+      if (out_end_ == 0) return;
+    }
+    const iovec piece{out_.data() + out_begin_, out_end_ - out_begin_};
+    const transport::IoResult wrote = stream_->write({&piece, 1});
+    if (wrote.status != IoStatus::Ok) return;
+    out_begin_ += wrote.n;
+  }
+}
+
+void MuxLink::close(const Error& why) {
+  if (closed_) return;
+  closed_ = why;
+  // From inside a handler's fill(): the buffer being filled is ours, write_some() ends it.
+  if (!producing_) finish_close();
+}
+
+void MuxLink::finish_close() {
+  const Error& why = *closed_;
+  const bool broken = why.code == ErrorCode::Io || why.code == ErrorCode::Timeout;
+  if (!broken) last_words();
+  if (watched_) shard_.poller().remove(stream_->fd(), *this);
+  watched_ = false;
+  stream_->shutdown_write();
+  core_.lost();
+  out_.reset();
+  out_begin_ = out_end_ = 0;
+  TurnTask::unlink();
+  shard_.at_turn_end(*this);
+}
+
+}  // namespace ferrotunnel::mux

@@ -1,0 +1,73 @@
+// MuxLink: the shell that makes one byte connection (TCP, TLS) a transport::Link, by moving bytes between it and a MuxCore.
+//
+// What a turn of the shard queued goes out together at its end, from one buffer borrowed while bytes are in hand. A turn reads and
+// writes a bounded amount, then the next connection has its turn. While the connection takes no more, nothing is asked of the streams: so
+// visitors are not read for a link that is full.
+//
+// Owned by the session. close() and failures end it; on_link_closed() then comes once, from the top of a turn, after which the owner
+// destroys it. The shard's thread only.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "mux/mux_core.h"
+#include "transport/byte_stream.h"
+#include "transport/link.h"
+#include "transport/poller.h"
+#include "transport/shard.h"
+#include "transport/turn.h"
+
+namespace ferrotunnel::mux {
+
+class MuxLink final : public transport::Link, private transport::PollHandler, private transport::TurnTask, private MuxHost {
+ public:
+  static constexpr std::size_t kOutBuffer = 128 * 1024;
+  static constexpr std::size_t kReadPerTurn = 256 * 1024;
+  static constexpr int kWritesPerTurn = 4;
+
+  // `stream` is connected, its handshakes are done, and nothing watches it. `early`: bytes that were read from it behind the handshake.
+  MuxLink(transport::Shard& shard, transport::ByteStreamPtr stream, Role role, const MuxLimits& limits, transport::LinkHandler& handler,
+          ConstBytes early = {});
+  ~MuxLink() override;
+
+  // Starts moving. Handlers may be called from inside a later turn, not from inside this.
+  [[nodiscard]] Result<> start();
+
+  [[nodiscard]] Result<transport::Stream*> open(const transport::OpenInfo& info, transport::StreamHandler& handler) override {
+    return core_.open(info, handler);
+  }
+  void send_control(std::string_view json) override { core_.send_control(json); }
+  void ping() override { core_.send_ping(Clock::now()); }
+  void goaway(std::uint32_t code, std::string_view text) override;
+  void close(const Error& why) override;
+  [[nodiscard]] transport::LinkCapabilities capabilities() const override { return {}; }
+  [[nodiscard]] transport::LinkStatus status() const override;
+  [[nodiscard]] const MuxCounters& counters() const { return core_.counters(); }
+
+ private:
+  void on_ready(std::uint32_t what) override;
+  void on_output() override;
+  void run_turn() override;
+  void read_some();
+  void write_some();
+  [[nodiscard]] bool write_pending();
+  void last_words();
+  void finish_close();
+
+  transport::Shard& shard_;
+  transport::ByteStreamPtr stream_;
+  transport::LinkHandler& handler_;
+  MuxCore core_;
+  std::vector<std::byte> early_;
+
+  Buffer out_;  // borrowed while out_begin_ < out_end_
+  std::size_t out_begin_ = 0, out_end_ = 0;
+  TimePoint last_received_{};
+  std::optional<Error> closed_;
+  bool watched_ = false, producing_ = false;
+  bool readable_ = true, writable_ = true, peer_closed_ = false;
+};
+
+}  // namespace ferrotunnel::mux

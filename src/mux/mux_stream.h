@@ -1,0 +1,73 @@
+// MuxStream: one stream of a MuxCore. Private to mux/; others know it as transport::Stream.
+//
+// Owned by its core, on the core's shard. Idle it is these few fields; bytes in hand hang off held_ only while there are any.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/buffer_pool.h"
+#include "base/clock.h"
+#include "transport/link.h"
+#include "wire/limits.h"
+
+namespace ferrotunnel::mux {
+
+class MuxCore;
+
+// Received bytes that the handler did not take yet, in order.
+class HeldBytes {
+ public:
+  void append(BufferPool& pool, ConstBytes bytes);
+  [[nodiscard]] ConstBytes front() const {
+    const Chunk& chunk = chunks_[first_];
+    return {chunk.buffer.data() + chunk.begin, chunk.end - chunk.begin};
+  }
+  void pop(std::size_t n);  // n <= front().size()
+  [[nodiscard]] bool empty() const { return chunks_.size() == first_; }
+
+ private:
+  struct Chunk {
+    Buffer buffer;
+    std::uint32_t begin = 0, end = 0;
+  };
+  std::vector<Chunk> chunks_;
+  std::size_t first_ = 0;  // chunks before it are used up
+};
+
+class MuxStream final : public transport::Stream, public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>> {
+ public:
+  MuxStream(MuxCore& core, std::uint32_t id) : core_(core), id_(id) {}
+
+  void set_handler(transport::StreamHandler& handler) override { handler_ = &handler; }
+  void want_write() override;
+  void resume_read() override;
+  void reset(transport::ResetReason reason) override;
+  [[nodiscard]] std::uint32_t id() const override { return id_; }
+  [[nodiscard]] std::size_t held() const override { return held_bytes_; }
+  [[nodiscard]] bool blocked() const override { return send_credit_ == 0; }
+
+ private:
+  friend class MuxCore;
+
+  MuxCore& core_;
+  transport::StreamHandler* handler_ = nullptr;
+  std::unique_ptr<HeldBytes> held_;
+  TimePoint last_grant_{};
+  const std::uint32_t id_;
+  std::uint32_t send_credit_ = wire::kInitialCredit;
+  std::uint32_t receive_credit_ = wire::kInitialCredit;  // bytes that the peer may still send
+  std::uint32_t window_ = wire::kInitialCredit;          // credit given plus bytes held never exceed it
+  std::uint32_t held_bytes_ = 0;
+  bool wants_write_ : 1 = false;
+  bool ready_ : 1 = false;  // in the core's ring
+  bool fin_sent_ : 1 = false;
+  bool fin_received_ : 1 = false;
+  bool fin_delivered_ : 1 = false;
+  bool delivering_ : 1 = false;
+  bool dead_ : 1 = false;
+};
+
+}  // namespace ferrotunnel::mux

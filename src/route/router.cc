@@ -1,0 +1,57 @@
+#include "route/router.h"
+
+namespace ferrotunnel::route {
+
+const RouteTarget* RouteTable::find(std::string_view host) const {
+  if (const auto found = exact_.find(host); found != exact_.end()) return &found->second.target;
+  if (wildcard_.empty()) return nullptr;
+  // "a.b.example.com": ".b.example.com", ".example.com", ".com"; the first is the longest.
+  for (std::size_t dot = host.find('.', 1); dot != std::string_view::npos; dot = host.find('.', dot + 1)) {
+    if (const auto found = wildcard_.find(host.substr(dot)); found != wildcard_.end()) return &found->second.target;
+  }
+  return nullptr;
+}
+
+Result<> Router::claim(const std::string& host, const std::string& owner, const RouteTarget& target) {
+  const std::lock_guard lock(mutex_);
+  const bool wild = host.starts_with("*.");
+  auto& map = wild ? table_.wildcard_ : table_.exact_;
+  const auto [entry, added] = map.try_emplace(wild ? host.substr(1) : host);
+  if (!added && entry->second.owner != owner)
+    return std::unexpected(Error(ErrorCode::AddressInUse, Side::Tunnel, true, host + " is in use by another client"));
+  entry->second = {target, owner};
+  dirty_ = true;
+  version_.fetch_add(1, std::memory_order_release);
+  return {};
+}
+
+void Router::release(const std::string& host, SessionId session) {
+  const std::lock_guard lock(mutex_);
+  const bool wild = host.starts_with("*.");
+  auto& map = wild ? table_.wildcard_ : table_.exact_;
+  const auto found = map.find(wild ? host.substr(1) : host);
+  if (found == map.end() || found->second.target.session != session) return;
+  map.erase(found);
+  dirty_ = true;
+  version_.fetch_add(1, std::memory_order_release);
+}
+
+std::shared_ptr<const RouteTable> Router::snapshot() {
+  const std::lock_guard lock(mutex_);
+  if (dirty_) {
+    snapshot_ = std::make_shared<const RouteTable>(table_);
+    dirty_ = false;
+  }
+  return snapshot_;
+}
+
+const RouteTarget* RouterCache::find(std::string_view host) {
+  // The number is read before the table: a change in between only makes the next look-up fetch again.
+  if (const std::uint64_t version = router_.version(); version != version_) {
+    table_ = router_.snapshot();
+    version_ = version;
+  }
+  return table_->find(host);
+}
+
+}  // namespace ferrotunnel::route

@@ -1,0 +1,44 @@
+// Backoff: how long a dialer waits before it tries again. Exponential with full jitter, so that the clients of a server that
+// restarted do not come back in step. Time and randomness are handed in; owner's thread only.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/random.h"
+
+namespace ferrotunnel::session {
+
+struct BackoffOptions {
+  Duration base = std::chrono::milliseconds(100);
+  double factor = 2;
+  Duration cap = std::chrono::seconds(4);
+  // A link that lived this long proves the server well: the count starts anew. One that dies sooner does not, else a server that
+  // accepts and drops would be hammered.
+  Duration steady_after = std::chrono::seconds(10);
+};
+
+class Backoff {
+ public:
+  explicit Backoff(BackoffOptions options = {}, JitterRng rng = JitterRng::from_system());
+
+  // The wait before the next attempt: evenly from 0 to min(cap, base * factor^attempts).
+  [[nodiscard]] Duration next();
+
+  void on_link_up(TimePoint now) { up_since_ = now; }
+  void on_link_down(TimePoint now);
+  void reset();
+
+  [[nodiscard]] unsigned attempts() const { return attempts_; }  // since the count started
+  [[nodiscard]] Duration ceiling() const { return ceiling_; }    // the most that next() would say now
+
+ private:
+  BackoffOptions options_;
+  JitterRng rng_;
+  Duration ceiling_;
+  unsigned attempts_ = 0;
+  std::optional<TimePoint> up_since_;
+};
+
+}  // namespace ferrotunnel::session

@@ -1,0 +1,137 @@
+// The handshake of docs/wire-protocol.md, from the first byte to `welcome`: prefaces, challenge, auth, proofs.
+//
+// Two state machines without I/O and without a clock. The owner feeds what it received and sends what output() holds, until done()
+// or an Error. feed() takes only what belongs to the handshake: bytes behind its last message are left for the link.
+//
+// After an Error the owner still sends output() (a `refused` or a GOAWAY, where the peer is owed one; often nothing), then closes;
+// the deadline of 5 s is the owner's too. One owner, one thread; what a peer can make it hold is one frame of kMaxHandshakeFrame.
+//
+// Errors, side Tunnel: Protocol (the magic is wrong, a message is out of turn, malformed or too long), Version, Unauthorized (not
+// to be retried), Refused and Limit (the peer's GOAWAY or another `refused` code). A peer's text in them is made printable.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "session/credentials.h"
+#include "session/proof.h"
+#include "wire/control.h"
+#include "wire/frame.h"
+
+namespace ferrotunnel::session {
+
+inline constexpr std::size_t kMaxHandshakeFrame = 4096;  // payload; far above what the messages need
+inline constexpr Duration kHandshakeDeadline = std::chrono::seconds(5);
+
+// What both ends know when it is over.
+struct HandshakeOutcome {
+  std::string grant;
+  wire::InstanceId instance{};   // the client's
+  std::string peer_version;      // printable
+  std::uint64_t features = 0;    // in force: set by both
+  std::string session;           // the server's name for this session, for logs; printable
+  std::uint32_t heartbeat_ms = 0;
+};
+
+// Cuts the input into a preface and frames, and keeps what is to be sent. The part that both roles share.
+class HandshakeBase {
+ public:
+  [[nodiscard]] Result<std::size_t> feed(ConstBytes bytes);
+
+  // Bytes to send; sent(n) drops the first n. Or all at once.
+  [[nodiscard]] ConstBytes output() const { return ConstBytes(output_).subspan(sent_); }
+  void sent(std::size_t n);
+  [[nodiscard]] std::vector<std::byte> take_output();
+
+  [[nodiscard]] bool done() const { return state_ == State::Done; }
+  [[nodiscard]] bool failed() const { return state_ == State::Failed; }
+  [[nodiscard]] const HandshakeOutcome& outcome() const { return outcome_; }  // once done()
+
+ protected:
+  enum class State : std::uint8_t { Preface, Frames, Done, Failed };
+
+  explicit HandshakeBase(std::uint64_t features, std::optional<ExporterKey> exporter);
+  ~HandshakeBase() = default;
+
+  virtual Result<> on_preface() = 0;
+  virtual Result<> on_message(wire::ControlMessage message) = 0;
+
+  void send_preface();
+  void send_message(const wire::ControlMessage& message);
+  void send_goaway(wire::GoawayCode code, std::string_view text);
+  void finish() { state_ = State::Done; }
+
+  wire::PrefaceBytes own_preface_;
+  wire::PrefaceBytes peer_preface_{};
+  Transcript transcript_;
+  HandshakeOutcome outcome_;
+
+ private:
+  Result<std::size_t> fill(ConstBytes bytes, std::size_t upto);
+  Result<> take_preface();
+  Result<> take_frame();
+  Error fail(Error error);
+
+  const std::uint64_t features_;
+  State state_ = State::Preface;
+  Error error_;
+  std::vector<std::byte> input_;  // the preface or frame that is being collected
+  std::vector<std::byte> output_;
+  std::size_t sent_ = 0;
+};
+
+struct ServerHandshakeOptions {
+  std::uint64_t features = 0;
+  std::string version;              // told to the client
+  std::string session;              // told to the client, for logs
+  std::uint32_t heartbeat_ms = 3000;
+  std::optional<ExporterKey> exporter;   // of the TLS connection, where there is one
+  std::optional<wire::Nonce> nonce;      // tests only; random otherwise
+};
+
+// The server says nothing at all until it has seen a whole preface: a scanner learns nothing of it.
+class ServerHandshake final : public HandshakeBase {
+ public:
+  // `secrets` outlives the handshake.
+  ServerHandshake(ServerHandshakeOptions options, const SecretSource& secrets);
+
+ private:
+  Result<> on_preface() override;
+  Result<> on_message(wire::ControlMessage message) override;
+
+  const ServerHandshakeOptions options_;
+  const SecretSource& secrets_;
+  const AuthKey decoy_;  // stands in for an unknown grant's key; made for every handshake, so that having to costs no time
+};
+
+struct ClientHandshakeOptions {
+  std::uint64_t features = 0;
+  std::string grant;                // valid_name()
+  AuthKey key;
+  wire::InstanceId instance{};      // random, the same for the life of the process
+  std::string version;              // told to the server, once it has shown a preface
+  std::optional<ExporterKey> exporter;
+  std::optional<wire::Nonce> nonce;  // tests only
+};
+
+class ClientHandshake final : public HandshakeBase {
+ public:
+  explicit ClientHandshake(ClientHandshakeOptions options);
+
+ private:
+  Result<> on_preface() override;
+  Result<> on_message(wire::ControlMessage message) override;
+
+  ClientHandshakeOptions options_;
+  bool challenged_ = false;
+};
+
+// Text from a peer made fit to show: control characters and broken UTF-8 replaced, at most `limit` bytes.
+[[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 200);
+
+}  // namespace ferrotunnel::session

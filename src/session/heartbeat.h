@@ -1,0 +1,41 @@
+// Heartbeat: when a link sends a PING, and when it is dead.
+//
+// A PING goes out every interval. Any byte received counts as an answer; the link is dead only when a PING stood for the whole
+// timeout with nothing received at all. No I/O and no clock of its own: the shell reads what is there, tells on_bytes(), asks
+// next(), does it, and comes back at the deadline or earlier. Owner's thread only.
+#pragma once
+
+#include <chrono>
+
+#include "base/clock.h"
+
+namespace ferrotunnel::session {
+
+struct HeartbeatOptions {
+  Duration interval = std::chrono::seconds(3);
+  Duration timeout = std::chrono::seconds(5);
+};
+
+class Heartbeat {
+ public:
+  enum class Action : std::uint8_t { None, SendPing, Dead };
+  struct Next {
+    TimePoint deadline;  // when to ask again
+    Action action = Action::None;
+  };
+
+  Heartbeat(HeartbeatOptions options, TimePoint now) : options_(options), last_ping_(now) {}
+
+  void on_bytes(TimePoint) { waiting_ = false; }
+  // What to do now. SendPing is counted as done. Dead is final.
+  [[nodiscard]] Next next(TimePoint now);
+
+ private:
+  HeartbeatOptions options_;
+  TimePoint last_ping_;
+  bool waiting_ = false;  // nothing was received since last_ping_
+  bool excused_ = false;  // a late look was forgiven once for this silence
+  bool dead_ = false;
+};
+
+}  // namespace ferrotunnel::session

@@ -1,0 +1,63 @@
+// ByteStream: one connected, non-blocking, reliable byte connection (TCP, unix, TLS), as the byte path sees it.
+//
+// The owner waits for readiness of fd() through the shard's Poller (edge-triggered) and then calls read/write until
+// they say WouldBlock or come up short. No call blocks, allocates or throws. Owner's shard only. Destroying it closes the
+// descriptor; after abort() the close sends an RST, so that a failure arrives at the peer as one.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/bytes.h"
+
+namespace ferrotunnel::transport {
+
+enum class IoStatus : std::uint8_t {
+  Ok,          // n > 0 bytes moved
+  WouldBlock,  // nothing now; the Poller will say when
+  Eof,         // read only: the peer's FIN (or close_notify), after all its bytes
+  Error,       // error holds errno; the connection is of no more use
+};
+
+struct IoResult {
+  IoStatus status = IoStatus::WouldBlock;
+  std::size_t n = 0;
+  int error = 0;
+};
+
+class ByteStream {
+ public:
+  ByteStream() = default;
+  ByteStream(const ByteStream&) = delete;
+  ByteStream& operator=(const ByteStream&) = delete;
+  virtual ~ByteStream() = default;
+
+  [[nodiscard]] virtual int fd() const = 0;
+
+  // Reads at most into.size() bytes (> 0). A result shorter than asked means that the descriptor was drained, unless
+  // read_pending() says that bytes wait inside (TLS).
+  [[nodiscard]] virtual IoResult read(MutBytes into) = 0;
+
+  // Writes a prefix of the pieces, in order. n may be less than their sum.
+  [[nodiscard]] virtual IoResult write(std::span<const iovec> pieces) = 0;
+
+  // Whether read() may give bytes although the descriptor shows none.
+  [[nodiscard]] virtual bool read_pending() const { return false; }
+
+  // Half-close: the peer reads our end, we may still read. To be called with nothing left to write.
+  virtual void shutdown_write() = 0;
+
+  // Makes the close that follows send an RST.
+  virtual void abort() = 0;
+
+  // Where it is a plain socket whose bytes may be spliced, true.
+  [[nodiscard]] virtual bool plain() const { return false; }
+};
+
+using ByteStreamPtr = std::unique_ptr<ByteStream>;
+
+}  // namespace ferrotunnel::transport

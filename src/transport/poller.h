@@ -1,0 +1,58 @@
+// Poller: readiness of descriptors for the byte path, one per shard.
+//
+// Edge-triggered and registered once: a handler hears of a change, then reads or writes until WouldBlock, and says so with
+// await(). On Linux it is an epoll set of its own inside the shard's io_context (epoll_poller.cc): no allocation, no queue, and
+// await() costs nothing. The portable twin rides on Asio's waits (asio_poller.cc). The shard's thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/error.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace ferrotunnel::transport {
+
+// Bits of on_ready().
+inline constexpr std::uint32_t kReadable = 1;
+inline constexpr std::uint32_t kWritable = 2;
+inline constexpr std::uint32_t kPeerClosed = 4;  // the peer's FIN or worse; a read will tell
+inline constexpr std::uint32_t kFailed = 8;      // an error is pending on the descriptor (an RST among others)
+
+class PollHandler {
+ public:
+  virtual void on_ready(std::uint32_t what) = 0;
+
+ protected:
+  ~PollHandler() = default;
+};
+
+// Hears of the end of each batch of readiness: what a turn queued goes out together.
+class TurnObserver {
+ public:
+  virtual void on_turn_begin() = 0;
+  virtual void on_turn_end() = 0;
+
+ protected:
+  ~TurnObserver() = default;
+};
+
+class Poller {
+ public:
+  virtual ~Poller() = default;
+
+  // The handler met WouldBlock in these directions (kReadable, kWritable) and waits for the next change.
+  virtual void await(int fd, PollHandler& handler, std::uint32_t what) = 0;
+  // Watches fd until remove(). The handler stays valid until then. Readiness that stands at the time of the call is reported.
+  [[nodiscard]] virtual Result<> add(int fd, PollHandler& handler) = 0;
+  // Forgets fd, which is still open; nothing more is reported to the handler, not even from the batch at hand.
+  virtual void remove(int fd, PollHandler& handler) = 0;
+};
+
+// The best one for this system; `portable` asks for the twin, for tests.
+[[nodiscard]] std::unique_ptr<Poller> make_poller(boost::asio::io_context& io, TurnObserver& turns, bool portable = false);
+
+}  // namespace ferrotunnel::transport

@@ -1,0 +1,150 @@
+#include "transport/relay.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+
+#include "transport/tcp/socket.h"
+
+namespace ferrotunnel::transport {
+
+std::string_view to_string(ResetReason reason) {
+  switch (reason) {
+    case ResetReason::Cancel: return "cancel";
+    case ResetReason::PeerReset: return "peer-reset";
+    case ResetReason::OriginRefused: return "origin-refused";
+    case ResetReason::OriginTimeout: return "origin-timeout";
+    case ResetReason::OriginUnreachable: return "origin-unreachable";
+    case ResetReason::NoTunnel: return "no-tunnel";
+    case ResetReason::Refused: return "refused";
+    case ResetReason::FlowControl: return "flow-control";
+    case ResetReason::Protocol: return "protocol";
+    case ResetReason::Memory: return "memory";
+    case ResetReason::GoingAway: return "going-away";
+    case ResetReason::Idle: return "idle";
+    case ResetReason::LinkLost: return "link-lost";
+  }
+  return "unknown";
+}
+
+Relay::Relay(Shard& shard, ByteStreamPtr socket, RelayOwner& owner, std::string prefix)
+    : shard_(shard), socket_(std::move(socket)), owner_(owner), prefix_(std::move(prefix)) {}
+
+Relay::~Relay() {
+  if (watched_) shard_.poller().remove(socket_->fd(), *this);
+  if (stream_ != nullptr) stream_->reset(ResetReason::Cancel);
+}
+
+void Relay::start(Stream& stream) {
+  stream_ = &stream;
+  stream.set_handler(*this);
+  const auto added = shard_.poller().add(socket_->fd(), *this);
+  watched_ = added.has_value();
+  if (!watched_) return fail(ResetReason::Refused);
+  // Bytes are usually there already: a visitor speaks first, a prefix waits, a stream holds. An empty read costs one call.
+  stream.resume_read();
+  if (stream_ != nullptr) stream_->want_write();
+}
+
+void Relay::on_ready(std::uint32_t what) {
+  if (stream_ == nullptr) return;
+  if ((what & (kPeerClosed | kFailed)) != 0) peer_closed_ = true;
+  if ((what & kReadable) != 0) {
+    readable_ = true;
+    if (!read_done_) {
+      // An RST does not wait for credit: nobody will read what is queued before it.
+      if ((what & kFailed) != 0 && stream_->blocked()) return fail(ResetReason::PeerReset);
+      stream_->want_write();
+    } else if ((what & kFailed) != 0 && take_error(socket_->fd()) != 0) {
+      return fail(ResetReason::PeerReset);
+    }
+  }
+  if ((what & kWritable) != 0 && !writable_) {
+    writable_ = true;
+    stream_->resume_read();
+  }
+}
+
+std::size_t Relay::on_data(Stream&, ConstBytes bytes) {
+  std::size_t taken = 0;
+  while (writable_ && taken < bytes.size()) {
+    const ConstBytes rest = bytes.subspan(taken);
+    const iovec piece{const_cast<std::byte*>(rest.data()), rest.size()};
+    const IoResult wrote = socket_->write({&piece, 1});
+    if (wrote.status == IoStatus::Ok) {
+      taken += wrote.n;
+      bytes_.to_socket += wrote.n;
+      if (wrote.n == rest.size() || !socket_->plain()) continue;
+    }
+    if (wrote.status == IoStatus::Error) {
+      fail(ResetReason::PeerReset);
+      return taken;
+    }
+    writable_ = false;  // a plain socket that took a part is full
+    shard_.poller().await(socket_->fd(), *this, kWritable);
+  }
+  return taken;
+}
+
+void Relay::on_fin(Stream&) { socket_->shutdown_write(); }
+
+Fill Relay::fill(Stream&, MutBytes into) {
+  if (!prefix_.empty()) {
+    const std::size_t n = std::min(prefix_.size(), into.size());
+    std::ranges::copy(as_bytes(prefix_).first(n), into.begin());
+    prefix_.erase(0, n);
+    bytes_.from_socket += n;
+    return {n, false, true};
+  }
+  if (read_done_ || !readable_) return {};
+  const IoResult got = socket_->read(into);
+  switch (got.status) {
+    case IoStatus::Ok:
+      bytes_.from_socket += got.n;
+      if (got.n < into.size() && !peer_closed_ && !socket_->read_pending()) {
+        readable_ = false;
+        shard_.poller().await(socket_->fd(), *this, kReadable);
+      }
+      return {got.n, false, readable_};
+    case IoStatus::WouldBlock:
+      readable_ = false;
+      shard_.poller().await(socket_->fd(), *this, kReadable);
+      return {};
+    case IoStatus::Eof:
+      read_done_ = true;
+      return {0, true, false};
+    case IoStatus::Error: break;
+  }
+  fail(ResetReason::PeerReset);
+  return {};
+}
+
+void Relay::on_end(Stream&, StreamEnd end) {
+  stream_ = nullptr;
+  finish(end);
+}
+
+void Relay::stop(ResetReason reason) {
+  if (stream_ != nullptr) fail(reason);
+}
+
+void Relay::fail(ResetReason reason) {
+  Stream* stream = std::exchange(stream_, nullptr);
+  stream->reset(reason);
+  finish({false, reason});
+}
+
+// The socket goes now; the owner hears later, from the top of the stack.
+void Relay::finish(StreamEnd end) {
+  end_ = end;
+  if (watched_) shard_.poller().remove(socket_->fd(), *this);
+  watched_ = false;
+  if (!end.clean) socket_->abort();
+  // TLS and plain alike: the descriptor closes here, which sends the FIN or the RST.
+  socket_.reset();
+  shard_.at_turn_end(*this);
+}
+
+void Relay::run_turn() { owner_.on_relay_end(*this, end_); }
+
+}  // namespace ferrotunnel::transport

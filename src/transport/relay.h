@@ -1,0 +1,74 @@
+// Relay: the one byte pump. It joins a stream of a link with a socket, for as long as both last.
+//
+// It holds no buffer: what comes from the socket is read straight into the link's output, what comes from the stream is written straight
+// to the socket, and what the socket does not take stays in the stream, inside its credit. Half-close goes through both ways; an RST on
+// the socket becomes RESET peer-reset, and a RESET closes the socket with an RST. Back-pressure has two reasons, and each ends by
+// itself: the socket is full (the stream's bytes wait; on_ready resumes them), or the stream has no credit (the socket is not read; the
+// link asks again when credit comes).
+//
+// Owned by its RelayOwner, which hears once when it is over and may destroy it then. The link's shard only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "transport/byte_stream.h"
+#include "transport/link.h"
+#include "transport/poller.h"
+#include "transport/shard.h"
+#include "transport/turn.h"
+
+namespace ferrotunnel::transport {
+
+class Relay;
+
+class RelayOwner {
+ public:
+  virtual void on_relay_end(Relay& relay, StreamEnd end) = 0;
+
+ protected:
+  ~RelayOwner() = default;
+};
+
+struct RelayBytes {
+  std::uint64_t from_socket = 0, to_socket = 0;
+};
+
+class Relay final : private PollHandler, private StreamHandler, private TurnTask {
+ public:
+  // Takes over a connected socket. `prefix`: bytes that were already read from the socket and go to the stream first.
+  Relay(Shard& shard, ByteStreamPtr socket, RelayOwner& owner, std::string prefix = {});
+  ~Relay();
+
+  // Joins it with the stream, whose handler it becomes. Held bytes of the stream are delivered from inside. On failure (no
+  // more descriptors can be watched) the stream was reset and on_relay_end() follows in the next turn.
+  void start(Stream& stream);
+  // Takes the place of a handler that the poller already watches fd for: nothing more to do than start().
+  [[nodiscard]] const RelayBytes& bytes() const { return bytes_; }
+  void stop(ResetReason reason);  // resets both; on_relay_end() follows in the next turn
+
+ private:
+  void on_ready(std::uint32_t what) override;
+  [[nodiscard]] std::size_t on_data(Stream& stream, ConstBytes bytes) override;
+  void on_fin(Stream& stream) override;
+  void on_end(Stream& stream, StreamEnd end) override;
+  [[nodiscard]] Fill fill(Stream& stream, MutBytes into) override;
+  void run_turn() override;
+  void fail(ResetReason reason);
+  void finish(StreamEnd end);
+
+  Shard& shard_;
+  ByteStreamPtr socket_;
+  RelayOwner& owner_;
+  Stream* stream_ = nullptr;
+  std::string prefix_;
+  RelayBytes bytes_;
+  StreamEnd end_;
+  bool watched_ : 1 = false;
+  bool readable_ : 1 = true;
+  bool writable_ : 1 = true;
+  bool peer_closed_ : 1 = false;  // a FIN or an error is in the socket: a short read does not mean that it was drained
+  bool read_done_ : 1 = false;    // the socket's FIN was passed on
+};
+
+}  // namespace ferrotunnel::transport

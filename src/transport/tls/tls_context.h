@@ -1,0 +1,58 @@
+// TlsServerContext and TlsClientContext: what all TLS connections of one listener, or to one server, have in common.
+//
+// TLS 1.3 unless 1.2 is asked for; no session tickets (a link lives long, and a ticket key is one more secret to lose), no
+// renegotiation, no compression. Immutable once made; copies share; any thread.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "transport/tls/fingerprint.h"
+#include "transport/tls/tls_identity.h"
+
+struct ssl_ctx_st;
+
+namespace ferrotunnel::transport {
+
+enum class TlsVersion : std::uint8_t { V12, V13 };
+
+struct TlsServerOptions {
+  TlsVersion minimum = TlsVersion::V13;
+  // Mutual TLS: a client must show a certificate that one of these CAs (PEM) signed.
+  std::optional<std::filesystem::path> client_ca;
+};
+
+class TlsServerContext {
+ public:
+  // Errors: BadInput, Io, Tls.
+  [[nodiscard]] static Result<TlsServerContext> make(const TlsIdentity& identity, const TlsServerOptions& options = {});
+  [[nodiscard]] ssl_ctx_st* native() const { return context_.get(); }
+
+ private:
+  std::shared_ptr<ssl_ctx_st> context_;
+};
+
+struct TlsClientOptions {
+  TlsVersion minimum = TlsVersion::V13;
+  // With a pin, the server's key is what is verified, and nothing else. Without one, its certificate has to lead to a CA (of this
+  // file, else of the system's store) and name the host.
+  std::optional<Fingerprint> pin;
+  std::optional<std::filesystem::path> ca;
+  std::optional<TlsIdentity> identity;  // shown to a server that asks (mutual TLS)
+};
+
+class TlsClientContext {
+ public:
+  [[nodiscard]] static Result<TlsClientContext> make(const TlsClientOptions& options);
+  [[nodiscard]] ssl_ctx_st* native() const { return context_.get(); }
+  [[nodiscard]] bool pinned() const { return pin_ != nullptr; }
+
+ private:
+  std::shared_ptr<ssl_ctx_st> context_;
+  std::shared_ptr<const Fingerprint> pin_;  // the verifier inside context_ points to it
+};
+
+}  // namespace ferrotunnel::transport

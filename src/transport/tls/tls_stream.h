@@ -1,0 +1,94 @@
+// TlsStream: a ByteStream through OpenSSL, on the non-blocking socket itself.
+//
+// First handshake() until Done, then the calls of ByteStream. An end of the TCP connection without close_notify is an error
+// (ECONNRESET), so that a cut is never taken for a FIN. Owner's shard only.
+//
+// Records that the socket does not take are kept here (at most one per write()); write() then comes short by at least a byte, so that
+// the owner waits for room and comes back. What comes back must begin with the bytes that were not taken: the first of them may
+// be on its way already. (Raw streams and frames in progress do that anyway; a caller that reorders whole frames does it after a
+// WouldBlock only if the frame it offered was longer than one byte, which every frame is.)
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "transport/byte_stream.h"
+#include "transport/tls/tls_context.h"
+
+struct ssl_st;
+
+namespace ferrotunnel::transport {
+
+enum class TlsProgress : std::uint8_t { Done, WantRead, WantWrite };
+
+class TlsStream final : public ByteStream {
+ public:
+  // Both take over fd (connected, non-blocking), also when they fail. Errors: Tls.
+  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> accept(int fd, const TlsServerContext& context);
+  // `host` is the name or address that was dialled, without a port: it is asked for (SNI) and, without a pin, verified.
+  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> connect(int fd, const TlsClientContext& context, const std::string& host);
+  ~TlsStream() override;
+
+  // One step, without blocking. WantRead and WantWrite say which readiness to wait for. Errors, side Tunnel: PinMismatch (not to be
+  // retried), Tls, Closed, Io. After one the stream is of no more use; an alert may have been sent.
+  [[nodiscard]] Result<TlsProgress> handshake();
+
+  [[nodiscard]] int fd() const override { return io_.fd; }
+  [[nodiscard]] IoResult read(MutBytes into) override;
+  [[nodiscard]] IoResult write(std::span<const iovec> pieces) override;
+  [[nodiscard]] bool read_pending() const override;
+  void shutdown_write() override;
+  void abort() override;
+
+  // 32 bytes that only the two ends of this connection know (RFC 8446 section 7.5, empty context). Errors: Tls (before the
+  // handshake is done; TLS 1.2 without extended master secret, where they would not be bound to this connection).
+  [[nodiscard]] Result<std::array<std::byte, 32>> exporter(std::string_view label) const;
+
+  // Why read() or write() said Error, in a sentence. Meaningful after they did.
+  [[nodiscard]] const Error& failure() const { return failure_; }
+
+  [[nodiscard]] std::string_view version() const;  // "TLSv1.3"
+  [[nodiscard]] std::string_view cipher() const;
+  [[nodiscard]] std::uint64_t socket_bytes_in() const { return io_.bytes_in; }
+  [[nodiscard]] std::uint64_t socket_bytes_out() const { return io_.bytes_out; }
+
+  // What the BIO under OpenSSL works on; public for its callbacks only.
+  struct SocketIo {
+    int fd = -1;
+    int error = 0;     // errno of the last call that failed for good
+    bool eof = false;  // recv said 0
+    bool more = false; // another record follows within this write()
+    std::vector<std::byte> unsent;  // sealed bytes that the socket has not taken
+    std::size_t unsent_from = 0;
+    std::uint64_t bytes_in = 0;
+    std::uint64_t bytes_out = 0;
+
+    [[nodiscard]] bool flush();  // true: nothing is left unsent
+    [[nodiscard]] bool blocked() const { return !unsent.empty(); }
+  };
+
+ private:
+  TlsStream(int fd, ssl_st* ssl, bool pinned);
+  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> make(int fd, ssl_ctx_st* context, bool pinned);
+  IoResult fail(int error, Error why);
+  IoResult fail_from_ssl(int ret);
+  void finish_shutdown();
+
+  SocketIo io_;
+  ssl_st* ssl_;
+  const bool pinned_;
+  bool ready_ = false;      // the handshake is done
+  bool drained_ = false;    // the last read() ended because the socket was empty
+  bool owed_ = false;       // the first byte of the next write() has been sealed already
+  bool eof_ = false;
+  bool shut_ = false;       // close_notify was made
+  bool fin_sent_ = false;   // and so was the FIN below it
+  int failed_ = 0;          // errno of the failure that ended it
+  Error failure_;
+};
+
+}  // namespace ferrotunnel::transport

@@ -1,0 +1,119 @@
+// CONTROL messages of docs/wire-protocol.md section 4: JSON text <-> values.
+//
+// decode() takes whatever a peer sends: every field of a value it gives was present, of the right type, and within the limits
+// below. Text fields (text, version, session, url, host) are valid UTF-8 and otherwise as the peer chose them: escape them where
+// they are shown. No state, no I/O; any thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "wire/limits.h"
+
+namespace ferrotunnel::wire {
+
+// Bytes of UTF-8. Chosen so that a handshake message stays under 4,096 bytes even when JSON escapes every one of them.
+inline constexpr std::size_t kMaxName = 64;      // grant, name
+inline constexpr std::size_t kMaxVersion = 64;
+inline constexpr std::size_t kMaxSession = 128;
+inline constexpr std::size_t kMaxCode = 64;
+inline constexpr std::size_t kMaxText = 512;
+inline constexpr std::size_t kMaxHost = 253;     // RFC 1035
+inline constexpr std::size_t kMaxUrl = 1024;
+inline constexpr std::size_t kMaxDepth = 8;      // nesting of the JSON
+inline constexpr std::uint32_t kMinHeartbeatMs = 100;
+inline constexpr std::uint32_t kMaxHeartbeatMs = 600'000;
+
+using Nonce = std::array<std::byte, 32>;
+using Proof = std::array<std::byte, 32>;
+using InstanceId = std::array<std::byte, 16>;
+
+struct Challenge {
+  Nonce nonce{};
+  std::string version;
+  bool operator==(const Challenge&) const = default;
+};
+
+struct Auth {
+  std::string grant;
+  Nonce nonce{};
+  Proof proof{};
+  InstanceId instance{};
+  std::string version;
+  bool operator==(const Auth&) const = default;
+};
+
+struct Welcome {
+  Proof proof{};
+  std::string session;
+  std::uint32_t heartbeat_ms = 3000;
+  bool operator==(const Welcome&) const = default;
+};
+
+inline constexpr std::string_view kRefusedUnauthorized = "unauthorized";
+
+struct Refused {
+  std::string code;
+  std::string text;
+  bool operator==(const Refused&) const = default;
+};
+
+enum class TunnelProto : std::uint8_t { Tcp, Http };
+[[nodiscard]] std::string_view to_string(TunnelProto proto);
+
+struct Register {
+  std::uint32_t req = 0;
+  std::string name;
+  TunnelProto proto = TunnelProto::Tcp;
+  std::string host;        // Http; empty: the server picks
+  std::uint16_t port = 0;  // Tcp; 0: the server picks
+  bool operator==(const Register&) const = default;
+};
+
+struct Registered {
+  std::uint32_t req = 0;
+  std::uint32_t tunnel = 0;  // > 0
+  std::string url;
+  std::uint16_t port = 0;  // Tcp; 0 otherwise
+  bool operator==(const Registered&) const = default;
+};
+
+// Codes of `rejected`. A later server may know others: take them as "not-allowed".
+inline constexpr std::string_view kRejectHostTaken = "host-taken";
+inline constexpr std::string_view kRejectPortTaken = "port-taken";
+inline constexpr std::string_view kRejectPortInUse = "port-in-use";
+inline constexpr std::string_view kRejectNotAllowed = "not-allowed";
+inline constexpr std::string_view kRejectLimit = "limit";
+inline constexpr std::string_view kRejectBadRequest = "bad-request";
+
+struct Rejected {
+  std::uint32_t req = 0;
+  std::string code;
+  std::string text;
+  bool operator==(const Rejected&) const = default;
+};
+
+struct Unregister {
+  std::uint32_t tunnel = 0;
+  bool operator==(const Unregister&) const = default;
+};
+
+using ControlMessage = std::variant<Challenge, Auth, Welcome, Refused, Register, Registered, Rejected, Unregister>;
+
+// The JSON of a message. Text meant for people (version, session, text) is cut to its limit; every other field is the
+// caller's promise to keep within it.
+[[nodiscard]] std::string encode(const ControlMessage& message);
+
+// Nothing: a type this version does not know. Errors: Protocol, naming the field.
+[[nodiscard]] Result<std::optional<ControlMessage>> decode(std::string_view json);
+
+// 1-64 of A-Za-z0-9._-
+[[nodiscard]] bool valid_name(std::string_view name);
+
+}  // namespace ferrotunnel::wire
