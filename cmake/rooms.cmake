@@ -14,6 +14,11 @@ function(ft_room_dir out room)
     file(MAKE_DIRECTORY ${dir})
     file(CREATE_LINK ${CMAKE_SOURCE_DIR}/src/${room} ${dir}/${room} SYMBOLIC)
   endif()
+  # Errors are one type, public and inside: the only header of include/ that rooms below app/ see.
+  if(room STREQUAL base AND NOT IS_SYMLINK ${dir}/ferrotunnel/error.h)
+    file(MAKE_DIRECTORY ${dir}/ferrotunnel)
+    file(CREATE_LINK ${CMAKE_SOURCE_DIR}/include/ferrotunnel/error.h ${dir}/ferrotunnel/error.h SYMBOLIC)
+  endif()
   set(${out} ${dir} PARENT_SCOPE)
 endfunction()
 

@@ -1,56 +1,16 @@
-// Error and Result: how every room says that something it does not control went wrong.
+// Error and Result for the rooms: the public ones (include/ferrotunnel/error.h), and how errno becomes one.
 //
-// An Error names the side at fault, so that whoever meets it (a visitor, a log, a status line) can say who has to act.
-// Input from outside and syscall results become Errors; a broken promise of our own is an assert (docs/decisions/0002-errors.md).
-// Values: they copy freely and hold no resources. Any thread.
+// Input from outside and syscall results become Errors; a broken promise of our own is an assert
+// (docs/decisions/0002-errors.md). The one header of include/ that lower rooms see. Any thread.
 #pragma once
 
-#include <cstdint>
-#include <expected>
-#include <string>
 #include <string_view>
-#include <utility>
+
+#include "ferrotunnel/error.h"
 
 namespace ferrotunnel {
 
-enum class Side : std::uint8_t { Visitor, Tunnel, Origin, Local };
-
-enum class ErrorCode : std::uint8_t {
-  Io,            // a syscall failed; context holds errno's text
-  Closed,        // the other end closed in an orderly way
-  Timeout,       // a deadline passed
-  Protocol,      // the peer broke the wire protocol
-  Version,       // the peer speaks another version
-  Unauthorized,  // the token was not accepted
-  Refused,       // understood and denied (a rule or a limit)
-  Limit,         // a named limit was reached
-  BadInput,      // an argument, option or configuration value is not valid
-  AddressInUse,  // a port or a name is held by someone else
-  Resolve,       // a name did not resolve
-  Unreachable,   // nothing answers there
-  Tls,           // the TLS handshake or a record failed
-  PinMismatch,   // the server's key is not the one in the token
-  Cancelled,     // stopped by our own side
-  Internal,      // should not happen; not the caller's fault
-};
-
-struct Error {
-  ErrorCode code = ErrorCode::Internal;
-  Side side = Side::Local;
-  bool retry = false;   // whether the same call may succeed later without anyone acting
-  std::string context;  // one sentence for a person, ending with what to do where that is known
-
-  Error() = default;
-  Error(ErrorCode c, Side s, bool r, std::string text) : code(c), side(s), retry(r), context(std::move(text)) {}
-};
-
-template <class T = void>
-using Result = std::expected<T, Error>;
-
-[[nodiscard]] std::string_view to_string(Side side);
-[[nodiscard]] std::string_view to_string(ErrorCode code);
-
-// An Error from errno: "what: strerror". Retry is set for errors that pass by themselves.
+// "what: strerror". Retry is set for errors that may pass by themselves.
 [[nodiscard]] Error errno_error(int err, Side side, std::string_view what);
 
 }  // namespace ferrotunnel

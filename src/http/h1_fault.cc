@@ -47,7 +47,7 @@ constexpr std::array kEntries = {
     Entry{HeadFault::TransferEncoding, {400, "transfer-encoding", "Transfer-Encoding is not exactly \"chunked\"."}},
     Entry{HeadFault::TransferEncodingRepeated,
           {400, "transfer-encoding-repeated", "There is more than one Transfer-Encoding field."}},
-    Entry{HeadFault::TransferEncodingOn10, {400, "transfer-encoding-on-1.0", "HTTP/1.0 has no Transfer-Encoding."}},
+    Entry{HeadFault::TransferEncodingOn10, {400, "transfer-encoding-on-http10", "HTTP/1.0 has no Transfer-Encoding."}},
     Entry{HeadFault::LengthAndTransferEncoding, {400, "length-and-chunked", "Both Content-Length and Transfer-Encoding are given."}},
     Entry{HeadFault::ConnectionOptions, {400, "connection-options", "Connection has more members than the limit."}},
     Entry{HeadFault::Expectation, {417, "expectation", "Only 100-continue can be expected."}},

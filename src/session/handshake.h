@@ -10,6 +10,7 @@
 // to be retried), Refused and Limit (the peer's GOAWAY or another `refused` code). A peer's text in them is made printable.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "session/credentials.h"
 #include "session/proof.h"

@@ -1,0 +1,30 @@
+#include "session/backoff.h"
+
+#include <algorithm>
+
+namespace ferrotunnel::session {
+
+Backoff::Backoff(BackoffOptions options, JitterRng rng)
+    : options_(options), rng_(rng), ceiling_(std::min(options.base, options.cap)) {}
+
+Duration Backoff::next() {
+  const auto most = static_cast<std::uint64_t>(std::max<Duration::rep>(ceiling_.count(), 0));
+  const Duration wait(static_cast<Duration::rep>(rng_.below(most + 1)));
+  ++attempts_;
+  // Compared as doubles first: a large factor must not overflow the duration.
+  const double grown = static_cast<double>(ceiling_.count()) * options_.factor;
+  ceiling_ = grown < static_cast<double>(options_.cap.count()) ? Duration(static_cast<Duration::rep>(grown)) : options_.cap;
+  return wait;
+}
+
+void Backoff::on_link_down(TimePoint now) {
+  if (up_since_ && now - *up_since_ >= options_.steady_after) reset();
+  up_since_.reset();
+}
+
+void Backoff::reset() {
+  attempts_ = 0;
+  ceiling_ = std::min(options_.base, options_.cap);
+}
+
+}  // namespace ferrotunnel::session
