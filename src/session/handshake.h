@@ -7,7 +7,7 @@
 // the deadline of 5 s is the owner's too. One owner, one thread; what a peer can make it hold is one frame of kMaxHandshakeFrame.
 //
 // Errors, side Tunnel: Protocol (the magic is wrong, a message is out of turn, malformed or too long), Version, Unauthorized (not
-// to be retried), Refused and Limit (the peer's GOAWAY or another `refused` code). A peer's text in them is made printable.
+// to be retried), Refused and Limit (the peer's GOAWAY or another `refused` code). A peer's text in them went through wire::clean_text().
 #pragma once
 
 #include <chrono>
@@ -34,15 +34,16 @@ inline constexpr Duration kHandshakeDeadline = std::chrono::seconds(5);
 struct HandshakeOutcome {
   std::string grant;
   wire::InstanceId instance{};   // the client's
-  std::string peer_version;      // printable
+  std::string peer_version;      // through clean_text()
   std::uint64_t features = 0;    // in force: set by both
-  std::string session;           // the server's name for this session, for logs; printable
+  std::string session;           // the server's name for this session, for logs; through clean_text()
   std::uint32_t heartbeat_ms = 0;
 };
 
 // Cuts the input into a preface and frames, and keeps what is to be sent. The part that both roles share.
 class HandshakeBase {
  public:
+  virtual ~HandshakeBase() = default;
   [[nodiscard]] Result<std::size_t> feed(ConstBytes bytes);
 
   // Bytes to send; sent(n) drops the first n. Or all at once.
@@ -58,7 +59,6 @@ class HandshakeBase {
   enum class State : std::uint8_t { Preface, Frames, Done, Failed };
 
   explicit HandshakeBase(std::uint64_t features, std::optional<ExporterKey> exporter);
-  ~HandshakeBase() = default;
 
   virtual Result<> on_preface() = 0;
   virtual Result<> on_message(wire::ControlMessage message) = 0;
@@ -132,8 +132,5 @@ class ClientHandshake final : public HandshakeBase {
   ClientHandshakeOptions options_;
   bool challenged_ = false;
 };
-
-// Text from a peer made fit to show: control characters and broken UTF-8 replaced, at most `limit` bytes.
-[[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 200);
 
 }  // namespace ferrotunnel::session

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 #include "base/clock.h"
 
@@ -26,7 +27,10 @@ class Heartbeat {
 
   Heartbeat(HeartbeatOptions options, TimePoint now) : options_(options), last_ping_(now) {}
 
-  void on_bytes(TimePoint) { waiting_ = false; }
+  // Something was received at `at`. May be told late and more than once: only what came after the last PING counts.
+  void on_bytes(TimePoint at) {
+    if (at >= last_ping_) waiting_ = false;
+  }
   // What to do now. SendPing is counted as done. Dead is final.
   [[nodiscard]] Next next(TimePoint now);
 

@@ -43,7 +43,12 @@ class Relay final : private PollHandler, private StreamHandler, private TurnTask
   // Joins it with the stream, whose handler it becomes. Held bytes of the stream are delivered from inside. On failure (no
   // more descriptors can be watched) the stream was reset and on_relay_end() follows in the next turn.
   void start(Stream& stream);
-  // Takes the place of a handler that the poller already watches fd for: nothing more to do than start().
+  // For opening a stream whose handler the relay will be; start() follows at once.
+  [[nodiscard]] StreamHandler& handler() { return *this; }
+  // After start(): the stream's FIN came while another handler had it; pass it on.
+  void end_input() {
+    if (socket_) socket_->shutdown_write();
+  }
   [[nodiscard]] const RelayBytes& bytes() const { return bytes_; }
   void stop(ResetReason reason);  // resets both; on_relay_end() follows in the next turn
 

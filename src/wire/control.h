@@ -2,7 +2,7 @@
 //
 // decode() takes whatever a peer sends: every field of a value it gives was present, of the right type, and within the limits
 // below. Text fields (text, version, session, url, host) are valid UTF-8 and otherwise as the peer chose them: escape them where
-// they are shown. No state, no I/O; any thread.
+// they are shown (clean_text). No state, no I/O; any thread.
 #pragma once
 
 #include <array>
@@ -18,7 +18,7 @@
 
 namespace ferrotunnel::wire {
 
-// Bytes of UTF-8. Chosen so that a handshake message stays under 4,096 bytes even when JSON escapes every one of them.
+// Bytes of UTF-8. A handshake message stays under 4,096 bytes even when JSON escapes every one of them.
 inline constexpr std::size_t kMaxName = 64;      // grant, name
 inline constexpr std::size_t kMaxVersion = 64;
 inline constexpr std::size_t kMaxSession = 128;
@@ -106,12 +106,16 @@ struct Unregister {
 
 using ControlMessage = std::variant<Challenge, Auth, Welcome, Refused, Register, Registered, Rejected, Unregister>;
 
-// The JSON of a message. Text meant for people (version, session, text) is cut to its limit; every other field is the
-// caller's promise to keep within it.
+// The JSON of a message. Text meant for people (version, session, text) goes through clean_text() first; every other field is
+// the caller's promise to keep within its limit.
 [[nodiscard]] std::string encode(const ControlMessage& message);
 
 // Nothing: a type this version does not know. Errors: Protocol, naming the field.
 [[nodiscard]] Result<std::optional<ControlMessage>> decode(std::string_view json);
+
+// Text on one line: valid UTF-8 of at most `limit` bytes, cut between characters; broken bytes, control characters and those that
+// turn the direction of text become '?'. For what a peer wrote, before a person sees it.
+[[nodiscard]] std::string clean_text(std::string_view text, std::size_t limit = kMaxText);
 
 // 1-64 of A-Za-z0-9._-
 [[nodiscard]] bool valid_name(std::string_view name);

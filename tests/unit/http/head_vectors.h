@@ -62,7 +62,7 @@ inline const std::vector<BadHead>& bad_requests() {
       {"GET / HTTP/1.1\nHost: x\n\n", 400, "bare-lf"},
       {"GET / HTTP/1.1\r\nHost: x\n\r\n", 400, "bare-lf"},
       {"GET / HTTP/1.1\r\nHost: x\r\n\n", 400, "bare-lf"},
-      {"\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400, "not-http"},
+      {"\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bare-lf"},
       {"\r\n\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bare-lf"},
       {"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400, "empty-lines"},
       {"\rGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bare-cr"},

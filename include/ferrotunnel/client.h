@@ -1,0 +1,110 @@
+// Client: makes local services reachable at a server, as a library.
+//
+//   auto client = ferrotunnel::Client::builder()
+//                     .join("ft1_…")
+//                     .http("web", "http://127.0.0.1:8080", "app.example.com")
+//                     .on_tunnel_up([](const ferrotunnel::TunnelUp& t) { std::cout << t.public_url << '\n'; })
+//                     .build();
+//   if (!client) return fail(client.error().context);
+//   client->start();   // own thread; reconnects by itself until stop(), drain() or the destructor
+//
+// Owner: yours; it moves, it does not copy. Calls are safe from any thread but its own callbacks; the callbacks run on its thread, must not
+// block, and must not destroy the client.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ferrotunnel/error.h"
+#include "ferrotunnel/events.h"
+
+namespace ferrotunnel {
+
+struct ClientStatus {
+  bool connected = false;
+  std::string address, session, transport;
+  std::chrono::microseconds rtt{};
+  std::uint64_t visitors_now = 0, visitors = 0;
+  std::uint64_t bytes_in = 0, bytes_out = 0;  // from and to visitors
+  std::uint64_t connects = 0;                 // how often it signed in
+  struct Tunnel {
+    std::string name, public_url, to;
+    bool up = false;
+  };
+  std::vector<Tunnel> tunnels;
+};
+
+class Client;
+
+class ClientBuilder {
+ public:
+  // A token of the server's: addresses, grant, secret and key fingerprint in one.
+  ClientBuilder& join(std::string token);
+  // Instead of, or on top of, a token:
+  ClientBuilder& server(std::string address);               // "HOST:PORT"; may be repeated
+  ClientBuilder& grant(std::string name, std::string secret);
+  ClientBuilder& tls(bool on);                              // false: plain TCP, and only if the server does that too
+  ClientBuilder& tls_ca(std::string ca_file);               // verify the server by this CA and its name, not by the token's pin
+  ClientBuilder& tls_certificate(std::string certificate_file, std::string key_file);  // mutual TLS
+
+  // A tunnel. `to`: "http://127.0.0.1:8080", "127.0.0.1:8080", "8080", "unix:/run/app.sock". Names are 1-64 of A-Za-z0-9._-
+  ClientBuilder& http(std::string name, std::string to, std::string host = "");  // host "": the server picks one
+  ClientBuilder& tcp(std::string name, std::string to, std::uint16_t port = 0);  // port 0: the server picks one
+
+  ClientBuilder& origin_connect_timeout(std::chrono::milliseconds timeout);  // default 10 s
+  ClientBuilder& memory_limit(std::size_t bytes);                            // all buffers together; default 256 MiB
+  // Give up, with on_disconnected saying so, when the server cannot be reached at first. Default: keep trying.
+  ClientBuilder& fail_fast(bool on);
+
+  ClientBuilder& on_connecting(std::function<void(const Connecting&)> call);
+  ClientBuilder& on_connected(std::function<void(const Connected&)> call);
+  ClientBuilder& on_disconnected(std::function<void(const Disconnected&)> call);
+  ClientBuilder& on_tunnel_up(std::function<void(const TunnelUp&)> call);
+  ClientBuilder& on_tunnel_failed(std::function<void(const TunnelFailed&)> call);
+  ClientBuilder& on_visitor(std::function<void(const VisitorEvent&)> call);
+  ClientBuilder& on_error(std::function<void(const Error&)> call);  // origins that do not answer, and the like
+
+  // Checks the options; touches nothing outside the process. Errors: BadInput.
+  [[nodiscard]] Result<Client> build();
+
+  ClientBuilder();
+  ClientBuilder(ClientBuilder&&) noexcept;
+  ClientBuilder& operator=(ClientBuilder&&) noexcept;
+  ~ClientBuilder();
+
+ private:
+  struct Options;
+  friend class Client;
+  friend class ClientImpl;
+  std::unique_ptr<Options> options_;
+};
+
+class Client {
+ public:
+  [[nodiscard]] static ClientBuilder builder() { return {}; }
+
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  ~Client();  // stop()
+
+  // Starts the thread and returns; what happens is told by the callbacks. Once.
+  [[nodiscard]] Result<> start();
+  // No new visitors; those there may finish within the deadline; then stop(). Blocks until then. True: all finished in time.
+  bool drain(std::chrono::milliseconds deadline);
+  void stop();
+  // Blocks until the client has given up for good (a refused token, a wrong pin), or `timeout` passed: then nothing.
+  [[nodiscard]] std::optional<Error> wait_failed(std::chrono::milliseconds timeout);
+  [[nodiscard]] ClientStatus status() const;
+
+ private:
+  friend class ClientBuilder;
+  explicit Client(std::unique_ptr<class ClientImpl> impl);
+  std::unique_ptr<class ClientImpl> impl_;
+};
+
+}  // namespace ferrotunnel

@@ -1,0 +1,130 @@
+// Server: where visitors arrive and clients sign in, as a library.
+//
+//   auto server = ferrotunnel::Server::builder().listen("0.0.0.0:7835").http_listen("0.0.0.0:8080").state_dir("/var/lib/ferrotunnel").build();
+//   if (!server) return fail(server.error().context);
+//   auto ready = server->start();              // Result<ServerReady>: addresses, and the token for clients
+//   …
+//   server->drain(std::chrono::seconds(30));   // finish what runs; or stop(), or the destructor
+//
+// Owner: yours; it moves, it does not copy. Threads: its own, one a shard. Calls are safe from any thread but its own callbacks; the
+// callbacks run on its threads, must not block, and must not destroy the server.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ferrotunnel/error.h"
+#include "ferrotunnel/events.h"
+
+namespace ferrotunnel {
+
+// What start() found and made.
+struct ServerReady {
+  std::string listen;       // "0.0.0.0:7835", with the port that the system picked where 0 was asked for
+  std::string http_listen;  // empty: off
+  std::string join_token;   // for the grant "default"; a secret
+  std::string state_dir;
+  bool state_made = false;  // just now
+  bool tls = true;
+};
+
+struct SessionStatus {
+  std::string id, grant, address, version, transport;
+  std::chrono::microseconds rtt{};  // 0: not measured yet
+  std::chrono::seconds up{};
+  std::size_t streams = 0;
+  std::uint64_t bytes_in = 0, bytes_out = 0;  // from and to the client
+};
+
+struct TunnelStatus {
+  std::string name, session, url;
+  std::uint64_t visitors_now = 0, visitors = 0;  // of HTTP tunnels: requests in all
+};
+
+struct ServerStatus {
+  std::vector<SessionStatus> sessions;
+  std::vector<TunnelStatus> tunnels;
+  std::chrono::seconds up{};
+  std::uint64_t sign_ins = 0, sign_ins_refused = 0, handshakes_failed = 0;
+  std::size_t handshakes_waiting = 0;
+  std::size_t buffer_bytes = 0;  // lent for bytes in hand, all shards
+  bool draining = false;
+};
+
+class Server;
+
+class ServerBuilder {
+ public:
+  // Where clients sign in. "HOST:PORT"; ":7835" is every address, port 0 lets the system pick. Default ":7835".
+  ServerBuilder& listen(std::string address);
+  // Where HTTP visitors arrive. Default ":8080"; "" turns it off.
+  ServerBuilder& http_listen(std::string address);
+  // The address on which TCP tunnels get their ports. Default: every address.
+  ServerBuilder& tcp_listen_host(std::string host);
+  // "HOST:PORT" that clients reach listen() by; it goes into the join token. Default: this machine's name, or the listening
+  // address where that is a specific one. May be repeated.
+  ServerBuilder& public_address(std::string address);
+  // Where the key and the grants' secrets are kept, made with mode 0700. Default: $STATE_DIRECTORY, else /var/lib/ferrotunnel for
+  // root, else $XDG_STATE_HOME/ferrotunnel (~/.local/state/ferrotunnel).
+  ServerBuilder& state_dir(std::string path);
+  // false: clients sign in over plain TCP. Only for a network that is trusted, or inside another tunnel.
+  ServerBuilder& tls(bool on);
+  // A certificate (PEM, chain behind it) and key of your own instead of the one in the state directory.
+  ServerBuilder& tls_certificate(std::string certificate_file, std::string key_file);
+  // Mutual TLS: clients must show a certificate signed by one of these (PEM).
+  ServerBuilder& tls_client_ca(std::string ca_file);
+  // A secret of your own for a grant, instead of the one made in the state directory for "default". 16-64 bytes.
+  ServerBuilder& grant(std::string name, std::string secret);
+  // Threads, one shard each. Default 0: one for each core.
+  ServerBuilder& threads(unsigned count);
+  // All buffers together, bytes. Default 256 MiB.
+  ServerBuilder& memory_limit(std::size_t bytes);
+
+  ServerBuilder& on_session(std::function<void(const SessionEvent&)> call);
+  ServerBuilder& on_tunnel(std::function<void(const TunnelEvent&)> call);
+  ServerBuilder& on_visitor(std::function<void(const VisitorEvent&)> call);
+  ServerBuilder& on_request(std::function<void(const RequestEvent&)> call);
+  ServerBuilder& on_error(std::function<void(const Error&)> call);
+
+  // Checks the options; touches nothing outside the process.
+  [[nodiscard]] Result<Server> build();
+
+  ServerBuilder();
+  ServerBuilder(ServerBuilder&&) noexcept;
+  ServerBuilder& operator=(ServerBuilder&&) noexcept;
+  ~ServerBuilder();
+
+ private:
+  struct Options;
+  friend class Server;
+  friend class ServerImpl;
+  std::unique_ptr<Options> options_;
+};
+
+class Server {
+ public:
+  [[nodiscard]] static ServerBuilder builder() { return {}; }
+
+  Server(Server&&) noexcept;
+  Server& operator=(Server&&) noexcept;
+  ~Server();  // stop()
+
+  // Makes the state where there is none, listens, starts the threads. Errors: AddressInUse, Io, BadInput. Once.
+  [[nodiscard]] Result<ServerReady> start();
+  // No new clients or visitors; what runs may finish within the deadline; then stop(). Blocks until then. True: all finished in time.
+  bool drain(std::chrono::milliseconds deadline);
+  // Ends everything and joins the threads.
+  void stop();
+  [[nodiscard]] ServerStatus status() const;
+
+ private:
+  friend class ServerBuilder;
+  explicit Server(std::unique_ptr<class ServerImpl> impl);
+  std::unique_ptr<class ServerImpl> impl_;
+};
+
+}  // namespace ferrotunnel

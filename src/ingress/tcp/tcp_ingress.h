@@ -1,0 +1,64 @@
+// TcpIngress: the public port of one TCP tunnel: each visitor becomes a stream of the session's link, and a relay.
+//
+// It lives on the link's shard and listens there, so a visitor never crosses threads. Owned by the server's session, and destroyed
+// with it or when the tunnel is given up; visitors that are connected end then.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <cstdint>
+#include <memory>
+
+#include "transport/link.h"
+#include "transport/relay.h"
+#include "transport/shard.h"
+#include "transport/tcp/listener.h"
+
+namespace ferrotunnel::ingress {
+
+struct TcpIngressCounters {
+  std::uint64_t accepted = 0;  // visitors
+  std::uint64_t refused = 0;   // of them, closed at once for want of a stream
+  std::uint64_t bytes_in = 0, bytes_out = 0;  // from and to visitors that are gone
+};
+
+class TcpIngressHost {
+ public:
+  virtual void on_visitor(std::uint32_t tunnel, int change) = 0;  // +1 came, -1 went
+
+ protected:
+  ~TcpIngressHost() = default;
+};
+
+class TcpIngress final {
+ public:
+  TcpIngress(transport::Shard& shard, transport::Link& link, std::uint32_t tunnel, TcpIngressHost& host);
+  TcpIngress(const TcpIngress&) = delete;
+  TcpIngress& operator=(const TcpIngress&) = delete;
+  ~TcpIngress();
+
+  // Binds and accepts. Port 0: the system picks; port() tells. Errors: AddressInUse, Io.
+  [[nodiscard]] Result<> listen(const transport::SocketAddress& address);
+  void stop_accepting() { listener_.reset(); }
+
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::size_t active() const { return active_; }
+  [[nodiscard]] const TcpIngressCounters& counters() const { return counters_; }
+
+ private:
+  class Visitor;
+  using Visitors = boost::intrusive::list<Visitor, boost::intrusive::constant_time_size<false>>;
+  void accept(transport::UniqueFd fd, const transport::SocketAddress& peer);
+  void remove(Visitor& visitor, transport::RelayBytes bytes);
+
+  transport::Shard& shard_;
+  transport::Link& link_;
+  const std::uint32_t tunnel_;
+  TcpIngressHost& host_;
+  std::unique_ptr<transport::Listener> listener_;
+  std::unique_ptr<Visitors> visitors_;
+  TcpIngressCounters counters_;
+  std::size_t active_ = 0;
+  std::uint16_t port_ = 0;
+};
+
+}  // namespace ferrotunnel::ingress

@@ -1,0 +1,142 @@
+#include "origin/dispatcher.h"
+
+#include <cerrno>
+#include <optional>
+
+#include "transport/tcp/tcp_stream.h"
+
+namespace ferrotunnel::origin {
+
+using transport::ResetReason;
+using transport::Stream;
+using transport::StreamEnd;
+
+// One stream and its local connection: first the dial, then the relay.
+class OriginDispatcher::Connection final : public boost::intrusive::list_base_hook<>,
+                                           private transport::PollHandler,
+                                           private transport::StreamHandler,
+                                           private transport::RelayOwner {
+ public:
+  Connection(OriginDispatcher& owner, std::uint32_t tunnel) : owner_(owner), tunnel_(tunnel) {}
+
+  ~Connection() {
+    if (dial_) {
+      unwatch();
+      dial_->stream.reset(ResetReason::Cancel);
+    }
+  }
+
+  void start(Stream& stream, TargetPtr target) {
+    stream.set_handler(*this);
+    dial_ = std::make_unique<Dial>(*this, stream, std::move(target));
+    auto connecting = transport::connect_to(dial_->target->address);
+    if (!connecting) return fail(connecting.error());
+    dial_->fd = std::move(connecting->fd);
+    if (connecting->done) return connected();
+    auto added = owner_.shard_.poller().add(dial_->fd.get(), *this);
+    if (!added) return fail(added.error());
+    dial_->watched = true;
+    owner_.shard_.arm(*dial_, owner_.options_.connect_deadline);
+  }
+
+ private:
+  // What is needed only while connecting.
+  struct Dial final : transport::Deadline {
+    Dial(Connection& c, Stream& s, TargetPtr t) : connection(c), stream(s), target(std::move(t)) {}
+    void on_deadline() override {
+      connection.fail(Error(ErrorCode::Timeout, Side::Origin, true, target->text + " does not answer"));
+    }
+    Connection& connection;
+    Stream& stream;
+    const TargetPtr target;
+    transport::UniqueFd fd;
+    bool watched = false;
+  };
+
+  void unwatch() {
+    if (dial_->watched) owner_.shard_.poller().remove(dial_->fd.get(), *this);
+    dial_->watched = false;
+  }
+
+  void on_ready(std::uint32_t what) override {
+    if ((what & (transport::kWritable | transport::kFailed)) == 0 || !dial_) return;
+    if (const int error = transport::take_error(dial_->fd.get()); error != 0)
+      return fail(errno_error(error, Side::Origin, "cannot connect to " + dial_->target->text));
+    connected();
+  }
+
+  void connected() {
+    unwatch();
+    ++owner_.counters_.connected;
+    const std::unique_ptr<Dial> dial = std::move(dial_);
+    relay_.emplace(owner_.shard_, std::make_unique<transport::TcpStream>(std::move(dial->fd)),
+                   static_cast<transport::RelayOwner&>(*this));
+    relay_->start(dial->stream);
+    if (fin_early_) relay_->end_input();
+  }
+
+  void fail(const Error& error) {
+    auto reason = ResetReason::OriginUnreachable;
+    if (error.code == ErrorCode::Timeout) {
+      reason = ResetReason::OriginTimeout;
+      ++owner_.counters_.timed_out;
+    } else if (error.code == ErrorCode::Unreachable) {
+      reason = ResetReason::OriginRefused;
+      ++owner_.counters_.refused;
+    } else {
+      ++owner_.counters_.unreachable;
+    }
+    unwatch();
+    const std::unique_ptr<Dial> dial = std::move(dial_);
+    dial->stream.reset(reason);
+    owner_.host_.on_origin_failed(tunnel_, error);
+    owner_.remove(*this, {});
+  }
+
+  // As the stream's handler, while dialling: what comes waits in the stream.
+  std::size_t on_data(Stream&, ConstBytes) override { return 0; }
+  void on_fin(Stream&) override { fin_early_ = true; }
+  void on_end(Stream&, StreamEnd) override {
+    unwatch();
+    dial_.reset();
+    owner_.remove(*this, {});
+  }
+  transport::Fill fill(Stream&, MutBytes) override { return {}; }
+
+  void on_relay_end(transport::Relay& relay, StreamEnd) override { owner_.remove(*this, relay.bytes()); }
+
+  OriginDispatcher& owner_;
+  const std::uint32_t tunnel_;
+  std::unique_ptr<Dial> dial_;
+  std::optional<transport::Relay> relay_;
+  bool fin_early_ = false;
+  friend class OriginDispatcher;
+};
+
+OriginDispatcher::OriginDispatcher(transport::Shard& shard, const DispatcherOptions& options, DispatcherHost& host)
+    : shard_(shard), options_(options), host_(host), connections_(std::make_unique<Connections>()) {}
+
+OriginDispatcher::~OriginDispatcher() {
+  connections_->clear_and_dispose([](Connection* connection) { delete connection; });
+}
+
+void OriginDispatcher::dispatch(Stream& stream, std::uint32_t tunnel, TargetPtr target) {
+  ++counters_.opened;
+  ++active_;
+  auto* connection = new Connection(*this, tunnel);
+  connections_->push_back(*connection);
+  host_.on_origin_count(tunnel, 1, {});
+  connection->start(stream, std::move(target));
+}
+
+void OriginDispatcher::remove(Connection& connection, transport::RelayBytes bytes) {
+  --active_;
+  ++counters_.ended;
+  counters_.bytes_in += bytes.to_socket;
+  counters_.bytes_out += bytes.from_socket;
+  host_.on_origin_count(connection.tunnel_, -1, bytes);
+  connections_->erase(connections_->iterator_to(connection));
+  delete &connection;
+}
+
+}  // namespace ferrotunnel::origin

@@ -1,0 +1,67 @@
+// OriginDispatcher: the client's end of every stream: dials the local service and relays until both are done.
+//
+// What a visitor sends while the dial is under way waits in the stream, inside its credit. A dial has a deadline; its failure is a RESET
+// that says which kind it was, so that the visitor can be told. One per link; the link's shard only.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "origin/target.h"
+#include "transport/deadline.h"
+#include "transport/link.h"
+#include "transport/relay.h"
+#include "transport/shard.h"
+
+namespace ferrotunnel::origin {
+
+struct DispatcherOptions {
+  Duration connect_deadline = std::chrono::seconds(10);
+};
+
+struct DispatcherCounters {
+  std::uint64_t opened = 0, connected = 0, refused = 0, timed_out = 0, unreachable = 0, ended = 0;
+  std::uint64_t bytes_in = 0, bytes_out = 0;  // to and from the local service, of connections that ended
+};
+
+class DispatcherHost {
+ public:
+  // A dial failed; visitors of this tunnel are told. For the person at the client: is the service running?
+  virtual void on_origin_failed(std::uint32_t tunnel, const Error& error) = 0;
+  // A connection of this tunnel began (+1) or ended (-1).
+  virtual void on_origin_count(std::uint32_t tunnel, int change, transport::RelayBytes bytes) = 0;
+
+ protected:
+  ~DispatcherHost() = default;
+};
+
+class OriginDispatcher final {
+ public:
+  OriginDispatcher(transport::Shard& shard, const DispatcherOptions& options, DispatcherHost& host);
+  OriginDispatcher(const OriginDispatcher&) = delete;
+  OriginDispatcher& operator=(const OriginDispatcher&) = delete;
+  // Ends what still runs; streams that are open are reset. The link must be gone or alive, not half destroyed.
+  ~OriginDispatcher();
+
+  // Takes a stream that the server opened: it has a handler, or is reset, when this returns.
+  void dispatch(transport::Stream& stream, std::uint32_t tunnel, TargetPtr target);
+
+  [[nodiscard]] std::size_t active() const { return active_; }
+  [[nodiscard]] const DispatcherCounters& counters() const { return counters_; }
+
+ private:
+  class Connection;
+  using Connections = boost::intrusive::list<Connection, boost::intrusive::constant_time_size<false>>;
+  void remove(Connection& connection, transport::RelayBytes bytes);
+
+  transport::Shard& shard_;
+  const DispatcherOptions options_;
+  DispatcherHost& host_;
+  DispatcherCounters counters_;
+  std::unique_ptr<Connections> connections_;
+  std::size_t active_ = 0;
+};
+
+}  // namespace ferrotunnel::origin

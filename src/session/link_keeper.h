@@ -1,0 +1,44 @@
+// LinkKeeper: the heartbeat of one link: asks it to PING, and says when it is dead. See heartbeat.h for the rules.
+// Owned by the session beside its link; the link's shard only.
+#pragma once
+
+#include <functional>
+
+#include "session/heartbeat.h"
+#include "transport/deadline.h"
+#include "transport/link.h"
+#include "transport/shard.h"
+
+namespace ferrotunnel::session {
+
+class LinkKeeper final : private transport::Deadline {
+ public:
+  // on_dead may destroy the keeper. A first PING goes out at once: credit grows by what it measures.
+  LinkKeeper(transport::Shard& shard, transport::Link& link, HeartbeatOptions options, std::function<void()> on_dead)
+      : shard_(shard), link_(link), heartbeat_(options, shard.now()), on_dead_(std::move(on_dead)) {
+    link_.ping();
+    shard_.arm(*this, options.interval);
+  }
+
+ private:
+  void on_deadline() override {
+    const transport::LinkStatus status = link_.status();
+    if (status.last_received != seen_) {
+      seen_ = status.last_received;
+      heartbeat_.on_bytes(seen_);
+    }
+    const TimePoint now = shard_.now();
+    const Heartbeat::Next next = heartbeat_.next(now);
+    if (next.action == Heartbeat::Action::Dead) return on_dead_();
+    if (next.action == Heartbeat::Action::SendPing) link_.ping();
+    shard_.arm(*this, next.deadline - now);
+  }
+
+  transport::Shard& shard_;
+  transport::Link& link_;
+  Heartbeat heartbeat_;
+  TimePoint seen_{};
+  std::function<void()> on_dead_;
+};
+
+}  // namespace ferrotunnel::session

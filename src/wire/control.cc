@@ -1,0 +1,362 @@
+#include "wire/control.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <type_traits>
+
+#include "wire/base64.h"
+
+namespace ferrotunnel::wire {
+namespace {
+
+namespace json = boost::json;
+
+// Most messages need no more than this; a larger one goes on from the heap and is given back as one.
+constexpr std::size_t kScratch = 4096;
+
+Error protocol(std::string text) { return {ErrorCode::Protocol, Side::Tunnel, false, std::move(text)}; }
+
+json::string_view to_json(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view from_json(json::string_view text) { return {text.data(), text.size()}; }
+
+// Takes the fields of one message; remembers the first that is not as it should be.
+class Fields {
+ public:
+  Fields(std::string_view type, const json::object& object) : type_(type), object_(object) {}
+
+  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+
+  std::string text(std::string_view field, std::size_t limit) {
+    const json::string* value = string(field);
+    if (value == nullptr) return {};
+    if (value->size() > limit) {
+      wrong(field, "is longer than " + std::to_string(limit) + " bytes");
+      return {};
+    }
+    return {value->data(), value->size()};
+  }
+
+  std::string name(std::string_view field) {
+    const json::string* value = string(field);
+    if (value == nullptr) return {};
+    if (!valid_name(from_json(*value))) {
+      wrong(field, "is not 1 to 64 of A-Z a-z 0-9 . _ -");
+      return {};
+    }
+    return {value->data(), value->size()};
+  }
+
+  template <std::size_t N>
+  void bytes(std::string_view field, std::array<std::byte, N>& into) {
+    const json::string* value = string(field);
+    if (value != nullptr && !base64url_decode_exact(from_json(*value), into))
+      wrong(field, "is not " + std::to_string(N) + " bytes of base64url");
+  }
+
+  template <class T>
+  void number(std::string_view field, T& into, std::uint64_t least, std::uint64_t most) {
+    const json::value* value = find(field);
+    if (value == nullptr) return;
+    std::uint64_t n = 0;
+    if (const auto* u = value->if_uint64()) {
+      n = *u;
+    } else if (const auto* i = value->if_int64(); i != nullptr && *i >= 0) {
+      n = static_cast<std::uint64_t>(*i);
+    } else {
+      return wrong(field, "is not a whole number");
+    }
+    if (n < least || n > most) return wrong(field, "is not within " + std::to_string(least) + " and " + std::to_string(most));
+    into = static_cast<T>(n);
+  }
+
+  [[nodiscard]] bool has(std::string_view field) const { return object_.if_contains(to_json(field)) != nullptr; }
+
+  void wrong(std::string_view field, std::string_view how) {
+    if (error_) return;
+    std::string text("the peer's message \"");
+    text.append(type_).append("\": field \"").append(field).append("\" ").append(how);
+    error_ = protocol(std::move(text));
+  }
+
+ private:
+  const json::value* find(std::string_view field) {
+    const json::value* value = object_.if_contains(to_json(field));
+    if (value == nullptr) wrong(field, "is missing");
+    return value;
+  }
+
+  const json::string* string(std::string_view field) {
+    const json::value* value = find(field);
+    if (value == nullptr) return nullptr;
+    const json::string* text = value->if_string();
+    if (text == nullptr) wrong(field, "is not a string");
+    return text;
+  }
+
+  std::string_view type_;
+  const json::object& object_;
+  std::optional<Error> error_;
+};
+
+constexpr std::uint64_t kMaxU32 = 0xffff'ffff;
+constexpr std::uint64_t kMaxPort = 0xffff;
+
+void read(Fields& f, Challenge& m) {
+  f.bytes("nonce", m.nonce);
+  m.version = f.text("version", kMaxVersion);
+}
+void read(Fields& f, Auth& m) {
+  m.grant = f.name("grant");
+  f.bytes("nonce", m.nonce);
+  f.bytes("proof", m.proof);
+  f.bytes("instance", m.instance);
+  m.version = f.text("version", kMaxVersion);
+}
+void read(Fields& f, Welcome& m) {
+  f.bytes("proof", m.proof);
+  m.session = f.text("session", kMaxSession);
+  f.number("heartbeat_ms", m.heartbeat_ms, kMinHeartbeatMs, kMaxHeartbeatMs);
+}
+void read(Fields& f, Refused& m) {
+  m.code = f.text("code", kMaxCode);
+  m.text = f.text("text", kMaxText);
+}
+void read(Fields& f, Register& m) {
+  f.number("req", m.req, 0, kMaxU32);
+  m.name = f.name("name");
+  const std::string proto = f.text("proto", kMaxCode);
+  // Only the field that this kind of tunnel has is looked at; the other is as good as unknown.
+  if (proto == "http") {
+    m.proto = TunnelProto::Http;
+    m.host = f.text("host", kMaxHost);
+  } else if (proto == "tcp") {
+    m.proto = TunnelProto::Tcp;
+    f.number("port", m.port, 0, kMaxPort);
+  } else {
+    f.wrong("proto", "is not \"tcp\" or \"http\"");
+  }
+}
+void read(Fields& f, Registered& m) {
+  f.number("req", m.req, 0, kMaxU32);
+  f.number("tunnel", m.tunnel, 1, kMaxU32);
+  m.url = f.text("url", kMaxUrl);
+  if (f.has("port")) f.number("port", m.port, 0, kMaxPort);
+}
+void read(Fields& f, Rejected& m) {
+  f.number("req", m.req, 0, kMaxU32);
+  m.code = f.text("code", kMaxCode);
+  m.text = f.text("text", kMaxText);
+}
+void read(Fields& f, Unregister& m) { f.number("tunnel", m.tunnel, 1, kMaxU32); }
+
+// Appends one JSON object, field by field.
+class Writer {
+ public:
+  explicit Writer(std::string_view type) {
+    out_.reserve(256);
+    text("type", type);
+  }
+
+  void text(std::string_view field, std::string_view value) {
+    key(field);
+    out_ += '"';
+    for (const char c : value) {
+      const auto u = static_cast<unsigned char>(c);
+      if (c == '"' || c == '\\') {
+        out_ += '\\';
+        out_ += c;
+      } else if (u < 0x20) {
+        constexpr std::string_view kHex = "0123456789abcdef";
+        out_.append("\\u00") += kHex[u >> 4];
+        out_ += kHex[u & 15];
+      } else {
+        out_ += c;
+      }
+    }
+    out_ += '"';
+  }
+  void bytes(std::string_view field, ConstBytes value) { text(field, base64url_encode(value)); }
+  void number(std::string_view field, std::uint64_t value) {
+    key(field);
+    out_ += std::to_string(value);
+  }
+  std::string finish() { return std::move(out_ += '}'); }
+
+ private:
+  void key(std::string_view field) {
+    out_ += out_.empty() ? '{' : ',';
+    out_.append("\"").append(field).append("\":");
+  }
+
+  std::string out_;
+};
+
+std::string write(const Challenge& m) {
+  Writer w("challenge");
+  w.bytes("nonce", m.nonce);
+  w.text("version", clean_text(m.version, kMaxVersion));
+  return w.finish();
+}
+std::string write(const Auth& m) {
+  Writer w("auth");
+  w.text("grant", m.grant);
+  w.bytes("nonce", m.nonce);
+  w.bytes("proof", m.proof);
+  w.bytes("instance", m.instance);
+  w.text("version", clean_text(m.version, kMaxVersion));
+  return w.finish();
+}
+std::string write(const Welcome& m) {
+  Writer w("welcome");
+  w.bytes("proof", m.proof);
+  w.text("session", clean_text(m.session, kMaxSession));
+  w.number("heartbeat_ms", m.heartbeat_ms);
+  return w.finish();
+}
+std::string write(const Refused& m) {
+  Writer w("refused");
+  w.text("code", m.code);
+  w.text("text", clean_text(m.text, kMaxText));
+  return w.finish();
+}
+std::string write(const Register& m) {
+  Writer w("register");
+  w.number("req", m.req);
+  w.text("name", m.name);
+  w.text("proto", to_string(m.proto));
+  if (m.proto == TunnelProto::Http) {
+    w.text("host", m.host);
+  } else {
+    w.number("port", m.port);
+  }
+  return w.finish();
+}
+std::string write(const Registered& m) {
+  Writer w("registered");
+  w.number("req", m.req);
+  w.number("tunnel", m.tunnel);
+  w.text("url", m.url);
+  if (m.port != 0) w.number("port", m.port);
+  return w.finish();
+}
+std::string write(const Rejected& m) {
+  Writer w("rejected");
+  w.number("req", m.req);
+  w.text("code", m.code);
+  w.text("text", clean_text(m.text, kMaxText));
+  return w.finish();
+}
+std::string write(const Unregister& m) {
+  Writer w("unregister");
+  w.number("tunnel", m.tunnel);
+  return w.finish();
+}
+
+template <class Message>
+Result<std::optional<ControlMessage>> read_as(std::string_view type, const json::object& object) {
+  Fields fields(type, object);
+  Message message;
+  read(fields, message);
+  if (fields.error()) return std::unexpected(*fields.error());
+  return ControlMessage(std::move(message));
+}
+
+using Reader = Result<std::optional<ControlMessage>> (*)(std::string_view, const json::object&);
+struct Known {
+  std::string_view type;
+  Reader reader;
+};
+constexpr std::array<Known, 8> kKnown{{
+    {"challenge", &read_as<Challenge>},
+    {"auth", &read_as<Auth>},
+    {"welcome", &read_as<Welcome>},
+    {"refused", &read_as<Refused>},
+    {"register", &read_as<Register>},
+    {"registered", &read_as<Registered>},
+    {"rejected", &read_as<Rejected>},
+    {"unregister", &read_as<Unregister>},
+}};
+
+// The character at the front of `text` (not empty): its bytes, 0 where they are not UTF-8, and its code point.
+struct Character {
+  std::size_t size = 0;
+  char32_t point = 0;
+};
+Character front(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = at(0);
+  if (first < 0x80) return {1, first};
+  const std::size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < size) return {};
+  char32_t point = first & (0x7fu >> size);
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((at(i) & 0xc0) != 0x80) return {};
+    point = (point << 6) | (at(i) & 0x3fu);
+  }
+  constexpr std::array<char32_t, 5> kLeast{0, 0, 0x80, 0x800, 0x10000};
+  if (point < kLeast[size] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) return {};
+  return {size, point};
+}
+
+bool shown_as_itself(char32_t c) {
+  if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return false;  // C0, DEL, C1
+  if (c >= 0x200b && c <= 0x200f) return false;           // zero width, direction marks
+  if (c >= 0x2028 && c <= 0x202e) return false;           // line separators, direction overrides
+  if (c >= 0x2060 && c <= 0x206f) return false;           // joiners, isolates
+  return c != 0xfeff && c != 0x061c;
+}
+
+}  // namespace
+
+std::string_view to_string(TunnelProto proto) { return proto == TunnelProto::Http ? "http" : "tcp"; }
+
+bool valid_name(std::string_view name) {
+  const auto allowed = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  };
+  return !name.empty() && name.size() <= kMaxName && std::ranges::all_of(name, allowed);
+}
+
+std::string clean_text(std::string_view text, std::size_t limit) {
+  std::string out;
+  out.reserve(std::min(text.size(), limit));
+  while (!text.empty()) {
+    const Character c = front(text);
+    const std::size_t size = std::max<std::size_t>(c.size, 1);
+    const bool keep = c.size != 0 && shown_as_itself(c.point);
+    if (out.size() + (keep ? size : 1) > limit) break;
+    if (keep) {
+      out.append(text.substr(0, size));
+    } else {
+      out += '?';
+    }
+    text.remove_prefix(size);
+  }
+  return out;
+}
+
+std::string encode(const ControlMessage& message) {
+  return std::visit([](const auto& m) { return write(m); }, message);
+}
+
+Result<std::optional<ControlMessage>> decode(std::string_view text) {
+  if (text.size() > kMaxControl) return std::unexpected(protocol("the peer's control message is larger than 65,536 bytes"));
+  std::array<unsigned char, kScratch> scratch;
+  json::monotonic_resource memory(scratch.data(), scratch.size());
+  json::parse_options options;
+  options.max_depth = kMaxDepth;
+  json::error_code ec;
+  const json::value root = json::parse(to_json(text), ec, &memory, options);
+  if (ec) return std::unexpected(protocol("the peer's control message is not valid JSON: " + ec.message()));
+  const json::object* object = root.if_object();
+  if (object == nullptr) return std::unexpected(protocol("the peer's control message is not a JSON object"));
+  const json::value* type = object->if_contains("type");
+  if (type == nullptr || !type->is_string())
+    return std::unexpected(protocol("the peer's control message has no string \"type\""));
+  const std::string_view wanted = from_json(type->get_string());
+  const auto known = std::ranges::find(kKnown, wanted, &Known::type);
+  if (known == kKnown.end()) return std::nullopt;
+  return known->reader(known->type, *object);
+}
+
+}  // namespace ferrotunnel::wire
