@@ -13,3 +13,5 @@ ft_room(ingress   DEPS base observe wire transport mux session http route plugin
 ft_room(origin    DEPS base observe wire transport mux http plugin ASIO)
 ft_room(app       DEPS base observe wire transport mux session http route plugin ingress origin
                   LIBS OpenSSL::Crypto Boost::json ASIO PUBLIC_HEADERS)
+
+set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/app/version.cc APPEND PROPERTY COMPILE_DEFINITIONS FERROTUNNEL_VERSION="${PROJECT_VERSION}")

@@ -17,11 +17,11 @@ enum class FaultSide : std::uint8_t { Visitor, Server, Tunnel, Origin };
 struct ErrorPage {
   std::uint16_t status = 502;
   FaultSide side = FaultSide::Server;
-  std::string_view slug;        // "origin-refused"
-  std::string_view sentence;    // for a person
-  std::string_view request_id;  // "": left out
-  std::string_view accept;      // the request's Accept
-  std::string_view host;        // as the visitor asked; "": left out
+  std::string_view slug = {};        // "origin-refused"
+  std::string_view sentence = {};    // for a person
+  std::string_view request_id = {};  // "": left out
+  std::string_view accept = {};      // the request's Accept
+  std::string_view host = {};        // as the visitor asked; "": left out
   bool head_request = false;    // no body, same head
   bool keep_alive = false;
   std::uint8_t visitor_minor = 1;

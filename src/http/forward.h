@@ -14,11 +14,11 @@
 namespace ferrotunnel::http {
 
 struct ForwardContext {
-  std::string_view visitor;         // address without port; "" leaves X-Forwarded-For out
+  std::string_view visitor = {};         // address without port; "" leaves X-Forwarded-For out
   std::string_view proto = "http";  // what the visitor spoke to us: "http" or "https"
-  std::string_view request_id;      // replaces the visitor's X-Request-Id; "" only removes it
-  std::string_view host_rewrite;    // Host for the origin; "": the visitor's. X-Forwarded-Host always tells the visitor's
-  std::string_view via;             // value to append as Via; "": none
+  std::string_view request_id = {};      // replaces the visitor's X-Request-Id; "" only removes it
+  std::string_view host_rewrite = {};    // Host for the origin; "": the visitor's. X-Forwarded-Host always tells the visitor's
+  std::string_view via = {};             // value to append as Via; "": none
   bool trust_forwarded = false;     // the visitor is a proxy we trust: append to its X-Forwarded-For, keep the rest it says
   bool drop_expect = false;         // 100 Continue was already answered here
 };
@@ -29,7 +29,7 @@ struct ResponseContext {
   std::uint8_t visitor_minor = 1;  // HTTP/1.minor that the visitor spoke
   bool keep_alive = true;          // the visitor's connection is to be kept, as far as the request and we are concerned
   bool head_request = false;
-  std::string_view request_id;     // replaces the origin's X-Request-Id; "": the origin's stays
+  std::string_view request_id = {};     // replaces the origin's X-Request-Id; "": the origin's stays
 };
 struct ResponsePlan {
   bool send = true;        // false: nothing was written; a 1xx that an HTTP/1.0 visitor may not get

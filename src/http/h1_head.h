@@ -71,7 +71,7 @@ class HeadScanner {
 struct RequestContext {
   bool head = false;                   // the request was HEAD
   bool connect = false;                // the request was CONNECT
-  std::string_view upgrade_protocol;   // what was asked for; empty: nothing, and a 101 is refused
+  std::string_view upgrade_protocol = {};  // what was asked for; empty: nothing, and a 101 is refused
 };
 [[nodiscard]] inline RequestContext context_of(const RequestHead& request) {
   return {request.method == Method::Head, request.method == Method::Connect,

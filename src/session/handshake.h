@@ -60,31 +60,35 @@ class HandshakeBase {
 
   explicit HandshakeBase(std::uint64_t features, std::optional<ExporterKey> exporter);
 
-  virtual Result<> on_preface() = 0;
+  virtual void on_preface() = 0;
   virtual Result<> on_message(wire::ControlMessage message) = 0;
 
   void send_preface();
   void send_message(const wire::ControlMessage& message);
   void send_goaway(wire::GoawayCode code, std::string_view text);
-  void finish() { state_ = State::Done; }
+  [[nodiscard]] Error out_of_turn();
+  void finish();
 
-  wire::PrefaceBytes own_preface_;
+  const wire::PrefaceBytes own_preface_;
   wire::PrefaceBytes peer_preface_{};
   Transcript transcript_;
   HandshakeOutcome outcome_;
 
  private:
-  Result<std::size_t> fill(ConstBytes bytes, std::size_t upto);
   Result<> take_preface();
+  Result<> take_header();
   Result<> take_frame();
+  void send_frame(wire::FrameType type, ConstBytes payload);
   Error fail(Error error);
 
   const std::uint64_t features_;
   State state_ = State::Preface;
   Error error_;
+  wire::FrameHeader frame_;       // of the frame in input_, once that holds its header
   std::vector<std::byte> input_;  // the preface or frame that is being collected
   std::vector<std::byte> output_;
   std::size_t sent_ = 0;
+  bool preface_sent_ = false;
 };
 
 struct ServerHandshakeOptions {
@@ -103,7 +107,7 @@ class ServerHandshake final : public HandshakeBase {
   ServerHandshake(ServerHandshakeOptions options, const SecretSource& secrets);
 
  private:
-  Result<> on_preface() override;
+  void on_preface() override;
   Result<> on_message(wire::ControlMessage message) override;
 
   const ServerHandshakeOptions options_;
@@ -126,8 +130,10 @@ class ClientHandshake final : public HandshakeBase {
   explicit ClientHandshake(ClientHandshakeOptions options);
 
  private:
-  Result<> on_preface() override;
+  void on_preface() override;
   Result<> on_message(wire::ControlMessage message) override;
+  void answer(const wire::Challenge& challenge);
+  [[nodiscard]] static Error refusal(const wire::Refused& refused);
 
   ClientHandshakeOptions options_;
   bool challenged_ = false;

@@ -1,0 +1,29 @@
+"""How to start this project for the shared bench scripts (peers.py, http_peers.py, wan.py).
+
+start(work, service_port, ingress_port, host="127.0.0.1", kind="tcp", tls=False, carry="auto") -> [server argv, client argv]
+  host: where the server listens for its client. kind: "tcp" gives the service a port of its own; "http" routes the hosts x.test and
+  127.0.0.1 to it. carry: how visitors are carried; this version has one way, streams of the session's link ("mux"), so the three are the same.
+The binary is build/release/ferrotunnel, or $FERROTUNNEL_BIN.
+"""
+import os
+
+_HERE = os.path.dirname(os.path.abspath(os.environ.get("FERROTUNNEL_PEER", __file__ if "__file__" in globals() else "bench/peer.py")))
+_CONTROL = 19250
+_SECRET = "bench-secret-of-some-length"
+
+
+def start(work, service_port, ingress_port, host="127.0.0.1", kind="tcp", tls=False, carry="auto"):
+    binary = os.environ.get("FERROTUNNEL_BIN") or os.path.join(_HERE, "..", "build", "release", "ferrotunnel")
+    binary = os.path.abspath(binary)
+    secret = os.path.join(work, "ferrotunnel.secret")
+    with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+        f.write(_SECRET)
+    link = "on" if tls else "off"
+    server = [binary, "server", "--listen", f"{host}:{_CONTROL}", "--tcp-listen-host", "127.0.0.1", "--state", os.path.join(work, "ferrotunnel-state"),
+              "--http-listen", f"127.0.0.1:{ingress_port}" if kind == "http" else "", "--tls", link, "--grant", "bench", "--secret-file", secret]
+    client = [binary, "client", "--server", f"{host}:{_CONTROL}", "--grant", "bench", "--secret-file", secret, "--tls", link]
+    if kind == "http":
+        client += ["--http", f"a=127.0.0.1:{service_port},host=x.test", "--http", f"b=127.0.0.1:{service_port},host=127.0.0.1"]
+    else:
+        client += ["--tcp", f"x=127.0.0.1:{service_port},port={ingress_port}"]
+    return [server, client]

@@ -1,0 +1,144 @@
+#include "app/cli/help.h"
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "app/cli/json_line.h"
+#include "ferrotunnel/version.h"
+
+namespace ferrotunnel::cli {
+namespace {
+
+constexpr std::size_t kIndent = 4;
+
+// Breaks text between words. A paragraph ends at an empty line.
+void append_wrapped(std::string& out, std::string_view text, std::size_t indent) {
+  std::size_t column = 0;
+  const auto new_line = [&] {
+    out += '\n';
+    column = 0;
+  };
+  while (!text.empty()) {
+    if (text.starts_with("\n\n")) {
+      new_line();
+      new_line();
+      text.remove_prefix(2);
+      continue;
+    }
+    const std::size_t end = std::min(text.find_first_of(" \n"), text.size());
+    const std::string_view word = text.substr(0, end);
+    if (column != 0 && column + 1 + word.size() > kHelpWidth) new_line();
+    if (column == 0) {
+      out.append(indent, ' ');
+      column = indent;
+    } else {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+    text.remove_prefix(end);
+    if (text.starts_with(' ')) text.remove_prefix(1);
+  }
+  new_line();
+}
+
+void append_section(std::string& out, std::string_view title) {
+  if (!out.empty()) out += '\n';
+  out.append(title).append("\n");
+}
+
+void append_flag(std::string& out, const Flag& flag) {
+  out.append(kIndent, ' ').append("--").append(flag.name);
+  if (!flag.value.empty()) out.append(" ").append(flag.value);
+  out += '\n';
+  append_wrapped(out, std::string(flag.help) + " [" + environment_name(flag) + "]", 2 * kIndent);
+}
+
+void append_exit_status(std::string& out) {
+  append_section(out, "EXIT STATUS");
+  append_wrapped(out, "0  done: asked to end, and ended", kIndent);
+  append_wrapped(out, "1  failed while running, such as a port that is in use", kIndent);
+  append_wrapped(out, "2  wrong use or configuration", kIndent);
+  append_wrapped(out, "3  refused by the server, or a server that is not the one in the token", kIndent);
+}
+
+}  // namespace
+
+std::string help_of_all() {
+  std::string out;
+  append_section(out, "NAME");
+  append_wrapped(out, "ferrotunnel - shares a local service through a server that can be reached", kIndent);
+  append_section(out, "SYNOPSIS");
+  for (const Command& command : commands())
+    out.append(kIndent, ' ').append("ferrotunnel ").append(command.name).append(" ").append(command.synopsis).append("\n");
+  append_section(out, "COMMANDS");
+  for (const Command& command : commands()) {
+    constexpr std::size_t kColumn = 10;
+    out.append(kIndent, ' ').append(command.name).append(kColumn - command.name.size(), ' ').append(command.summary).append("\n");
+  }
+  append_section(out, "DESCRIPTION");
+  append_wrapped(out,
+                 "Run the server on a machine that others can reach, and a client beside the service that they cannot. The client dials out to the "
+                 "server, and the server's visitors reach the service through that connection.\n\n"
+                 "Each flag has an environment variable, named in its help; a flag wins over the environment, the environment over the default. "
+                 "Output on a terminal is for a person, elsewhere one JSON object a line. NO_COLOR turns colours off.",
+                 kIndent);
+  append_section(out, "FLAGS");
+  append_wrapped(out, "--help     This page, or the command's own: ferrotunnel COMMAND --help.", kIndent);
+  append_wrapped(out, "--version  As the command version.", kIndent);
+  append_section(out, "EXAMPLES");
+  append_wrapped(out, "On the machine that others can reach:", kIndent);
+  out += "        ferrotunnel server\n";
+  append_wrapped(out, "Beside the service, with the token that the server printed:", kIndent);
+  out += "        ferrotunnel http 8080 --join ft1_AbC…\n";
+  append_exit_status(out);
+  return out;
+}
+
+std::string help_of(const Command& command) {
+  std::string out;
+  append_section(out, "NAME");
+  append_wrapped(out, "ferrotunnel " + std::string(command.name) + " - " + std::string(command.summary), kIndent);
+  append_section(out, "SYNOPSIS");
+  append_wrapped(out, "ferrotunnel " + std::string(command.name) + " " + std::string(command.synopsis), kIndent);
+  append_section(out, "DESCRIPTION");
+  append_wrapped(out, command.description, kIndent);
+  for (const FlagGroup& group : command.groups) {
+    if (!group.title.empty()) append_section(out, group.title);
+    for (const Flag& flag : group.flags) append_flag(out, flag);
+  }
+  if (!command.examples.empty()) {
+    append_section(out, "EXAMPLES");
+    for (const Example& example : command.examples) {
+      append_wrapped(out, example.says, kIndent);
+      out.append(2 * kIndent, ' ').append(example.line).append("\n");
+    }
+  }
+  append_section(out, "FILES");
+  if (find_flag(command, "state") != nullptr) {
+    append_wrapped(out, "DIR/tls-identity.pem, DIR/grants/NAME  in the directory of --state", kIndent);
+  } else if (find_flag(command, "join") != nullptr) {
+    append_wrapped(out, "$XDG_CONFIG_HOME/ferrotunnel/token or ~/.config/ferrotunnel/token  the token that is kept", kIndent);
+  } else {
+    out.resize(out.size() - std::string_view("\nFILES\n").size());
+  }
+  append_exit_status(out);
+  return out;
+}
+
+std::string version_text(bool json) {
+  utsname system{};
+  ::uname(&system);
+  if (json) {
+    JsonObject object;
+    object.text("name", "ferrotunnel").text("version", kVersion).number("wire", kWireVersion);
+    object.text("system", system.sysname).text("machine", system.machine);
+    return object.finish() + "\n";
+  }
+  return "ferrotunnel " + std::string(kVersion) + " (wire protocol " + std::to_string(kWireVersion) + ", " + system.sysname + " " + system.machine + ")\n";
+}
+
+}  // namespace ferrotunnel::cli

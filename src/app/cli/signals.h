@@ -1,0 +1,30 @@
+// Signals: SIGINT, SIGTERM and SIGHUP as something the main thread waits for, and a way for other threads to wake it.
+//
+// Make it in main() before any thread starts: it blocks the signals in this thread, and threads inherit that. SIGPIPE is ignored.
+// wait() is for the main thread, wake() for any.
+#pragma once
+
+#include <signal.h>
+
+#include <chrono>
+
+namespace ferrotunnel::cli {
+
+class Signals {
+ public:
+  enum class Woken { Stop, Wake, Timeout };
+
+  Signals();
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  [[nodiscard]] Woken wait(std::chrono::milliseconds timeout);
+  void wake();
+  // From now on the signals do what they do in any program: end it.
+  void restore();
+
+ private:
+  sigset_t set_{};
+};
+
+}  // namespace ferrotunnel::cli

@@ -1,0 +1,69 @@
+// The public Server and its builder: options in, ServerImpl behind.
+#include "ferrotunnel/server.h"
+
+#include "app/server/server_impl.h"
+#include "session/dialer.h"
+#include "wire/control.h"
+
+namespace ferrotunnel {
+
+ServerBuilder::ServerBuilder() : options_(std::make_unique<Options>()) {}
+ServerBuilder::ServerBuilder(ServerBuilder&&) noexcept = default;
+ServerBuilder& ServerBuilder::operator=(ServerBuilder&&) noexcept = default;
+ServerBuilder::~ServerBuilder() = default;
+
+ServerBuilder& ServerBuilder::listen(std::string address) { options_->listen = std::move(address); return *this; }
+ServerBuilder& ServerBuilder::http_listen(std::string address) { options_->http_listen = std::move(address); return *this; }
+ServerBuilder& ServerBuilder::tcp_listen_host(std::string host) { options_->tcp_listen_host = std::move(host); return *this; }
+ServerBuilder& ServerBuilder::public_address(std::string address) { options_->public_addresses.push_back(std::move(address)); return *this; }
+ServerBuilder& ServerBuilder::state_dir(std::string path) { options_->state_dir = std::move(path); return *this; }
+ServerBuilder& ServerBuilder::tls(bool on) { options_->tls = on; return *this; }
+ServerBuilder& ServerBuilder::tls_certificate(std::string certificate_file, std::string key_file) {
+  options_->tls_certificate = std::move(certificate_file);
+  options_->tls_key = std::move(key_file);
+  return *this;
+}
+ServerBuilder& ServerBuilder::tls_client_ca(std::string ca_file) { options_->tls_client_ca = std::move(ca_file); return *this; }
+ServerBuilder& ServerBuilder::grant(std::string name, std::string secret) { options_->grants[std::move(name)] = std::move(secret); return *this; }
+ServerBuilder& ServerBuilder::threads(unsigned count) { options_->threads = count; return *this; }
+ServerBuilder& ServerBuilder::memory_limit(std::size_t bytes) { options_->memory_limit = bytes; return *this; }
+ServerBuilder& ServerBuilder::on_session(std::function<void(const SessionEvent&)> call) { options_->on_session = std::move(call); return *this; }
+ServerBuilder& ServerBuilder::on_tunnel(std::function<void(const TunnelEvent&)> call) { options_->on_tunnel = std::move(call); return *this; }
+ServerBuilder& ServerBuilder::on_visitor(std::function<void(const VisitorEvent&)> call) { options_->on_visitor = std::move(call); return *this; }
+ServerBuilder& ServerBuilder::on_request(std::function<void(const RequestEvent&)> call) { options_->on_request = std::move(call); return *this; }
+ServerBuilder& ServerBuilder::on_error(std::function<void(const Error&)> call) { options_->on_error = std::move(call); return *this; }
+
+Result<Server> ServerBuilder::build() {
+  const auto bad = [](std::string text) { return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text))); };
+  for (const std::string* address : {&options_->listen, &options_->http_listen}) {
+    if (address->empty()) continue;
+    if (auto parts = session::split_host_port(*address, 1); !parts) return std::unexpected(parts.error());
+  }
+  if (options_->listen.empty()) return bad("the address to listen on is empty");
+  for (const std::string& address : options_->public_addresses) {
+    auto parts = session::split_host_port(address, 1);
+    if (!parts) return std::unexpected(parts.error());
+    if (parts->host.empty()) return bad("the public address '" + address + "' has no host");
+  }
+  for (const auto& [name, secret] : options_->grants) {
+    if (!wire::valid_name(name)) return bad("a grant's name is 1 to 64 of A-Z a-z 0-9 . _ -");
+    if (secret.size() < session::kMinSecret || secret.size() > session::kMaxSecret)
+      return bad("the secret of grant " + name + " has to have 16 to 64 bytes");
+  }
+  if (options_->tls_certificate.empty() != options_->tls_key.empty()) return bad("a TLS certificate and its key go together: give both");
+  if (!options_->tls && !options_->tls_client_ca.empty()) return bad("mutual TLS needs TLS, which is off");
+  if (options_->threads > 256) return bad("at most 256 threads");
+  return Server(std::make_unique<ServerImpl>(std::move(*options_)));
+}
+
+Server::Server(std::unique_ptr<ServerImpl> impl) : impl_(std::move(impl)) {}
+Server::Server(Server&&) noexcept = default;
+Server& Server::operator=(Server&&) noexcept = default;
+Server::~Server() = default;
+
+Result<ServerReady> Server::start() { return impl_->start(); }
+bool Server::drain(std::chrono::milliseconds deadline) { return impl_->drain(deadline); }
+void Server::stop() { impl_->stop(); }
+ServerStatus Server::status() const { return impl_->status(); }
+
+}  // namespace ferrotunnel

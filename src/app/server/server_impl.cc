@@ -1,0 +1,263 @@
+#include "app/server/server_impl.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <future>
+
+#include "app/server/server_shard.h"
+#include "app/state_dir.h"
+#include "session/dialer.h"
+#include "session/join_token.h"
+#include "wire/control.h"
+
+namespace ferrotunnel {
+
+using transport::SocketAddress;
+
+namespace {
+
+Result<SocketAddress> parse_listen(const std::string& text, std::uint16_t default_port) {
+  const auto parts = session::split_host_port(text, default_port);
+  if (!parts) return std::unexpected(parts.error());
+  return transport::parse_ip(parts->host == "localhost" ? "127.0.0.1" : parts->host, parts->port);
+}
+
+bool is_any(const SocketAddress& address) {
+  const std::string ip = address.ip_text();
+  return ip == "::" || ip == "0.0.0.0";
+}
+
+std::string machine_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') return "localhost";
+  return name.data();
+}
+
+}  // namespace
+
+ServerImpl::ServerImpl(Options options) : options_(std::move(options)), budget_(options_.memory_limit) {}
+
+ServerImpl::~ServerImpl() { stop(); }
+
+// ---- start --------------------------------------------------------------------------------------------------------
+
+Result<session::Secret> ServerImpl::load_grants() {
+  session::Secret for_token;
+  if (options_.grants.empty()) {
+    auto loaded = app::load_or_make_secret(state_dir_, "default");
+    if (!loaded) return std::unexpected(loaded.error());
+    state_made_ = loaded->made;
+    secrets_.add("default", loaded->secret);
+    return std::move(loaded->secret);
+  }
+  for (const auto& [name, text] : options_.grants) {
+    const session::Secret secret(as_bytes(text));
+    secrets_.add(name, secret);
+    if (for_token.bytes.empty() || name == "default") for_token = secret;
+  }
+  return for_token;
+}
+
+Result<> ServerImpl::load_tls() {
+  if (!options_.tls) return {};
+  auto identity = options_.tls_certificate.empty() ? transport::TlsIdentity::load_or_make(state_dir_)
+                                                   : transport::TlsIdentity::load(options_.tls_certificate, options_.tls_key);
+  if (!identity) return std::unexpected(identity.error());
+  state_made_ = state_made_ || identity->fresh();
+  fingerprint_ = identity->fingerprint();
+  transport::TlsServerOptions options;
+  if (!options_.tls_client_ca.empty()) options.client_ca = options_.tls_client_ca;
+  auto context = transport::TlsServerContext::make(*identity, options);
+  if (!context) return std::unexpected(context.error());
+  tls_ = std::move(*context);
+  return {};
+}
+
+Result<> ServerImpl::make_listeners() {
+  auto address = parse_listen(options_.listen, 7835);
+  if (!address) return std::unexpected(address.error());
+  listen_ = *address;
+  const bool with_http = !options_.http_listen.empty();
+  if (with_http) {
+    address = parse_listen(options_.http_listen, 8080);
+    if (!address) return std::unexpected(address.error());
+    http_listen_ = *address;
+  }
+  address = transport::parse_ip(options_.tcp_listen_host == "localhost" ? "127.0.0.1" : options_.tcp_listen_host, 0);
+  if (!address) return std::unexpected(address.error());
+  tcp_listen_ = *address;
+
+  const unsigned count = options_.threads != 0 ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
+  const bool share = count > 1;
+  // SO_REUSEPORT would let a second server of the same user bind beside us in silence: a plain socket asks first.
+  const auto bind = [&](SocketAddress& at) -> Result<transport::UniqueFd> {
+    if (share && at.port() != 0) {
+      if (auto probe = transport::listen_on(at, false); !probe) return probe;
+    }
+    auto fd = transport::listen_on(at, share);
+    if (!fd) return fd;
+    const auto local = transport::local_address(fd->get());
+    if (!local) return std::unexpected(local.error());
+    at.set_port(local->port());
+    return fd;
+  };
+  for (unsigned i = 0; i < count; ++i) {
+    transport::UniqueFd control, http;
+    auto fd = i == 0 ? bind(listen_) : transport::listen_on(listen_, share);
+    if (!fd) return std::unexpected(fd.error());
+    control = std::move(*fd);
+    if (with_http) {
+      fd = i == 0 ? bind(http_listen_) : transport::listen_on(http_listen_, share);
+      if (!fd) return std::unexpected(fd.error());
+      http = std::move(*fd);
+    }
+    shards_.push_back(std::make_unique<app::ServerShard>(*this, i, budget_));
+    if (auto listening = shards_.back()->listen(std::move(control), std::move(http)); !listening) return listening;
+  }
+  if (with_http) http_port_ = http_listen_.port();
+  return {};
+}
+
+std::vector<std::string> ServerImpl::join_addresses() const {
+  std::vector<std::string> addresses;
+  for (const std::string& text : options_.public_addresses) {
+    const auto parts = session::split_host_port(text, listen_.port());
+    if (!parts) continue;  // build() has refused it
+    addresses.push_back((parts->host.find(':') == std::string::npos ? parts->host : "[" + parts->host + "]") + ":" + std::to_string(parts->port));
+  }
+  if (addresses.empty()) addresses.push_back(is_any(listen_) ? machine_name() + ":" + std::to_string(listen_.port()) : listen_.text());
+  return addresses;
+}
+
+Result<ServerReady> ServerImpl::start() {
+  const std::lock_guard lock(control_mutex_);
+  if (started_) return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this server was started before"));
+  started_ = true;
+  started_at_ = Clock::now();
+  state_dir_ = options_.state_dir.empty() ? app::default_state_dir().string() : options_.state_dir;
+  auto secret = load_grants();
+  if (!secret) return std::unexpected(secret.error());
+  if (auto loaded = load_tls(); !loaded) return std::unexpected(loaded.error());
+  if (auto made = make_listeners(); !made) {
+    shards_.clear();
+    return std::unexpected(made.error());
+  }
+
+  if (!options_.public_addresses.empty()) {
+    public_host_ = session::split_host_port(options_.public_addresses.front(), listen_.port())->host;
+  } else {
+    public_host_ = "localhost";
+  }
+  session::JoinToken token;
+  token.addresses = join_addresses();
+  token.grant = options_.grants.empty() || options_.grants.contains("default") ? "default" : options_.grants.begin()->first;
+  token.secret = std::move(*secret);
+  token.fingerprint = fingerprint_;
+  token.tls = options_.tls;
+  auto text = session::encode(token);
+  if (!text) {
+    shards_.clear();
+    return std::unexpected(text.error());
+  }
+
+  for (auto& shard : shards_) threads_.emplace_back([&shard = *shard] { shard.run(); });
+  ServerReady ready;
+  ready.listen = listen_.text();
+  if (http_port_ != 0) ready.http_listen = http_listen_.text();
+  ready.join_token = std::move(*text);
+  ready.state_dir = state_dir_;
+  ready.state_made = state_made_;
+  ready.tls = options_.tls;
+  return ready;
+}
+
+// ---- who is signed in ---------------------------------------------------------------------------------------------
+
+std::optional<ServerImpl::Place> ServerImpl::enter(const std::string& owner, Place place) {
+  const std::lock_guard lock(owners_mutex_);
+  const auto [entry, added] = owners_.try_emplace(owner, place);
+  if (added) return std::nullopt;
+  return std::exchange(entry->second, place);
+}
+
+void ServerImpl::leave(const std::string& owner, route::SessionId session) {
+  const std::lock_guard lock(owners_mutex_);
+  const auto found = owners_.find(owner);
+  if (found != owners_.end() && found->second.session == session) owners_.erase(found);
+  if (owners_.empty()) owners_changed_.notify_all();
+}
+
+// ---- ending, status -----------------------------------------------------------------------------------------------
+
+template <class Function>
+void ServerImpl::on_each_shard(Function function) const {
+  std::vector<std::future<void>> done;
+  for (const auto& shard : shards_) {
+    auto promise = std::make_shared<std::promise<void>>();
+    done.push_back(promise->get_future());
+    shard->shard().post([promise, function, &shard = *shard] {
+      function(shard);
+      promise->set_value();
+    });
+  }
+  for (auto& one : done) one.wait();
+}
+
+bool ServerImpl::drain(std::chrono::milliseconds deadline) {
+  bool finished = true;
+  {
+    const std::lock_guard lock(control_mutex_);
+    if (!threads_.empty()) {
+      const TimePoint until = Clock::now() + deadline;
+      draining_.store(true);
+      on_each_shard([](app::ServerShard& shard) { shard.drain(); });
+      std::unique_lock owners(owners_mutex_);
+      finished = owners_changed_.wait_until(owners, until, [this] { return owners_.empty(); });
+    }
+  }
+  stop();
+  return finished;
+}
+
+void ServerImpl::stop() {
+  const std::lock_guard lock(control_mutex_);
+  if (threads_.empty()) return;
+  draining_.store(true);
+  const Error why(ErrorCode::Cancelled, Side::Tunnel, true, "the server stops");
+  on_each_shard([&why](app::ServerShard& shard) { shard.close_all(why); });
+  {
+    // Links end in a turn of their own; they are given a moment to say so.
+    std::unique_lock owners(owners_mutex_);
+    owners_changed_.wait_for(owners, std::chrono::seconds(1), [this] { return owners_.empty(); });
+  }
+  for (auto& shard : shards_) shard->shard().stop();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  shards_.clear();
+}
+
+ServerStatus ServerImpl::status() const {
+  const std::lock_guard lock(control_mutex_);
+  ServerStatus status;
+  if (threads_.empty()) return status;
+  std::mutex mutex;
+  on_each_shard([&](app::ServerShard& shard) {
+    ServerStatus part;
+    shard.fill_status(part);
+    const std::lock_guard locked(mutex);
+    std::ranges::move(part.sessions, std::back_inserter(status.sessions));
+    std::ranges::move(part.tunnels, std::back_inserter(status.tunnels));
+  });
+  status.up = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_at_);
+  status.sign_ins = counters.sign_ins.load(std::memory_order_relaxed);
+  status.sign_ins_refused = counters.refused.load(std::memory_order_relaxed);
+  status.handshakes_failed = counters.failed.load(std::memory_order_relaxed);
+  status.handshakes_waiting = counters.waiting.load(std::memory_order_relaxed);
+  status.buffer_bytes = budget_.used();
+  status.draining = draining();
+  return status;
+}
+
+}  // namespace ferrotunnel

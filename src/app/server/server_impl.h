@@ -1,0 +1,100 @@
+// ServerImpl: the assembly behind Server: shards, listeners, who is signed in, and which host is whose.
+//
+// Each shard's part is a ServerShard (server_shard.h). What is here is either fixed after start(), or locked, or atomic; none of it
+// is on the byte path.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "app/server/options.h"
+#include "base/buffer_pool.h"
+#include "route/router.h"
+#include "session/credentials.h"
+#include "transport/tcp/socket.h"
+#include "transport/tls/tls_context.h"
+
+namespace ferrotunnel {
+
+namespace app {
+class ServerShard;
+}
+
+class ServerImpl {
+ public:
+  using Options = ServerBuilder::Options;
+
+  explicit ServerImpl(Options options);
+  ~ServerImpl();
+
+  Result<ServerReady> start();
+  bool drain(std::chrono::milliseconds deadline);
+  void stop();
+  ServerStatus status() const;
+
+  // For the shards. Any thread.
+  [[nodiscard]] const Options& options() const { return options_; }
+  [[nodiscard]] const session::SecretSource& secrets() const { return secrets_; }
+  [[nodiscard]] const std::optional<transport::TlsServerContext>& tls() const { return tls_; }
+  [[nodiscard]] route::Router& router() { return router_; }
+  [[nodiscard]] app::ServerShard& shard(unsigned index) { return *shards_[index]; }
+  [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
+  [[nodiscard]] const std::string& public_host() const { return public_host_; }
+  [[nodiscard]] const transport::SocketAddress& tcp_listen() const { return tcp_listen_; }
+  [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
+
+  // A client signed in again: its earlier session, if any, has to go first. Registers the new one.
+  struct Place {
+    route::SessionId session = 0;
+    unsigned shard = 0;
+  };
+  [[nodiscard]] std::optional<Place> enter(const std::string& owner, Place place);
+  void leave(const std::string& owner, route::SessionId session);
+  [[nodiscard]] route::SessionId next_session_id() { return next_session_.fetch_add(1, std::memory_order_relaxed); }
+
+  struct Counters {
+    std::atomic<std::uint64_t> sign_ins{0}, refused{0}, failed{0};
+    std::atomic<std::size_t> waiting{0};
+  } counters;
+
+ private:
+  [[nodiscard]] Result<session::Secret> load_grants();
+  [[nodiscard]] Result<> load_tls();
+  [[nodiscard]] Result<> make_listeners();
+  [[nodiscard]] std::vector<std::string> join_addresses() const;
+  template <class Function>
+  void on_each_shard(Function function) const;  // runs it there and waits
+
+  const Options options_;
+  MemoryBudget budget_;
+  session::MemorySecrets secrets_;
+  std::optional<transport::TlsServerContext> tls_;
+  std::optional<transport::Fingerprint> fingerprint_;
+  bool state_made_ = false;
+  std::string state_dir_;
+  route::Router router_;
+  transport::SocketAddress listen_, http_listen_, tcp_listen_;
+  std::uint16_t http_port_ = 0;
+  std::string public_host_;
+  TimePoint started_at_{};
+  std::atomic<bool> draining_{false};
+  std::atomic<route::SessionId> next_session_{1};
+
+  std::vector<std::unique_ptr<app::ServerShard>> shards_;
+  std::vector<std::thread> threads_;
+  bool started_ = false;
+  mutable std::mutex control_mutex_;  // start, drain, stop and status, one at a time
+
+  std::mutex owners_mutex_;
+  std::condition_variable owners_changed_;
+  std::unordered_map<std::string, Place> owners_;
+};
+
+}  // namespace ferrotunnel

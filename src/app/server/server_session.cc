@@ -1,0 +1,259 @@
+#include "app/server/server_session.h"
+
+#include <array>
+
+#include "base/random.h"
+#include "http/host.h"
+#include "wire/base64.h"
+
+namespace ferrotunnel::app {
+
+namespace {
+
+// Names for tunnels that asked for none: easy to say, hard to guess.
+std::string random_host(const std::string& domain) {
+  static constexpr std::string_view kLetters = "abcdefghjkmnpqrstuvwxyz23456789";
+  std::array<std::byte, 10> bytes;
+  fill_random(bytes);
+  std::string name;
+  for (const std::byte b : bytes) name += kLetters[std::to_integer<std::size_t>(b) % kLetters.size()];
+  return name + "." + domain;
+}
+
+// Codes of docs/wire-protocol.md, from the error that the registration met.
+std::string_view reject_code(const Error& why, wire::TunnelProto proto) {
+  switch (why.code) {
+    case ErrorCode::AddressInUse: return proto == wire::TunnelProto::Http ? wire::kRejectHostTaken : wire::kRejectPortInUse;
+    case ErrorCode::Limit: return wire::kRejectLimit;
+    case ErrorCode::BadInput: return wire::kRejectBadRequest;
+    default: return wire::kRejectNotAllowed;
+  }
+}
+
+}  // namespace
+
+ServerSession::ServerSession(ServerShard& shard, route::SessionId id, std::string peer, session::Negotiated negotiated)
+    : shard_(shard),
+      id_(id),
+      peer_(std::move(peer)),
+      outcome_(std::move(negotiated.outcome)),
+      transport_(std::move(negotiated.transport)),
+      owner_(outcome_.grant + "/" + wire::base64url_encode(outcome_.instance)),
+      since_(Clock::now()),
+      link_(std::make_unique<mux::MuxLink>(shard.shard(), std::move(negotiated.stream), mux::Role::Server, shard.server().options().mux,
+                                           static_cast<transport::LinkHandler&>(*this), negotiated.early)) {}
+
+ServerSession::~ServerSession() {
+  keeper_.reset();
+  give_up_all();  // relays let go of their streams while the link still stands
+}
+
+Result<> ServerSession::start() {
+  auto started = link_->start();
+  if (!started) return started;
+  shard_.links().add(id_, *link_);
+  keeper_ = std::make_unique<session::LinkKeeper>(shard_.shard(), *link_, shard_.server().options().heartbeat, [this] {
+    close(Error(ErrorCode::Timeout, Side::Tunnel, true, "the client does not answer any more"));
+  });
+  up_ = true;
+  if (const auto& call = shard_.server().options().on_session) {
+    call({SessionEvent::Kind::Up, outcome_.session, outcome_.grant, peer_, outcome_.peer_version, transport_, std::nullopt});
+  }
+  return {};
+}
+
+void ServerSession::drain() {
+  for (auto& [number, tunnel] : tunnels_) {
+    if (tunnel.tcp) tunnel.tcp->stop_accepting();
+  }
+  link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "the server is draining");
+}
+
+void ServerSession::close(const Error& why) {
+  keeper_.reset();
+  link_->close(why);
+}
+
+void ServerSession::replace(std::function<void()> then) {
+  successor_ = std::move(then);
+  link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Replaced), "the same client signed in again");
+  close(Error(ErrorCode::Closed, Side::Tunnel, true, "the same client signed in again"));
+}
+
+// Version 1.0 of the protocol has none: the core refuses them before they get here.
+void ServerSession::on_open(transport::Stream& stream, const transport::OpenInfo&) { stream.reset(transport::ResetReason::Refused); }
+
+void ServerSession::on_control(std::string_view json) {
+  auto message = wire::decode(json);
+  if (!message) {
+    link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Protocol), message.error().context);
+    return close(message.error());
+  }
+  if (!*message) return;
+  if (const auto* request = std::get_if<wire::Register>(&**message)) return on_register(*request);
+  if (const auto* request = std::get_if<wire::Unregister>(&**message)) return on_unregister(request->tunnel);
+  const Error why(ErrorCode::Protocol, Side::Tunnel, true, "a handshake message after the handshake");
+  link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Protocol), why.context);
+  close(why);
+}
+
+void ServerSession::on_goaway(std::uint32_t, std::string_view) {
+  // The client drains: visitors find nothing here from now on, those inside finish. Warm connections to its origins would keep the
+  // link from ending.
+  for (auto& [number, tunnel] : tunnels_) {
+    if (tunnel.tcp) tunnel.tcp->stop_accepting();
+    if (!tunnel.host.empty()) shard_.server().router().release(tunnel.host, id_);
+  }
+  shard_.http().forget_session(id_);
+}
+
+void ServerSession::on_link_closed(const Error& why) {
+  keeper_.reset();
+  shard_.links().remove(id_);
+  shard_.http().forget_session(id_);
+  give_up_all();
+  if (up_) {
+    up_ = false;
+    if (const auto& call = shard_.server().options().on_session) {
+      call({SessionEvent::Kind::Down, outcome_.session, outcome_.grant, peer_, outcome_.peer_version, transport_, why});
+    }
+  }
+  const std::function<void()> then = std::move(successor_);
+  shard_.server().leave(owner_, id_);
+  shard_.remove(id_);  // destroys us
+  if (then) then();
+}
+
+void ServerSession::on_visitor(std::uint32_t number, int change) {
+  const auto found = tunnels_.find(number);
+  if (found == tunnels_.end()) return;  // it was given up: its visitors are being ended
+  Tunnel& tunnel = found->second;
+  if (change > 0) {
+    ++tunnel.now;
+    ++tunnel.total;
+  } else {
+    --tunnel.now;
+  }
+  if (const auto& call = shard_.server().options().on_visitor) call({change > 0, tunnel.name, tunnel.now, tunnel.total});
+}
+
+void ServerSession::count_request(std::uint32_t number) {
+  if (const auto found = tunnels_.find(number); found != tunnels_.end()) ++found->second.total;
+}
+
+std::string ServerSession::tunnel_name(std::uint32_t number) const {
+  const auto found = tunnels_.find(number);
+  return found == tunnels_.end() ? std::string() : found->second.name;
+}
+
+// ---- tunnels ------------------------------------------------------------------------------------------------------
+
+void ServerSession::say_tunnel(TunnelEvent::Kind kind, const std::string& name, const std::string& url, const Error* why) {
+  if (const auto& call = shard_.server().options().on_tunnel) {
+    call({kind, outcome_.session, name, url, why != nullptr ? std::optional<Error>(*why) : std::nullopt});
+  }
+}
+
+void ServerSession::reject(const wire::Register& request, const Error& why) {
+  link_->send_control(wire::encode(wire::Rejected{request.req, std::string(reject_code(why, request.proto)), why.context}));
+  say_tunnel(TunnelEvent::Kind::Rejected, request.name, "", &why);
+}
+
+void ServerSession::on_register(const wire::Register& request) {
+  if (shard_.server().draining()) return reject(request, Error(ErrorCode::Refused, Side::Local, true, "the server is draining"));
+  if (tunnels_.size() >= shard_.server().options().max_tunnels) {
+    return reject(request, Error(ErrorCode::Limit, Side::Local, false,
+                                 "a client may have " + std::to_string(shard_.server().options().max_tunnels) + " tunnels (max_tunnels)"));
+  }
+  const std::uint32_t number = next_tunnel_++;
+  Tunnel tunnel;
+  tunnel.name = request.name;
+  const Result<> done =
+      request.proto == wire::TunnelProto::Http ? register_http(request, number, tunnel) : register_tcp(request, number, tunnel);
+  if (!done) return reject(request, done.error());
+  wire::Registered answer{request.req, number, tunnel.url, tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0}};
+  say_tunnel(TunnelEvent::Kind::Up, tunnel.name, tunnel.url);
+  tunnels_.emplace(number, std::move(tunnel));
+  link_->send_control(wire::encode(answer));
+}
+
+Result<> ServerSession::register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
+  ServerImpl& server = shard_.server();
+  if (server.http_port() == 0) {
+    return std::unexpected(Error(ErrorCode::Refused, Side::Local, false, "this server has no HTTP port (its --http-listen is off)"));
+  }
+  std::string host;
+  if (request.host.empty()) {
+    host = random_host(server.public_host());
+  } else {
+    const bool wild = request.host.starts_with("*.");
+    std::string name;
+    if (!http::normalise_host(wild ? std::string_view(request.host).substr(2) : std::string_view(request.host), name))
+      return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "the host asked for is not a host name"));
+    host = wild ? "*." + name : name;
+    if (wild && !http::is_wildcard(host))
+      return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "a wildcard host is '*.' and a name, such as *.dev.example.com"));
+  }
+  auto claimed = server.router().claim(host, owner_, {id_, number, shard_.shard().index()});
+  if (!claimed) return claimed;
+  tunnel.host = host;
+  tunnel.url = "http://" + host + (server.http_port() == 80 ? "" : ":" + std::to_string(server.http_port()));
+  return {};
+}
+
+Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
+  transport::SocketAddress address = shard_.server().tcp_listen();
+  address.set_port(request.port);
+  auto tcp = std::make_unique<ingress::TcpIngress>(shard_.shard(), *link_, number, static_cast<ingress::TcpIngressHost&>(*this));
+  if (auto bound = tcp->listen(address); !bound) {
+    // Errors that the client may see say what, not more than it needs of this machine.
+    if (bound.error().code == ErrorCode::AddressInUse)
+      bound.error().context = "port " + std::to_string(request.port) + " is in use at the server";
+    return bound;
+  }
+  const std::string ip = address.ip_text();
+  const bool any = ip == "::" || ip == "0.0.0.0";
+  tunnel.url = "tcp://" + (any ? shard_.server().public_host() : ip.find(':') == std::string::npos ? ip : "[" + ip + "]") + ":" +
+               std::to_string(tcp->port());
+  tunnel.tcp = std::move(tcp);
+  return {};
+}
+
+void ServerSession::on_unregister(std::uint32_t number) {
+  const auto found = tunnels_.find(number);
+  if (found == tunnels_.end()) return;
+  Tunnel tunnel = std::move(found->second);
+  tunnels_.erase(found);
+  give_up(tunnel);
+}
+
+void ServerSession::give_up(Tunnel& tunnel) {
+  if (!tunnel.host.empty()) shard_.server().router().release(tunnel.host, id_);
+  tunnel.tcp.reset();
+  say_tunnel(TunnelEvent::Kind::Down, tunnel.name, tunnel.url);
+}
+
+void ServerSession::give_up_all() {
+  std::map<std::uint32_t, Tunnel> tunnels;
+  tunnels.swap(tunnels_);
+  for (auto& [number, tunnel] : tunnels) give_up(tunnel);
+}
+
+void ServerSession::fill_status(ServerStatus& status) const {
+  const transport::LinkStatus link = link_->status();
+  SessionStatus session;
+  session.id = outcome_.session;
+  session.grant = outcome_.grant;
+  session.address = peer_;
+  session.version = outcome_.peer_version;
+  session.transport = transport_;
+  session.rtt = std::chrono::duration_cast<std::chrono::microseconds>(link.rtt);
+  session.up = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - since_);
+  session.streams = link.streams;
+  session.bytes_in = link.bytes_in;
+  session.bytes_out = link.bytes_out;
+  status.sessions.push_back(std::move(session));
+  for (const auto& [number, tunnel] : tunnels_) status.tunnels.push_back({tunnel.name, outcome_.session, tunnel.url, tunnel.now, tunnel.total});
+}
+
+}  // namespace ferrotunnel::app

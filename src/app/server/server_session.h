@@ -1,0 +1,72 @@
+// ServerSession: one signed-in client at the server: its link, its tunnels, and their places in the router.
+// Owned by its ServerShard; that shard's thread only. It ends when its link does.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "app/server/server_shard.h"
+#include "ingress/tcp/tcp_ingress.h"
+#include "mux/mux_link.h"
+#include "session/link_keeper.h"
+#include "wire/control.h"
+
+namespace ferrotunnel::app {
+
+class ServerSession final : private transport::LinkHandler, private ingress::TcpIngressHost {
+ public:
+  ServerSession(ServerShard& shard, route::SessionId id, std::string peer, session::Negotiated negotiated);
+  ~ServerSession();
+
+  [[nodiscard]] Result<> start();
+  void drain();
+  void close(const Error& why);
+  // Ends it for the sake of its successor, which waits for `then`.
+  void replace(std::function<void()> then);
+
+  [[nodiscard]] const std::string& owner() const { return owner_; }
+  [[nodiscard]] const std::string& name() const { return outcome_.session; }
+  void count_request(std::uint32_t tunnel);
+  [[nodiscard]] std::string tunnel_name(std::uint32_t tunnel) const;
+  void fill_status(ServerStatus& status) const;
+
+ private:
+  struct Tunnel {
+    std::string name, url, host;  // host: HTTP only
+    std::unique_ptr<ingress::TcpIngress> tcp;
+    std::uint64_t now = 0, total = 0;
+  };
+
+  void on_open(transport::Stream& stream, const transport::OpenInfo&) override;
+  void on_control(std::string_view json) override;
+  void on_goaway(std::uint32_t code, std::string_view text) override;
+  void on_link_closed(const Error& why) override;
+  void on_visitor(std::uint32_t tunnel, int change) override;
+
+  void on_register(const wire::Register& request);
+  [[nodiscard]] Result<> register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
+  [[nodiscard]] Result<> register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
+  void on_unregister(std::uint32_t number);
+  void give_up(Tunnel& tunnel);
+  void give_up_all();
+  void reject(const wire::Register& request, const Error& why);
+  void say_tunnel(TunnelEvent::Kind kind, const std::string& name, const std::string& url, const Error* why = nullptr);
+
+  ServerShard& shard_;
+  const route::SessionId id_;
+  const std::string peer_;
+  const session::HandshakeOutcome outcome_;
+  const std::string transport_;
+  const std::string owner_;
+  const TimePoint since_;
+  std::unique_ptr<mux::MuxLink> link_;
+  std::unique_ptr<session::LinkKeeper> keeper_;
+  std::map<std::uint32_t, Tunnel> tunnels_;
+  std::uint32_t next_tunnel_ = 1;
+  std::function<void()> successor_;
+  bool up_ = false;
+};
+
+}  // namespace ferrotunnel::app

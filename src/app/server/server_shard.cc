@@ -1,0 +1,187 @@
+#include "app/server/server_shard.h"
+
+#include "app/server/server_session.h"
+#include "ferrotunnel/version.h"
+#include "transport/tcp/tcp_stream.h"
+#include "transport/tls/tls_stream.h"
+
+namespace ferrotunnel::app {
+
+ServerShard::ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budget)
+    : server_(server), shard_(index, budget), routes_(server.router()), http_(shard_, routes_, links_, {}, *this) {}
+
+ServerShard::~ServerShard() {
+  // The thread is gone: what is left is ended here, visitors before the links that carry them.
+  control_listener_.reset();
+  http_listener_.reset();
+  negotiations_.clear();
+  http_.stop();
+  sessions_.clear();
+}
+
+Result<> ServerShard::listen(transport::UniqueFd control, transport::UniqueFd http) {
+  control_listener_ = std::make_unique<transport::Listener>(
+      shard_, std::move(control),
+      [this](transport::UniqueFd fd, const transport::SocketAddress& peer) { accept_client(std::move(fd), peer); });
+  if (auto started = control_listener_->start(); !started) return started;
+  if (!http) return {};
+  http_listener_ = std::make_unique<transport::Listener>(
+      shard_, std::move(http), [this](transport::UniqueFd fd, const transport::SocketAddress& peer) {
+        http_.adopt(std::make_unique<transport::TcpStream>(std::move(fd)), transport::to_peer_address(peer));
+      });
+  return http_listener_->start();
+}
+
+// ---- signing in ---------------------------------------------------------------------------------------------------
+
+void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketAddress& peer) {
+  if (negotiations_.size() >= server_.options().max_handshakes) {
+    negotiations_.pop_front();  // the oldest has had the most time
+    server_.counters.failed.fetch_add(1, std::memory_order_relaxed);
+    server_.counters.waiting.fetch_sub(1, std::memory_order_relaxed);
+  }
+  transport::tune_link(fd.get());
+  const route::SessionId id = server_.next_session_id();
+  auto make = [this, id](std::optional<session::ExporterKey> exporter) -> std::unique_ptr<session::HandshakeBase> {
+    session::ServerHandshakeOptions options;
+    options.version = std::string(version());
+    options.session = "s" + std::to_string(id);
+    options.heartbeat_ms =
+        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(server_.options().heartbeat.interval).count());
+    options.exporter = exporter;
+    return std::make_unique<session::ServerHandshake>(std::move(options), server_.secrets());
+  };
+  const auto at = negotiations_.emplace(negotiations_.end());
+  auto done = [this, at, id, peer = peer.text()](Result<session::Negotiated> result) { negotiated(at, peer, id, std::move(result)); };
+  if (server_.tls()) {
+    auto tls = transport::TlsStream::accept(fd.release(), *server_.tls());
+    if (!tls) {
+      negotiations_.erase(at);
+      server_.counters.failed.fetch_add(1, std::memory_order_relaxed);
+      return;
+    }
+    *at = std::make_unique<session::Negotiation>(shard_, std::move(*tls), std::move(make), session::kHandshakeDeadline, std::move(done));
+  } else {
+    *at = std::make_unique<session::Negotiation>(shard_, std::make_unique<transport::TcpStream>(std::move(fd)), std::move(make),
+                                                 session::kHandshakeDeadline, std::move(done));
+  }
+  server_.counters.waiting.fetch_add(1, std::memory_order_relaxed);
+  (*at)->start();
+}
+
+void ServerShard::negotiated(Negotiations::iterator at, const std::string& peer, route::SessionId id, Result<session::Negotiated> result) {
+  const std::unique_ptr<session::Negotiation> over = std::move(*at);
+  negotiations_.erase(at);
+  server_.counters.waiting.fetch_sub(1, std::memory_order_relaxed);
+  if (!result) {
+    auto& counter = result.error().code == ErrorCode::Unauthorized ? server_.counters.refused : server_.counters.failed;
+    counter.fetch_add(1, std::memory_order_relaxed);
+    // Whoever says nothing, or something else, is a scanner and not worth a line.
+    if (result.error().code == ErrorCode::Unauthorized && server_.options().on_error) {
+      Error error = result.error();
+      error.context = "a client at " + peer + " was refused: " + error.context;
+      server_.options().on_error(error);
+    }
+    return;
+  }
+  if (server_.draining()) return;
+  admit(id, peer, std::move(*result));
+}
+
+void ServerShard::admit(route::SessionId id, const std::string& peer, session::Negotiated negotiated) {
+  auto session = std::make_unique<ServerSession>(*this, id, peer, std::move(negotiated));
+  ServerSession* raw = session.get();
+  sessions_.emplace(id, std::move(session));
+  const auto begin = [this, raw, id] {
+    if (find(id) == nullptr) return;  // ended while it waited for its predecessor to go
+    server_.counters.sign_ins.fetch_add(1, std::memory_order_relaxed);
+    if (auto started = raw->start(); !started) {
+      if (server_.options().on_error) server_.options().on_error(started.error());
+      server_.leave(raw->owner(), id);
+      sessions_.erase(id);
+    }
+  };
+  const auto earlier = server_.enter(raw->owner(), {id, shard_.index()});
+  if (!earlier) return begin();
+  ServerShard& other = server_.shard(earlier->shard);
+  other.shard().post([this, &other, session_id = earlier->session, begin] {
+    other.replace(session_id, [this, begin] { shard_.post(begin); });
+  });
+}
+
+void ServerShard::replace(route::SessionId session, std::function<void()> then) {
+  ServerSession* found = find(session);
+  if (found == nullptr) return then();
+  found->replace(std::move(then));
+}
+
+ServerSession* ServerShard::find(route::SessionId session) {
+  const auto found = sessions_.find(session);
+  return found == sessions_.end() ? nullptr : found->second.get();
+}
+
+void ServerShard::remove(route::SessionId session) { sessions_.erase(session); }
+
+// ---- ending -------------------------------------------------------------------------------------------------------
+
+void ServerShard::stop_accepting() {
+  control_listener_.reset();
+  http_listener_.reset();
+  server_.counters.waiting.fetch_sub(negotiations_.size(), std::memory_order_relaxed);
+  negotiations_.clear();
+}
+
+void ServerShard::drain() {
+  stop_accepting();
+  http_.drain();
+  for (auto& [id, session] : sessions_) session->drain();
+}
+
+void ServerShard::close_all(const Error& why) {
+  stop_accepting();
+  http_.stop();
+  for (auto& [id, session] : sessions_) session->close(why);
+}
+
+// ---- HTTP ---------------------------------------------------------------------------------------------------------
+
+void ServerShard::move_visitor(unsigned to, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string early) {
+  ServerShard& other = server_.shard(to);
+  // A std::function's target has to be copyable; a posted handler only movable.
+  other.shard().post([&other, visitor = std::move(visitor), peer, early = std::move(early)]() mutable {
+    other.http_.adopt(std::move(visitor), peer, std::move(early));
+  });
+}
+
+void ServerShard::on_request(const ingress::RequestRecord& record) {
+  ServerSession* session = find(record.session);
+  if (session != nullptr) session->count_request(record.tunnel);
+  const auto& call = server_.options().on_request;
+  if (!call) return;
+  RequestEvent event;
+  event.request_id = record.request_id;
+  if (session != nullptr) event.tunnel = session->tunnel_name(record.tunnel);
+  event.method = record.method;
+  event.host = record.host;
+  event.path = record.path;
+  event.status = record.status;
+  event.bytes_in = record.bytes_in;
+  event.bytes_out = record.bytes_out;
+  event.took = std::chrono::duration_cast<std::chrono::microseconds>(record.duration);
+  if (!record.slug.empty()) {
+    event.failure = record.slug;
+    switch (record.side) {
+      case http::FaultSide::Visitor: event.failed_side = Side::Visitor; break;
+      case http::FaultSide::Server: event.failed_side = Side::Local; break;
+      case http::FaultSide::Tunnel: event.failed_side = Side::Tunnel; break;
+      case http::FaultSide::Origin: event.failed_side = Side::Origin; break;
+    }
+  }
+  call(event);
+}
+
+void ServerShard::fill_status(ServerStatus& status) const {
+  for (const auto& [id, session] : sessions_) session->fill_status(status);
+}
+
+}  // namespace ferrotunnel::app

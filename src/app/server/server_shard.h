@@ -1,0 +1,65 @@
+// ServerShard: everything of a server that lives on one shard: its share of the listeners, the handshakes under way, the sessions
+// whose links are here, and the HTTP ingress. That shard's thread only, but for the constructor, run() and post().
+#pragma once
+
+#include <list>
+#include <memory>
+#include <unordered_map>
+
+#include "app/server/server_impl.h"
+#include "ingress/http1/http_ingress.h"
+#include "route/link_directory.h"
+#include "session/negotiation.h"
+#include "transport/shard.h"
+#include "transport/tcp/listener.h"
+
+namespace ferrotunnel::app {
+
+class ServerSession;
+
+class ServerShard final : private ingress::HttpIngressHost {
+ public:
+  ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budget);
+  ~ServerShard();
+
+  [[nodiscard]] transport::Shard& shard() { return shard_; }
+  [[nodiscard]] ServerImpl& server() { return server_; }
+  [[nodiscard]] route::LinkDirectory& links() { return links_; }
+  [[nodiscard]] ingress::HttpIngress& http() { return http_; }
+
+  // Before run(), from the starting thread. `http` may be none.
+  [[nodiscard]] Result<> listen(transport::UniqueFd control, transport::UniqueFd http);
+  void run() { shard_.run(); }
+
+  void stop_accepting();
+  void drain();  // GOAWAY to each session; HTTP visitors finish what runs
+  void close_all(const Error& why);
+  // A session's client signed in again elsewhere: ends it, then posts `then`.
+  void replace(route::SessionId session, std::function<void()> then);
+  void remove(route::SessionId session);  // the session is over: destroys it
+  void fill_status(ServerStatus& status) const;
+
+  // A tunnel's requests are counted at the session that owns it, which may be on another shard.
+  [[nodiscard]] ServerSession* find(route::SessionId session);
+
+ private:
+  using Negotiations = std::list<std::unique_ptr<session::Negotiation>>;
+
+  void accept_client(transport::UniqueFd fd, const transport::SocketAddress& peer);
+  void negotiated(Negotiations::iterator at, const std::string& peer, route::SessionId id, Result<session::Negotiated> result);
+  void admit(route::SessionId id, const std::string& peer, session::Negotiated negotiated);
+
+  void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string early) override;
+  void on_request(const ingress::RequestRecord& record) override;
+
+  ServerImpl& server_;
+  transport::Shard shard_;
+  route::RouterCache routes_;
+  route::LinkDirectory links_;
+  ingress::HttpIngress http_;
+  std::unique_ptr<transport::Listener> control_listener_, http_listener_;
+  Negotiations negotiations_;
+  std::unordered_map<route::SessionId, std::unique_ptr<ServerSession>> sessions_;
+};
+
+}  // namespace ferrotunnel::app

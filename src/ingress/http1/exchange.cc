@@ -1,0 +1,240 @@
+// The request's way, and how an exchange begins and ends. The response's is in exchange_response.cc.
+#include "ingress/http1/exchange.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "http/forward.h"
+#include "transport/tcp/socket.h"
+
+namespace ferrotunnel::ingress {
+
+using transport::Fill;
+using transport::kReadable;
+using transport::kWritable;
+using transport::ResetReason;
+using transport::Stream;
+using transport::StreamEnd;
+
+namespace {
+
+// Storage that a lent exchange keeps; heads beyond it are rare.
+constexpr std::size_t kKeptHead = 4096;
+
+// RFC 9110 section 9.2.2.
+bool idempotent(http::Method method) {
+  switch (method) {
+    case http::Method::Get:
+    case http::Method::Head:
+    case http::Method::Options:
+    case http::Method::Trace:
+    case http::Method::Put:
+    case http::Method::Delete: return true;
+    case http::Method::Post:
+    case http::Method::Patch:
+    case http::Method::Connect:
+    case http::Method::Other: return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+void Exchange::begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel, const transport::PeerAddress& peer,
+                     std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner) {
+  visitor_ = &visitor;
+  owner_ = &owner;
+  failure_ = nullptr;
+  host_.assign(host);
+  upgrade_.assign(head.upgrade ? head.upgrade_protocol : std::string_view{});
+  tunnel_ = tunnel;
+  peer_ = peer;
+  id_ = context_.next_id();
+  method_ = head.method;
+  minor_ = head.minor;
+  request_ = http::BodyFramer(head.framing, context_.options.limits);
+  head_sent_ = 0;
+  head_bytes_ = head_bytes;
+  body_sent_ = 0;
+  scanner_.reset();
+  gathered_size_ = 0;
+  status_ = 0;
+  started_ = progress_ = context_.shard.now();
+  written_before_ = visitor.written();
+  outcome_ = Outcome::Running;
+  visitor_keeps_ = head.keep_alive;
+  keep_alive_ = origin_keeps_ = dechunk_ = answered_ = fin_ = reused_ = retried_ = false;
+
+  const std::string address = transport::to_string(peer);
+  http::ForwardContext forward;
+  forward.visitor = address;
+  forward.proto = context_.options.proto;
+  forward.request_id = id_.text();
+  forward.trust_forwarded = context_.options.trust_forwarded;
+  head_.clear();
+  http::append_request_head(head_, head, forward);
+}
+
+void Exchange::connect(transport::Link* link) {
+  outcome_ = Outcome::Running;
+  failure_ = nullptr;
+  fin_ = false;
+  head_sent_ = 0;
+  made_progress();
+  // A second dead one would not be retried: it gets a new one.
+  if (!retried_) origin_ = context_.pool.take(tunnel_, *this);
+  if (origin_) {
+    reused_ = true;
+  } else {
+    if (link == nullptr) return fail(failures::kLinkLost);
+    auto opened = context_.pool.open(*link, tunnel_, peer_, *this);
+    if (!opened) return fail(failure_of(opened.error()));
+    origin_ = std::move(*opened);
+  }
+  origin_->stream().want_write();
+}
+
+void Exchange::reset() {
+  origin_.reset();
+  gathered_.reset();
+  if (head_.capacity() > kKeptHead) std::string().swap(head_);
+}
+
+void Exchange::on_visitor_ready(std::uint32_t what) {
+  if (over()) return;
+  if ((what & kWritable) != 0) {
+    if (visitor_->flush()) {
+      origin_->stream().resume_read();
+    } else if (visitor_->failed()) {
+      end(Outcome::VisitorGone, &failures::kVisitorGone);
+    }
+  }
+  if (!over() && (what & kReadable) != 0 && !request_.done()) origin_->stream().want_write();
+}
+
+void Exchange::on_visitor_failed() {
+  if (!over()) end(Outcome::VisitorGone, &failures::kVisitorGone);
+}
+
+Fill Exchange::fill(Stream&, MutBytes into) {
+  if (over()) return {};
+  Fill fill;
+  if (head_sent_ < head_.size()) {
+    fill.n = std::min(into.size(), head_.size() - head_sent_);
+    std::memcpy(into.data(), head_.data() + head_sent_, fill.n);
+    head_sent_ += fill.n;
+  }
+  if (head_sent_ < head_.size()) {
+    fill.more = true;
+  } else if (!request_.done()) {
+    if (fill.n == into.size()) {
+      fill.more = true;
+    } else {
+      const VisitorSocket::Body body = visitor_->read_body(into.subspan(fill.n), request_);
+      body_sent_ += body.n;
+      if (body.error != http::BodyError::None) {
+        fail(failures::kBadBody);
+        return {};
+      }
+      // The request will never be whole: the origin has to see that.
+      if (body.end != VisitorSocket::Read::Some && !request_.done()) {
+        end(Outcome::VisitorGone, &failures::kRequestCut);
+        return {};
+      }
+      fill.n += body.n;
+      fill.more = body.more;
+    }
+  }
+  if (fill.n > 0) made_progress();
+  return fill;
+}
+
+void Exchange::on_end(Stream&, StreamEnd end_of_stream) {
+  const bool retry = may_retry() && end_of_stream.reason != ResetReason::LinkLost;
+  if (origin_) origin_->release();
+  if (outcome_ == Outcome::Upgrade) {
+    origin_.reset();
+    return owner_->on_exchange_over();
+  }
+  if (over()) return;
+  if (status_ != 0) return fail(end_of_stream.reason == ResetReason::LinkLost ? failures::kLinkLost : failures::kResponseCut);
+  if (retry) return lose(failures::kOriginClosed);
+  fail(failure_of(end_of_stream.reason));
+}
+
+Duration Exchange::time_left(TimePoint now) const {
+  const bool waits = status_ == 0 && request_sent();
+  return progress_ + (waits ? context_.options.response_timeout : context_.options.stall_timeout) - now;
+}
+
+void Exchange::on_timeout() {
+  if (over()) return;
+  if (status_ != 0) return fail(visitor_->can_write() ? failures::kOriginTimeout : failures::kVisitorStalled);
+  if (request_sent()) return fail(failures::kOriginTimeout);
+  // Bytes of the request that nobody asks for: it is the origin that does not read.
+  const bool has_bytes = head_sent_ < head_.size() || !visitor_->input().empty() || visitor_->readable();
+  fail(has_bytes ? failures::kOriginStalled : failures::kRequestTimeout);
+}
+
+// ---- the end ------------------------------------------------------------------------------------------------------
+
+bool Exchange::may_retry() const {
+  if (!origin_ || !origin_->reused() || retried_ || answered_) return false;
+  return head_sent_ == 0 || (body_sent_ == 0 && idempotent(method_));
+}
+
+void Exchange::lose(const Failure& failure) {
+  if (!may_retry()) return fail(failure);
+  retried_ = true;
+  ++context_.stats.retries;
+  end(Outcome::Retry);
+}
+
+void Exchange::fail(const Failure& failure) { end(status_ == 0 ? Outcome::Failed : Outcome::Cut, &failure); }
+
+void Exchange::end(Outcome outcome, const Failure* failure) {
+  outcome_ = outcome;
+  failure_ = failure;
+  gathered_.reset();
+  if (outcome != Outcome::Upgrade) origin_.reset();  // a stream that still lives is cancelled
+  owner_->on_exchange_over();
+}
+
+transport::Stream* Exchange::take_stream() {
+  Stream* stream = origin_ ? origin_->release() : nullptr;
+  origin_.reset();
+  return stream;
+}
+
+void Exchange::compact() {
+  head_.resize(std::min(head_.size(), head_.find('\r')));
+  head_.shrink_to_fit();
+}
+
+RequestRecord Exchange::record() const {
+  const std::string_view head = head_;
+  const std::size_t space = head.find(' ');
+  const std::string_view target = head.substr(space + 1);
+  RequestRecord record;
+  record.method = head.substr(0, space);
+  record.path = target.substr(0, target.find_first_of("? "));
+  record.host = host_;
+  record.request_id = id_.text();
+  record.status = status_;
+  record.bytes_in = head_bytes_ + body_sent_;
+  record.bytes_out = visitor_->written() - written_before_;
+  record.duration = context_.shard.now() - started_;
+  if (failure_ != nullptr) {
+    record.slug = failure_->slug;
+    record.side = failure_->side;
+  }
+  record.session = tunnel_.session;
+  record.tunnel = tunnel_.tunnel;
+  record.visitor = peer_;
+  record.upgraded = outcome_ == Outcome::Upgrade;
+  record.reused_origin = reused_;
+  record.retried = retried_;
+  return record;
+}
+
+}  // namespace ferrotunnel::ingress

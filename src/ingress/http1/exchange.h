@@ -1,0 +1,141 @@
+// Exchange: one request and its response, between a visitor's socket and one origin connection, whose stream's handler it is.
+//
+// The rewritten request head waits here until the link asks for it, and stays so that it can be said again when a warm connection turns out
+// dead. Bodies pass straight through: the link asks, and the visitor's socket is read into the link's output; the link gives, and its
+// bytes are written to the visitor's socket, head and body in one call. What the socket does not take stays in the stream. Each body is
+// watched, so that its end is known and a broken one never looks whole.
+//
+// It decides how the exchange ended; the VisitorConnection that owns it hears so and acts from the top of the stack. Lent by the
+// IngressContext. Private to http1/; the shard's thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "http/body.h"
+#include "http/h1_head.h"
+#include "ingress/http1/failure.h"
+#include "ingress/http1/ingress_context.h"
+#include "ingress/http1/origin_pool.h"
+#include "ingress/http1/visitor_socket.h"
+
+namespace ferrotunnel::ingress {
+
+class ExchangeOwner {
+ public:
+  virtual void on_exchange_over() = 0;
+
+ protected:
+  ~ExchangeOwner() = default;
+};
+
+class Exchange final : private transport::StreamHandler {
+ public:
+  enum class Outcome : std::uint8_t {
+    Running,
+    Complete,     // the visitor has the whole response
+    Failed,       // nothing of a final response was sent: failure() says what page to send
+    Cut,          // the response broke off: its end must not look clean
+    Retry,        // a warm connection was dead and nothing is lost: connect() anew
+    Upgrade,      // a 101 went out: the streams are to be joined as they are
+    VisitorGone,
+  };
+
+  explicit Exchange(IngressContext& context) : context_(context) {}
+  ~Exchange() = default;
+
+  // Takes what it needs from the head (the context's request), whose bytes may go afterwards.
+  void begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel, const transport::PeerAddress& peer,
+             std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner);
+  // On a warm connection or, on a retry, a new one. No link: it is lost.
+  void connect(transport::Link* link);
+  void reset();  // as new, keeping storage
+
+  // The visitor's socket may go on in these directions (kReadable, kWritable).
+  void on_visitor_ready(std::uint32_t what);
+  void on_visitor_failed();  // an RST
+  // How long it may still go without progress; what happens when it did.
+  [[nodiscard]] Duration time_left(TimePoint now) const;
+  void on_timeout();
+
+  [[nodiscard]] Outcome outcome() const { return outcome_; }
+  [[nodiscard]] bool over() const { return outcome_ != Outcome::Running; }
+  [[nodiscard]] const Failure& failure() const { return *failure_; }  // Failed, Cut, VisitorGone
+  [[nodiscard]] const TunnelKey& tunnel() const { return tunnel_; }
+  [[nodiscard]] std::string_view host() const { return host_; }
+  [[nodiscard]] std::string_view head() const { return head_; }  // as sent to the origin
+  [[nodiscard]] const RequestId& id() const { return id_; }
+  [[nodiscard]] bool head_request() const { return method_ == http::Method::Head; }
+  [[nodiscard]] std::uint8_t visitor_minor() const { return minor_; }
+  [[nodiscard]] bool visitor_keeps() const { return visitor_keeps_; }    // the visitor asked for keep-alive
+  [[nodiscard]] bool request_read() const { return request_.done(); }    // nothing of the request is left in the visitor's socket
+  [[nodiscard]] bool keep_alive() const { return keep_alive_; }          // what the response told the visitor
+
+  // Upgrade: the stream, or none when it ended meanwhile.
+  [[nodiscard]] transport::Stream* take_stream();
+  [[nodiscard]] bool origin_finished() const { return fin_; }
+  // What a long life needs no more goes.
+  void compact();
+  // Method, host, path and what was counted.
+  [[nodiscard]] RequestRecord record() const;
+
+ private:
+  [[nodiscard]] std::size_t on_data(transport::Stream& stream, ConstBytes bytes) override;
+  void on_fin(transport::Stream& stream) override;
+  void on_end(transport::Stream& stream, transport::StreamEnd end) override;
+  [[nodiscard]] transport::Fill fill(transport::Stream& stream, MutBytes into) override;
+
+  [[nodiscard]] std::size_t take_head(ConstBytes bytes);
+  [[nodiscard]] std::string_view gather(ConstBytes bytes);
+  [[nodiscard]] std::size_t take_body(std::string_view head, ConstBytes bytes);
+  [[nodiscard]] std::size_t take_dechunked(std::string_view head, ConstBytes bytes);
+  void complete(bool excess);
+
+  [[nodiscard]] bool request_sent() const { return head_sent_ == head_.size() && request_.done(); }
+  [[nodiscard]] bool may_retry() const;
+  void lose(const Failure& failure);  // before a response: retried, or failed
+  void fail(const Failure& failure);  // by a page, or cut off when a response is under way
+  void end(Outcome outcome, const Failure* failure = nullptr);
+  void made_progress() { progress_ = context_.shard.now(); }
+
+  IngressContext& context_;
+  VisitorSocket* visitor_ = nullptr;
+  ExchangeOwner* owner_ = nullptr;
+  OriginPtr origin_;
+  const Failure* failure_ = nullptr;
+
+  // The request.
+  std::string head_;     // for the origin
+  std::string host_;     // in the one spelling
+  std::string upgrade_;  // the protocol that was asked for
+  TunnelKey tunnel_;
+  transport::PeerAddress peer_;
+  RequestId id_;
+  http::Method method_ = http::Method::Get;
+  std::uint8_t minor_ = 1;
+  http::BodyFramer request_;
+  std::size_t head_sent_ = 0;
+  std::uint64_t head_bytes_ = 0;  // as the visitor sent it
+  std::uint64_t body_sent_ = 0;
+
+  // The response.
+  http::HeadScanner scanner_{http::HeadScanner::Kind::Response};
+  Buffer gathered_;  // a head that did not come in one piece
+  std::size_t gathered_size_ = 0;
+  http::BodyFramer response_;
+  std::uint16_t status_ = 0;  // of the final response; 0 before it
+
+  TimePoint started_{}, progress_{};
+  std::uint64_t written_before_ = 0;
+  Outcome outcome_ = Outcome::Running;
+  bool visitor_keeps_ : 1 = true;
+  bool keep_alive_ : 1 = false;
+  bool origin_keeps_ : 1 = false;
+  bool dechunk_ : 1 = false;
+  bool answered_ : 1 = false;  // a byte came from the origin
+  bool fin_ : 1 = false;       // so did its FIN
+  bool reused_ : 1 = false;
+  bool retried_ : 1 = false;
+};
+
+}  // namespace ferrotunnel::ingress

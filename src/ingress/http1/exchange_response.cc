@@ -1,0 +1,155 @@
+// The response's way: from the stream to the visitor's socket.
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "http/forward.h"
+#include "ingress/http1/exchange.h"
+
+namespace ferrotunnel::ingress {
+
+namespace {
+// Of a chunked body for an HTTP/1.0 visitor, this much is unwrapped at a time: it may have to be kept when the socket is full.
+constexpr std::size_t kDechunkSlice = 8 * 1024;
+}  // namespace
+
+std::size_t Exchange::on_data(transport::Stream&, ConstBytes bytes) {
+  // What follows a 101 is the relay's, which is about to take the stream over.
+  if (over()) return outcome_ == Outcome::Upgrade ? 0 : bytes.size();
+  answered_ = true;
+  std::size_t taken = 0;
+  while (taken < bytes.size() && visitor_->can_write()) {
+    const ConstBytes rest = bytes.subspan(taken);
+    const std::size_t n = status_ == 0 ? take_head(rest) : take_body({}, rest);
+    taken += n;
+    if (visitor_->failed() && !over()) end(Outcome::VisitorGone, &failures::kVisitorGone);
+    if (over()) return outcome_ == Outcome::Upgrade ? taken : bytes.size();
+    if (status_ != 0 && response_.done()) {
+      complete(taken < bytes.size());
+      return bytes.size();
+    }
+    if (n == 0) break;
+  }
+  if (taken > 0) made_progress();
+  return taken;
+}
+
+void Exchange::on_fin(transport::Stream&) {
+  fin_ = true;
+  if (over()) return;
+  if (status_ == 0) return answered_ ? fail(failures::kBadResponse) : lose(failures::kOriginClosed);
+  if (!response_.finish_at_eof()) return fail(failures::kResponseCut);
+  complete(false);
+}
+
+// Behind what is gathered, as far as a head may be long. The scanner refuses it there.
+std::string_view Exchange::gather(ConstBytes bytes) {
+  const std::size_t room = std::size_t{context_.options.limits.head_bytes} + 1 - gathered_size_;
+  const std::size_t n = std::min(room, bytes.size());
+  if (gathered_.size() - gathered_size_ < n) {
+    Buffer larger = context_.shard.buffers().borrow(gathered_size_ + n);
+    assert(larger.size() >= gathered_size_ + n);
+    if (gathered_size_ > 0) std::memcpy(larger.data(), gathered_.data(), gathered_size_);
+    gathered_ = std::move(larger);
+  }
+  std::memcpy(gathered_.data() + gathered_size_, bytes.data(), n);
+  gathered_size_ += n;
+  return as_text(gathered_.bytes().first(gathered_size_));
+}
+
+// One head, 1xx or final, or a part of it; with a final one goes what is there of its body. Returns the bytes that were taken.
+std::size_t Exchange::take_head(ConstBytes bytes) {
+  const std::size_t before = gathered_size_;
+  const std::string_view view = before == 0 ? as_text(bytes) : gather(bytes);
+  http::RequestContext asked;
+  asked.head = head_request();
+  asked.upgrade_protocol = upgrade_;
+  const http::Parse parsed = http::parse_response_head(view, context_.options.limits, scanner_, asked, context_.response);
+  if (parsed.need_more()) {
+    if (before == 0) (void)gather(bytes);
+    return gathered_size_ - before;
+  }
+  const http::ResponseHead& head = context_.response;
+  // An origin that switches before it has the request is answering something else.
+  if (parsed.bad() || (head.upgrade && !request_sent())) {
+    fail(failures::kBadResponse);
+    return 0;
+  }
+  const std::size_t used = parsed.consumed - before;
+
+  // A request that is not whole yet may never be: what follows it on the connection cannot be told from it.
+  const bool keep = visitor_keeps_ && !context_.draining && request_sent();
+  std::string& text = context_.text;
+  text.clear();
+  const http::ResponsePlan plan = http::append_response_head(text, head, {minor_, keep, head_request(), {}});
+  gathered_.reset();  // the head's views die here
+  gathered_size_ = 0;
+  if (head.interim()) {
+    if (plan.send) visitor_->send(text, {});
+    return used;
+  }
+  status_ = head.status;
+  origin_keeps_ = head.keep_alive;
+  keep_alive_ = plan.keep_alive;
+  if (head.upgrade) {
+    visitor_->send(text, {});
+    if (!visitor_->failed()) end(Outcome::Upgrade);
+    return used;
+  }
+  response_ = http::BodyFramer(head.framing, context_.options.limits);
+  dechunk_ = plan.dechunk;
+  return used + take_body(text, bytes.subspan(used));
+}
+
+// Of the body, with the head before it where there is one: what the visitor's socket takes.
+std::size_t Exchange::take_body(std::string_view head, ConstBytes bytes) {
+  if (dechunk_) return take_dechunked(head, bytes);
+  if (response_.kind() != http::Framing::Kind::Chunked) {
+    const auto here = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), response_.opaque()));
+    const std::size_t taken = visitor_->send(head, bytes.first(here));
+    response_.pass_opaque(taken);
+    return taken;
+  }
+  const http::BodyFramer before = response_;
+  const http::BodyFramer::Step step = response_.feed(as_text(bytes));
+  if (step.error != http::BodyError::None) {
+    if (!head.empty()) status_ = 0;  // nothing of it was sent: a page can be
+    fail(failures::kBadResponse);
+    return 0;
+  }
+  const std::size_t taken = visitor_->send(head, bytes.first(step.consumed));
+  if (taken < step.consumed) {
+    response_ = before;
+    (void)response_.feed(as_text(bytes.first(taken)));
+  }
+  return taken;
+}
+
+std::size_t Exchange::take_dechunked(std::string_view head, ConstBytes bytes) {
+  std::string& text = context_.text;
+  if (head.empty()) text.clear();  // else it is the head
+  const http::BodyFramer::Step step = response_.feed(as_text(bytes.first(std::min(bytes.size(), kDechunkSlice))),
+                                                     [&text](std::string_view payload) { text.append(payload); });
+  if (step.error != http::BodyError::None) {
+    if (!head.empty()) status_ = 0;
+    fail(failures::kBadResponse);
+    return 0;
+  }
+  if (!text.empty()) visitor_->send(text, {});
+  return step.consumed;
+}
+
+// `excess`: the origin said more than its response, so that its connection cannot be trusted with another request.
+void Exchange::complete(bool excess) {
+  if (!request_sent()) {
+    keep_alive_ = false;
+    origin_.reset();
+  } else if (origin_keeps_ && !excess && !fin_) {
+    context_.pool.put(std::move(origin_));
+  } else {
+    context_.pool.retire(std::move(origin_));
+  }
+  end(Outcome::Complete);
+}
+
+}  // namespace ferrotunnel::ingress

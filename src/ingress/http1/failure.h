@@ -1,0 +1,36 @@
+// Failure: why a visitor gets a page of ours instead of the origin's response, and whose fault it is (docs/wire-protocol.md section 5).
+//
+// Static text; pure functions; any thread. Private to http1/.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "http/error_page.h"
+#include "transport/link.h"
+
+namespace ferrotunnel::ingress {
+
+struct Failure {
+  std::uint16_t status = 502;
+  http::FaultSide side = http::FaultSide::Tunnel;
+  std::string_view slug;
+  std::string_view sentence;  // "{host}" stands for the host
+};
+
+namespace failures {
+extern const Failure kNoSuchHost, kHostMissing, kLinkLost, kLinkLimit, kLinkClosing;
+extern const Failure kOriginTimeout, kOriginStalled, kOriginClosed, kBadResponse, kResponseCut;
+extern const Failure kBadBody, kRequestTimeout, kRequestCut, kVisitorGone, kVisitorStalled;
+}  // namespace failures
+
+// The stream ended before there was a response.
+[[nodiscard]] const Failure& failure_of(transport::ResetReason reason);
+// Link::open() refused.
+[[nodiscard]] const Failure& failure_of(const Error& error);
+
+[[nodiscard]] std::string sentence_of(const Failure& failure, std::string_view host);
+
+}  // namespace ferrotunnel::ingress

@@ -1,0 +1,45 @@
+// HttpIngress: HTTP/1.1 from visitors, by Host, to origin connections over links; one per shard.
+//
+// It owns its visitors' connections and the pool of warm origin connections. A visitor's connection is a state machine without a
+// coroutine: idle it holds its socket and no buffer. No body is ever held: what one side does not take is not read from the other.
+//
+// stop() and the destructor end everything at once and may not be called from inside a callback. The shard's thread only.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <string>
+
+#include "ingress/http1/http_ingress_host.h"
+#include "ingress/http1/ingress_context.h"
+#include "ingress/http1/visitor_connection.h"
+
+namespace ferrotunnel::ingress {
+
+class HttpIngress final : private VisitorOwner {
+ public:
+  HttpIngress(transport::Shard& shard, route::RouterCache& routes, route::LinkDirectory& links, const HttpIngressOptions& options,
+              HttpIngressHost& host);
+  ~HttpIngress();
+
+  // Takes a connected visitor. `early_bytes` were already read from it (it came from another shard).
+  void adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string early_bytes = {});
+
+  // Finishes what runs, with `Connection: close`; closes what is idle. Upgraded connections run on until stop(). Done when
+  // stats().visitors is 0.
+  void drain();
+  void stop();
+  // The session is over: its warm connections are dropped. Requests in flight hear it from their streams.
+  void forget_session(route::SessionId session) { context_.pool.forget_session(session); }
+
+  [[nodiscard]] HttpIngressStats stats() const;
+
+ private:
+  void on_visitor_over(VisitorConnection& visitor) override;
+
+  using Visitors = boost::intrusive::list<VisitorConnection, boost::intrusive::base_hook<VisitorHook>, boost::intrusive::constant_time_size<false>>;
+
+  IngressContext context_;
+  Visitors visitors_;
+};
+
+}  // namespace ferrotunnel::ingress

@@ -1,0 +1,65 @@
+// IngressContext: what the connections of one HttpIngress share. Private to http1/; the shard's thread only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/random.h"
+#include "http/message.h"
+#include "ingress/http1/http_ingress_host.h"
+#include "ingress/http1/origin_pool.h"
+#include "route/link_directory.h"
+#include "route/router.h"
+#include "transport/shard.h"
+
+namespace ferrotunnel::ingress {
+
+class Exchange;
+
+// 16 hex digits; unique in the shard, and in practice everywhere.
+class RequestId {
+ public:
+  RequestId() = default;
+  explicit RequestId(std::uint64_t value);
+  [[nodiscard]] std::string_view text() const { return {text_.data(), text_.size()}; }
+
+ private:
+  std::array<char, 16> text_{};
+};
+
+struct IngressContext {
+  IngressContext(transport::Shard& on, route::RouterCache& routing, route::LinkDirectory& directory, const HttpIngressOptions& wanted,
+                 HttpIngressHost& around);
+  ~IngressContext();
+
+  // Exchanges are lent like buffers: an idle visitor has none, and a busy shard allocates none.
+  [[nodiscard]] std::unique_ptr<Exchange> take_exchange();
+  void give_back(std::unique_ptr<Exchange> exchange);
+  [[nodiscard]] RequestId next_id() { return RequestId(ids.next()); }
+
+  transport::Shard& shard;
+  route::RouterCache& routes;
+  route::LinkDirectory& links;
+  const HttpIngressOptions options;
+  HttpIngressHost& host;
+  OriginPool pool;
+  HttpIngressStats stats;
+  bool draining = false;
+  JitterRng ids;
+
+  // Scratch, good for one synchronous step; their storage is what is shared.
+  http::RequestHead request;
+  http::ResponseHead response;
+  std::string text;
+  std::string host_name;
+
+ private:
+  static constexpr std::size_t kSpareExchanges = 64;
+  std::vector<std::unique_ptr<Exchange>> spare_;
+};
+
+}  // namespace ferrotunnel::ingress

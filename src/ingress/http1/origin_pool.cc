@@ -1,0 +1,164 @@
+#include "ingress/http1/origin_pool.h"
+
+#include <algorithm>
+
+namespace ferrotunnel::ingress {
+
+using transport::ResetReason;
+using transport::Stream;
+
+std::size_t TunnelKeyHash::operator()(const TunnelKey& key) const {
+  // Sessions and tunnels are small counters: spread them.
+  const std::uint64_t mixed = (key.session * 0x9e37'79b9'7f4a'7c15) ^ (std::uint64_t{key.tunnel} * 0xc2b2'ae3d'27d4'eb4f);
+  return static_cast<std::size_t>(mixed ^ (mixed >> 32));
+}
+
+OriginConnection::~OriginConnection() {
+  if (Stream* stream = release()) stream->reset(ResetReason::Cancel);
+}
+
+std::size_t OriginConnection::on_data(Stream&, ConstBytes bytes) {
+  // Nothing was asked. An origin that speaks all the same (a late error, a timeout page) would answer the wrong request.
+  if (state_ == State::Idle) pool_.drop(*this);
+  return bytes.size();
+}
+
+void OriginConnection::on_fin(Stream&) {
+  if (state_ != State::Idle) return;
+  ++pool_.counters_.dropped;
+  pool_.retire(pool_.detach(*this));
+}
+
+void OriginConnection::on_end(Stream&, transport::StreamEnd) {
+  stream_ = nullptr;
+  if (state_ == State::Idle) return pool_.drop(*this);
+  pool_.detach(*this).reset();  // `this` is gone
+}
+
+transport::Fill OriginConnection::fill(Stream&, MutBytes) { return {0, state_ == State::Closing, false}; }
+
+OriginPool::~OriginPool() { clear(); }
+
+OriginPtr OriginPool::take(const TunnelKey& key, transport::StreamHandler& handler) {
+  const auto found = tunnels_.find(key);
+  if (found == tunnels_.end() || found->second.idle.empty()) return nullptr;
+  OriginPtr connection = detach(found->second.idle.front());
+  connection->reused_ = true;
+  connection->stream().set_handler(handler);
+  ++counters_.reused;
+  return connection;
+}
+
+Result<OriginPtr> OriginPool::open(transport::Link& link, const TunnelKey& tunnel, const transport::PeerAddress& visitor,
+                                   transport::StreamHandler& handler) {
+  transport::OpenInfo info;
+  info.tunnel = tunnel.tunnel;
+  info.kind = transport::OpenKind::Http;
+  info.visitor = visitor;
+  auto stream = link.open(info, handler);
+  if (!stream) return std::unexpected(std::move(stream.error()));
+  ++counters_.opened;
+  auto connection = std::make_unique<OriginConnection>(*this, tunnel);
+  connection->stream_ = *stream;
+  return connection;
+}
+
+void OriginPool::put(OriginPtr connection) {
+  if (closed_ || options_.max_idle_per_tunnel == 0 || options_.max_idle == 0) return retire(std::move(connection));
+  OriginConnection& idle = *connection.release();
+  idle.stream().set_handler(idle);
+  idle.state_ = OriginConnection::State::Idle;
+  idle.since_ = shard_.now();
+  Tunnel& tunnel = tunnels_[idle.tunnel_];
+  tunnel.idle.push_front(idle);
+  ++tunnel.count;
+  ages_.push_back(idle);
+  ++idle_;
+  arm();
+  if (tunnel.count <= options_.max_idle_per_tunnel && idle_ <= options_.max_idle) return;
+  ++counters_.dropped;
+  retire(detach(tunnel.count > options_.max_idle_per_tunnel ? tunnel.idle.back() : ages_.front()));
+}
+
+void OriginPool::retire(OriginPtr connection) {
+  // One that hangs open holds its stream until the deadline: not without bound.
+  if (closing_count_ >= options_.max_idle) return;
+  OriginConnection& closing = *connection.release();
+  closing.state_ = OriginConnection::State::Closing;
+  closing.since_ = shard_.now();
+  closing_.push_back(closing);
+  ++closing_count_;
+  closing.stream().set_handler(closing);
+  arm();
+  closing.stream().want_write();
+}
+
+OriginPtr OriginPool::detach(OriginConnection& connection) {
+  if (connection.state_ == OriginConnection::State::Idle) {
+    --tunnels_[connection.tunnel_].count;
+    --idle_;
+  } else if (connection.state_ == OriginConnection::State::Closing) {
+    --closing_count_;
+  }
+  connection.detail::TunnelHook::unlink();
+  connection.detail::AgeHook::unlink();
+  connection.state_ = OriginConnection::State::Used;
+  return OriginPtr(&connection);
+}
+
+void OriginPool::drop(OriginConnection& connection) {
+  ++counters_.dropped;
+  detach(connection).reset();
+}
+
+void OriginPool::forget_session(route::SessionId session) {
+  for (auto at = tunnels_.begin(); at != tunnels_.end();) {
+    if (at->first.session != session) {
+      ++at;
+      continue;
+    }
+    while (!at->second.idle.empty()) drop(at->second.idle.front());
+    at = tunnels_.erase(at);
+  }
+  for (auto at = closing_.begin(); at != closing_.end();) {
+    OriginConnection& connection = *at++;
+    if (connection.tunnel_.session == session) detach(connection).reset();
+  }
+}
+
+void OriginPool::close() {
+  closed_ = true;
+  while (!ages_.empty()) retire(detach(ages_.front()));
+}
+
+void OriginPool::clear() {
+  while (!ages_.empty()) detach(ages_.front()).reset();
+  while (!closing_.empty()) detach(closing_.front()).reset();
+  tunnels_.clear();
+}
+
+std::size_t OriginPool::idle(const TunnelKey& tunnel) const {
+  const auto found = tunnels_.find(tunnel);
+  return found == tunnels_.end() ? 0 : found->second.count;
+}
+
+void OriginPool::arm() {
+  if (!Deadline::armed()) shard_.arm(*this, std::min(options_.idle_timeout, options_.close_timeout));
+}
+
+void OriginPool::on_deadline() {
+  const TimePoint now = shard_.now();
+  while (!ages_.empty() && now - ages_.front().since_ >= options_.idle_timeout) {
+    ++counters_.dropped;
+    retire(detach(ages_.front()));
+  }
+  while (!closing_.empty() && now - closing_.front().since_ >= options_.close_timeout) detach(closing_.front()).reset();
+  std::erase_if(tunnels_, [](const auto& entry) { return entry.second.count == 0; });
+  if (ages_.empty() && closing_.empty()) return;
+  Duration left = Duration::max();
+  if (!ages_.empty()) left = ages_.front().since_ + options_.idle_timeout - now;
+  if (!closing_.empty()) left = std::min(left, closing_.front().since_ + options_.close_timeout - now);
+  shard_.arm(*this, left);
+}
+
+}  // namespace ferrotunnel::ingress

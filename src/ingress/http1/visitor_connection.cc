@@ -1,0 +1,243 @@
+#include "ingress/http1/visitor_connection.h"
+
+#include <algorithm>
+
+#include "http/host.h"
+
+namespace ferrotunnel::ingress {
+
+using Read = VisitorSocket::Read;
+
+VisitorConnection::VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
+                                     const transport::PeerAddress& peer)
+    : context_(context), owner_(owner), socket_(context.shard, std::move(stream), *this), peer_(peer) {}
+
+VisitorConnection::~VisitorConnection() {
+  if (state_ == State::Relaying) --context_.stats.upgraded;
+}
+
+Result<> VisitorConnection::start(std::string_view early_bytes) {
+  if (auto watched = socket_.watch(); !watched) return watched;
+  socket_.preload(early_bytes);
+  (void)wait(Timer::Idle);
+  // The poller reports what the socket holds; nobody else does what came along.
+  if (!early_bytes.empty()) context_.shard.at_turn_end(*this);
+  return {};
+}
+
+bool VisitorConnection::idle() const {
+  return state_ == State::Reading && socket_.input().empty() && !socket_.readable() && !socket_.pending();
+}
+
+void VisitorConnection::drain() {
+  if (!idle()) return;
+  // A request may be on its way: an RST would tell its sender less than a FIN.
+  (void)close(true);
+  step();
+}
+
+// ---- what is reported ---------------------------------------------------------------------------------------------
+
+void VisitorConnection::on_ready(std::uint32_t what) {
+  const std::uint32_t news = socket_.note(what);
+  if (state_ == State::Exchanging && !exchange_->over()) {
+    if (socket_.reset_by_peer(what)) {
+      exchange_->on_visitor_failed();
+    } else if (news != 0) {
+      exchange_->on_visitor_ready(news);
+    }
+  }
+  step();
+}
+
+void VisitorConnection::on_exchange_over() { context_.shard.at_turn_end(*this); }
+
+void VisitorConnection::on_deadline() {
+  const Timer fired = std::exchange(timer_, Timer::None);
+  if (fired == Timer::Exchange && state_ == State::Exchanging && !exchange_->over()) {
+    if (const Duration left = exchange_->time_left(context_.shard.now()); left > Duration::zero()) {
+      timer_ = Timer::Exchange;
+      return context_.shard.arm(*this, left);
+    }
+    exchange_->on_timeout();
+    ++context_.stats.timeouts;
+    return step();
+  }
+  if (fired == Timer::Exchange || fired == Timer::None) return;  // it ended just now; its step comes
+  if (fired != Timer::Idle && fired != Timer::Linger) ++context_.stats.timeouts;
+  if (fired == Timer::Head) {
+    (void)answer(failures::kRequestTimeout, 0, false);
+    return step();
+  }
+  if (fired == Timer::Stall) socket_.abort();
+  (void)die();
+}
+
+void VisitorConnection::on_relay_end(transport::Relay& relay, transport::StreamEnd end) {
+  RequestRecord record = exchange_->record();
+  record.bytes_in += relay.bytes().from_socket;
+  record.bytes_out += relay.bytes().to_socket;
+  if (!end.clean && end.reason == transport::ResetReason::LinkLost) {
+    record.slug = failures::kLinkLost.slug;
+    record.side = failures::kLinkLost.side;
+  }
+  context_.host.on_request(record);
+  (void)die();
+}
+
+// ---- steps --------------------------------------------------------------------------------------------------------
+
+void VisitorConnection::step() {
+  for (int i = 0; i < kStepsPerTurn; ++i) {
+    if (advance() == Next::Wait) return;
+  }
+  context_.shard.next_turn(*this);
+}
+
+VisitorConnection::Next VisitorConnection::advance() {
+  switch (state_) {
+    case State::Reading: return read_request();
+    case State::Exchanging: return settle();
+    case State::Relaying: return Next::Wait;
+    case State::Closing: return finish_close();
+    case State::Lingering: return linger();
+  }
+  return Next::Wait;
+}
+
+VisitorConnection::Next VisitorConnection::wait(Timer timer) {
+  if (timer_ == timer) return Next::Wait;
+  timer_ = timer;
+  const HttpIngressOptions& options = context_.options;
+  Duration after = options.stall_timeout;
+  if (timer == Timer::Idle) after = options.keep_alive_timeout;
+  if (timer == Timer::Head) after = options.head_timeout;
+  if (timer == Timer::Exchange) after = std::min(options.response_timeout, options.stall_timeout);
+  if (timer == Timer::Linger) after = options.linger_timeout;
+  context_.shard.arm(*this, after);
+  return Next::Wait;
+}
+
+VisitorConnection::Next VisitorConnection::read_request() {
+  // The end of the last response goes first.
+  if (!socket_.flush()) return socket_.failed() ? die() : wait(Timer::Stall);
+  while (true) {
+    if (const std::string_view input = socket_.input(); !input.empty()) {
+      const http::Parse parsed = http::parse_request_head(input, context_.options.limits, scanner_, context_.request);
+      if (parsed.done()) return begin_request(parsed.consumed);
+      if (parsed.bad()) {
+        const Failure refused{parsed.refusal->status, http::FaultSide::Visitor, parsed.refusal->slug, parsed.refusal->sentence};
+        return answer(refused, 0, false);
+      }
+    }
+    switch (socket_.read_more()) {
+      case Read::Some: break;
+      case Read::Nothing:
+        if (!socket_.input().empty()) return wait(Timer::Head);
+        return context_.draining ? close(true) : wait(Timer::Idle);
+      // Between requests, or inside one that nobody waits for any more.
+      case Read::Eof:
+      case Read::Failed: return die();
+    }
+  }
+}
+
+VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes) {
+  const http::RequestHead& head = context_.request;
+  if (head.host.empty() || !http::normalise_host(head.host, context_.host_name)) return answer(failures::kHostMissing, head_bytes, true);
+  const route::RouteTarget* target = context_.routes.find(context_.host_name);
+  if (target == nullptr) return answer(failures::kNoSuchHost, head_bytes, true);
+  transport::Link* link = context_.links.find(target->session);
+  if (link == nullptr && target->shard != context_.shard.index()) return move_to(target->shard);
+
+  ++context_.stats.requests;
+  exchange_ = context_.take_exchange();
+  exchange_->begin(head, context_.host_name, {target->session, target->tunnel}, peer_, head_bytes, socket_, *this);
+  socket_.consume(head_bytes);
+  state_ = State::Exchanging;
+  exchange_->connect(link);
+  return Next::Again;
+}
+
+VisitorConnection::Next VisitorConnection::move_to(unsigned shard) {
+  ++context_.stats.moved;
+  std::string early(socket_.input());
+  context_.host.move_visitor(shard, socket_.release(), peer_, std::move(early));
+  return die();
+}
+
+VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::size_t head_bytes, bool understood) {
+  const http::RequestHead& head = context_.request;
+  const RequestId id = context_.next_id();
+  const std::string_view host = understood ? (head.host.empty() ? std::string_view{} : std::string_view(context_.host_name)) : "";
+  const std::string sentence = sentence_of(failure, host);
+  http::ErrorPage page;
+  page.status = failure.status;
+  page.side = failure.side;
+  page.slug = failure.slug;
+  page.sentence = sentence;
+  page.request_id = id.text();
+  page.host = host;
+  if (understood) {
+    page.accept = head.fields.value(http::FieldId::Accept);
+    page.head_request = head.method == http::Method::Head;
+    page.keep_alive = head.keep_alive && head.framing.empty() && !context_.draining;
+    page.visitor_minor = head.minor;
+  }
+  const std::uint64_t before = socket_.written();
+  socket_.send(http::make_error_response(page), {});
+  ++context_.stats.errors;
+
+  RequestRecord record;
+  if (understood) {
+    record.method = head.method_text;
+    record.host = host;
+    record.path = head.path;
+  }
+  record.request_id = id.text();
+  record.status = failure.status;
+  record.bytes_in = understood ? head_bytes : socket_.input().size();
+  record.bytes_out = socket_.written() - before;
+  record.slug = failure.slug;
+  record.side = failure.side;
+  record.visitor = peer_;
+  context_.host.on_request(record);
+
+  socket_.consume(head_bytes);
+  return page.keep_alive ? Next::Again : close(true);
+}
+
+VisitorConnection::Next VisitorConnection::close(bool linger) {
+  state_ = State::Closing;
+  linger_ = linger;
+  return Next::Again;
+}
+
+VisitorConnection::Next VisitorConnection::finish_close() {
+  if (!socket_.flush()) return socket_.failed() ? die() : wait(Timer::Stall);
+  socket_.consume(socket_.input().size());
+  if (!linger_ || socket_.eof() || socket_.failed()) return die();
+  socket_.shutdown_write();
+  state_ = State::Lingering;
+  return Next::Again;
+}
+
+// A close with unread bytes in the socket sends an RST, which may reach the visitor before it has read the response.
+VisitorConnection::Next VisitorConnection::linger() {
+  while (lingered_ < context_.options.linger_bytes) {
+    switch (socket_.discard(lingered_)) {
+      case Read::Some: break;
+      case Read::Nothing: return wait(Timer::Linger);
+      case Read::Eof:
+      case Read::Failed: return die();
+    }
+  }
+  return die();
+}
+
+VisitorConnection::Next VisitorConnection::die() {
+  owner_.on_visitor_over(*this);
+  return Next::Wait;
+}
+
+}  // namespace ferrotunnel::ingress

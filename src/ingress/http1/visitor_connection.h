@@ -1,0 +1,102 @@
+// VisitorConnection: one visitor's connection, from its first byte to its close: requests one after another, each an Exchange.
+//
+//   Reading -> Exchanging -> Reading ...          keep-alive
+//                         -> Relaying             after a 101; a transport::Relay has the socket
+//   any     -> Closing -> Lingering               the last response goes out, then what the visitor still sends is read away
+//
+// Whoever reports to it (poller, exchange, deadline, relay) only leaves a note; step() acts, from the top of the stack, and is the only
+// place where it is destroyed. It moves to another shard whole, between requests. Owned by HttpIngress; the shard's thread.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "http/h1_head.h"
+#include "ingress/http1/exchange.h"
+#include "ingress/http1/failure.h"
+#include "ingress/http1/ingress_context.h"
+#include "ingress/http1/visitor_socket.h"
+#include "transport/deadline.h"
+#include "transport/relay.h"
+#include "transport/turn.h"
+
+namespace ferrotunnel::ingress {
+
+class VisitorConnection;
+
+class VisitorOwner {
+ public:
+  virtual void on_visitor_over(VisitorConnection& visitor) = 0;  // destroys it
+
+ protected:
+  ~VisitorOwner() = default;
+};
+
+struct VisitorTag;
+using VisitorHook =
+    boost::intrusive::list_base_hook<boost::intrusive::tag<VisitorTag>, boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+
+class VisitorConnection final : public VisitorHook,
+                                private transport::PollHandler,
+                                private transport::TurnTask,
+                                private transport::Deadline,
+                                private transport::RelayOwner,
+                                private ExchangeOwner {
+ public:
+  VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream, const transport::PeerAddress& peer);
+  ~VisitorConnection();
+
+  [[nodiscard]] Result<> start(std::string_view early_bytes);
+  // Between requests, with nothing of the next one here and nothing left to send.
+  [[nodiscard]] bool idle() const;
+  void drain();  // closes it if it is idle; may destroy it
+
+ private:
+  enum class State : std::uint8_t { Reading, Exchanging, Relaying, Closing, Lingering };
+  enum class Timer : std::uint8_t { None, Idle, Head, Exchange, Stall, Linger };
+  enum class Next : std::uint8_t { Again, Wait };  // Wait: until something is reported; or it is destroyed
+
+  // A turn goes on for this many steps, then others have theirs.
+  static constexpr int kStepsPerTurn = 64;
+
+  void on_ready(std::uint32_t what) override;
+  void run_turn() override { step(); }
+  void on_deadline() override;
+  void on_relay_end(transport::Relay& relay, transport::StreamEnd end) override;
+  void on_exchange_over() override;
+
+  void step();
+  [[nodiscard]] Next advance();
+  [[nodiscard]] Next read_request();
+  [[nodiscard]] Next begin_request(std::size_t head_bytes);
+  [[nodiscard]] Next move_to(unsigned shard);
+  [[nodiscard]] Next settle();
+  [[nodiscard]] Next settle_complete();
+  [[nodiscard]] Next settle_failed();
+  [[nodiscard]] Next settle_upgrade();
+  [[nodiscard]] Next settle_broken();
+  void end_exchange();
+  // A page of ours for a request that has no exchange: its head is the context's, or was not understood.
+  [[nodiscard]] Next answer(const Failure& failure, std::size_t head_bytes, bool understood);
+  [[nodiscard]] Next close(bool linger);
+  [[nodiscard]] Next finish_close();
+  [[nodiscard]] Next linger();
+  [[nodiscard]] Next wait(Timer timer);
+  [[nodiscard]] Next die();  // destroys it
+
+  IngressContext& context_;
+  VisitorOwner& owner_;
+  VisitorSocket socket_;
+  const transport::PeerAddress peer_;
+  http::HeadScanner scanner_;
+  std::unique_ptr<Exchange> exchange_;  // while Exchanging and Relaying
+  std::unique_ptr<transport::Relay> relay_;
+  std::size_t lingered_ = 0;  // bytes read away
+  State state_ = State::Reading;
+  Timer timer_ = Timer::None;
+  bool linger_ = false;  // Closing ends in Lingering
+};
+
+}  // namespace ferrotunnel::ingress

@@ -1,0 +1,87 @@
+// How an exchange that is over is settled with the visitor. The rest of the connection's life is in visitor_connection.cc.
+#include "ingress/http1/visitor_connection.h"
+
+namespace ferrotunnel::ingress {
+
+VisitorConnection::Next VisitorConnection::settle() {
+  switch (exchange_->outcome()) {
+    case Exchange::Outcome::Running: return wait(Timer::Exchange);
+    case Exchange::Outcome::Complete: return settle_complete();
+    case Exchange::Outcome::Failed: return settle_failed();
+    case Exchange::Outcome::Upgrade: return settle_upgrade();
+    case Exchange::Outcome::Cut:
+    case Exchange::Outcome::VisitorGone: return settle_broken();
+    case Exchange::Outcome::Retry:
+      exchange_->connect(context_.links.find(exchange_->tunnel().session));
+      return Next::Again;
+  }
+  return Next::Wait;
+}
+
+void VisitorConnection::end_exchange() {
+  context_.give_back(std::move(exchange_));
+  state_ = State::Reading;
+}
+
+VisitorConnection::Next VisitorConnection::settle_complete() {
+  context_.host.on_request(exchange_->record());
+  const bool keep = exchange_->keep_alive();
+  // A visitor that asked for the close, with nothing of it unread, sends nothing more.
+  const bool more = exchange_->visitor_keeps() || !exchange_->request_read() || !socket_.input().empty() || socket_.readable();
+  end_exchange();
+  return keep ? Next::Again : close(more);
+}
+
+VisitorConnection::Next VisitorConnection::settle_failed() {
+  const Failure& failure = exchange_->failure();
+  const std::string sentence = sentence_of(failure, exchange_->host());
+  http::ErrorPage page;
+  page.status = failure.status;
+  page.side = failure.side;
+  page.slug = failure.slug;
+  page.sentence = sentence;
+  page.request_id = exchange_->id().text();
+  page.host = exchange_->host();
+  page.head_request = exchange_->head_request();
+  page.keep_alive = exchange_->visitor_keeps() && exchange_->request_read() && !context_.draining;
+  page.visitor_minor = exchange_->visitor_minor();
+  // What the visitor likes to read went on to the origin; nothing else remembers it.
+  if (http::parse_request_head(exchange_->head(), context_.options.limits, context_.request).done())
+    page.accept = context_.request.fields.value(http::FieldId::Accept);
+  socket_.send(http::make_error_response(page), {});
+  ++context_.stats.errors;
+
+  RequestRecord record = exchange_->record();
+  record.status = failure.status;
+  context_.host.on_request(record);
+  end_exchange();
+  return page.keep_alive ? Next::Again : close(true);
+}
+
+VisitorConnection::Next VisitorConnection::settle_upgrade() {
+  if (!socket_.flush()) return socket_.failed() ? settle_broken() : wait(Timer::Stall);
+  transport::Stream* stream = exchange_->take_stream();
+  if (stream == nullptr) return settle_broken();  // it ended before it could be joined
+  std::string early(socket_.input());
+  socket_.consume(early.size());
+  transport::ByteStreamPtr socket = socket_.release();
+  if (exchange_->origin_finished()) socket->shutdown_write();  // the relay will not hear of it again
+  exchange_->compact();
+  Deadline::disarm();
+  timer_ = Timer::None;
+  state_ = State::Relaying;
+  ++context_.stats.upgraded;
+  relay_ = std::make_unique<transport::Relay>(context_.shard, std::move(socket), *this, std::move(early));
+  relay_->start(*stream);
+  return Next::Wait;
+}
+
+// The response broke off, or nobody is there to read it. An RST never looks like an end.
+VisitorConnection::Next VisitorConnection::settle_broken() {
+  if (exchange_->outcome() == Exchange::Outcome::Cut) ++context_.stats.cut;
+  context_.host.on_request(exchange_->record());
+  socket_.abort();
+  return die();
+}
+
+}  // namespace ferrotunnel::ingress

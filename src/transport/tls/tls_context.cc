@@ -1,0 +1,94 @@
+#include "transport/tls/tls_context.h"
+
+#include <openssl/crypto.h>
+
+#include "transport/tls/openssl.h"
+
+namespace ferrotunnel::transport {
+namespace {
+
+Error openssl(std::string_view what) {
+  return {ErrorCode::Tls, Side::Local, false, std::string(what) + ": " + take_openssl_error()};
+}
+Error bad(std::string text) { return {ErrorCode::BadInput, Side::Local, false, std::move(text)}; }
+
+// What both ends want of a context.
+Result<std::shared_ptr<SSL_CTX>> new_context(const SSL_METHOD* method, TlsVersion minimum) {
+  ERR_clear_error();
+  std::shared_ptr<SSL_CTX> context(SSL_CTX_new(method), &SSL_CTX_free);
+  if (!context) return std::unexpected(openssl("cannot set up TLS"));
+  SSL_CTX* c = context.get();
+  SSL_CTX_set_min_proto_version(c, minimum == TlsVersion::V13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+  SSL_CTX_set_options(c, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_PRIORITIZE_CHACHA |
+                             SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+  SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(c, 0);
+  // A record's header and body, and what stands behind them, in one recv().
+  SSL_CTX_set_read_ahead(c, 1);
+  return context;
+}
+
+Result<> use_identity(SSL_CTX* context, const TlsIdentity& identity) {
+  bool ok = SSL_CTX_use_certificate(context, identity.certificate()) == 1 && SSL_CTX_use_PrivateKey(context, identity.key()) == 1;
+  for (const auto& link : identity.chain()) ok = ok && SSL_CTX_add1_chain_cert(context, link.get()) == 1;
+  if (!ok) return std::unexpected(openssl("the certificate cannot be used"));
+  return {};
+}
+
+Result<> trust_file(SSL_CTX* context, const std::filesystem::path& ca) {
+  if (SSL_CTX_load_verify_file(context, ca.c_str()) == 1) return {};
+  return std::unexpected(bad("no CA certificates can be read from " + ca.string() + " (" + take_openssl_error() + "); it has to be PEM"));
+}
+
+// Stands in for OpenSSL's own verification when there is a pin. That the server holds the key's private half is checked by the handshake.
+int verify_pin(X509_STORE_CTX* store, void* pin) {
+  Fingerprint shown{};
+  const X509* leaf = X509_STORE_CTX_get0_cert(store);
+  const auto& wanted = *static_cast<const Fingerprint*>(pin);
+  const bool same = leaf != nullptr && fingerprint_of(leaf, shown) && CRYPTO_memcmp(shown.data(), wanted.data(), wanted.size()) == 0;
+  X509_STORE_CTX_set_error(store, same ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
+  return same ? 1 : 0;
+}
+
+}  // namespace
+
+Result<TlsServerContext> TlsServerContext::make(const TlsIdentity& identity, const TlsServerOptions& options) {
+  auto context = new_context(TLS_server_method(), options.minimum);
+  if (!context) return std::unexpected(std::move(context.error()));
+  SSL_CTX* c = context->get();
+  if (auto used = use_identity(c, identity); !used) return std::unexpected(std::move(used.error()));
+  if (options.client_ca) {
+    if (auto trusted = trust_file(c, *options.client_ca); !trusted) return std::unexpected(std::move(trusted.error()));
+    STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(options.client_ca->c_str());
+    if (names == nullptr) return std::unexpected(bad("no CA certificates can be read from " + options.client_ca->string()));
+    SSL_CTX_set_client_CA_list(c, names);  // takes it over
+    SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  }
+  TlsServerContext made;
+  made.context_ = std::move(*context);
+  return made;
+}
+
+Result<TlsClientContext> TlsClientContext::make(const TlsClientOptions& options) {
+  auto context = new_context(TLS_client_method(), options.minimum);
+  if (!context) return std::unexpected(std::move(context.error()));
+  SSL_CTX* c = context->get();
+  SSL_CTX_set_verify(c, SSL_VERIFY_PEER, nullptr);
+  TlsClientContext made;
+  if (options.pin) {
+    made.pin_ = std::make_shared<const Fingerprint>(*options.pin);
+    SSL_CTX_set_cert_verify_callback(c, &verify_pin, const_cast<Fingerprint*>(made.pin_.get()));
+  } else if (options.ca) {
+    if (auto trusted = trust_file(c, *options.ca); !trusted) return std::unexpected(std::move(trusted.error()));
+  } else if (SSL_CTX_set_default_verify_paths(c) != 1) {
+    return std::unexpected(openssl("the system's CA certificates cannot be read"));
+  }
+  if (options.identity) {
+    if (auto used = use_identity(c, *options.identity); !used) return std::unexpected(std::move(used.error()));
+  }
+  made.context_ = std::move(*context);
+  return made;
+}
+
+}  // namespace ferrotunnel::transport
