@@ -5,7 +5,9 @@ start(work, service_port, ingress_port, host="127.0.0.1", kind="tcp", tls=False,
   127.0.0.1 to it. carry: how visitors are carried; this version has one way, streams of the session's link ("mux"), so the three are the same.
 The binary is build/release/ferrotunnel, or $FERROTUNNEL_BIN.
 """
+import json
 import os
+import subprocess
 
 _HERE = os.path.dirname(os.path.abspath(os.environ.get("FERROTUNNEL_PEER", __file__ if "__file__" in globals() else "bench/peer.py")))
 _CONTROL = 19250
@@ -18,12 +20,29 @@ def start(work, service_port, ingress_port, host="127.0.0.1", kind="tcp", tls=Fa
     secret = os.path.join(work, "ferrotunnel.secret")
     with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
         f.write(_SECRET)
-    link = "on" if tls else "off"
-    server = [binary, "server", "--listen", f"{host}:{_CONTROL}", "--tcp-listen-host", "127.0.0.1", "--state", os.path.join(work, "ferrotunnel-state"),
-              "--http-listen", f"127.0.0.1:{ingress_port}" if kind == "http" else "", "--tls", link, "--grant", "bench", "--secret-file", secret]
-    client = [binary, "client", "--server", f"{host}:{_CONTROL}", "--grant", "bench", "--secret-file", secret, "--tls", link]
+    state = os.path.join(work, "ferrotunnel-state")
+    server = [binary, "server", "--listen", f"{host}:{_CONTROL}", "--tcp-listen-host", "127.0.0.1", "--state", state, "--http-listen",
+              f"127.0.0.1:{ingress_port}" if kind == "http" else "", "--tls", "on" if tls else "off", "--grant", "bench", "--secret-file", secret]
+    client = [binary, "client", "--server", f"{host}:{_CONTROL}"]
+    client += ["--join", _token(binary, state, secret)] if tls else ["--tls", "off", "--grant", "bench", "--secret-file", secret]
     if kind == "http":
         client += ["--http", f"a=127.0.0.1:{service_port},host=x.test", "--http", f"b=127.0.0.1:{service_port},host=127.0.0.1"]
     else:
         client += ["--tcp", f"x=127.0.0.1:{service_port},port={ingress_port}"]
-    return [server, client]
+    return [server, client + ["--no-save"]]
+
+
+def _token(binary, state, secret):
+    """The join token (it pins the server's key): a server started once on a port of its own makes the key and prints it."""
+    once = subprocess.Popen([binary, "server", "--listen", "127.0.0.1:0", "--http-listen", "", "--state", state, "--grant", "bench",
+                             "--secret-file", secret, "--log-format", "json"], stdout=subprocess.PIPE, text=True)
+    try:
+        for line in once.stdout:
+            said = json.loads(line)
+            if said.get("event") == "ready":
+                return said["join"]
+        raise RuntimeError("the server ended before it was ready")
+    finally:
+        once.terminate()
+        once.wait(10)
+        once.stdout.close()

@@ -1,1 +1,4 @@
+if(NOT TARGET ferrotunnel)
+  return()
+endif()
 install(TARGETS ferrotunnel)

@@ -41,7 +41,7 @@ class HeadScanner {
   explicit HeadScanner(Kind kind = Kind::Request) : kind_(kind) {}
 
   // `buffer` is everything since the head's first byte, and only ever grows between calls (it may move). Done: consumed is where the
-  // head ends. After Done or Bad, call reset() before the next head.
+  // head ends. Call reset() before the next head; the parse functions below do it themselves on Done.
   [[nodiscard]] Parse scan(std::string_view buffer, const Limits& limits);
   void reset() { *this = HeadScanner(kind_); }
 

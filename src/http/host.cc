@@ -3,7 +3,6 @@
 #include <array>
 #include <charconv>
 #include <cstddef>
-#include <iterator>
 
 #include "http/chars.h"
 

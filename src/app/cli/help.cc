@@ -12,6 +12,7 @@ namespace ferrotunnel::cli {
 namespace {
 
 constexpr std::size_t kIndent = 4;
+constexpr unsigned kWireVersion = 1;  // docs/wire-protocol.md
 
 // Breaks text between words. A paragraph ends at an empty line.
 void append_wrapped(std::string& out, std::string_view text, std::size_t indent) {
@@ -134,11 +135,11 @@ std::string version_text(bool json) {
   ::uname(&system);
   if (json) {
     JsonObject object;
-    object.text("name", "ferrotunnel").text("version", kVersion).number("wire", kWireVersion);
+    object.text("name", "ferrotunnel").text("version", version()).number("wire", kWireVersion);
     object.text("system", system.sysname).text("machine", system.machine);
     return object.finish() + "\n";
   }
-  return "ferrotunnel " + std::string(kVersion) + " (wire protocol " + std::to_string(kWireVersion) + ", " + system.sysname + " " + system.machine + ")\n";
+  return "ferrotunnel " + std::string(version()) + " (wire protocol " + std::to_string(kWireVersion) + ", " + system.sysname + " " + system.machine + ")\n";
 }
 
 }  // namespace ferrotunnel::cli

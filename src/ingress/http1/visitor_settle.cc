@@ -71,7 +71,7 @@ VisitorConnection::Next VisitorConnection::settle_upgrade() {
   timer_ = Timer::None;
   state_ = State::Relaying;
   ++context_.stats.upgraded;
-  relay_ = std::make_unique<transport::Relay>(context_.shard, std::move(socket), *this, std::move(early));
+  relay_ = std::make_unique<transport::Relay>(context_.shard, std::move(socket), static_cast<transport::RelayOwner&>(*this), std::move(early));
   relay_->start(*stream);
   return Next::Wait;
 }

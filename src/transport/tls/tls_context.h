@@ -4,6 +4,7 @@
 // renegotiation, no compression. Immutable once made; copies share; any thread.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -48,11 +49,12 @@ class TlsClientContext {
  public:
   [[nodiscard]] static Result<TlsClientContext> make(const TlsClientOptions& options);
   [[nodiscard]] ssl_ctx_st* native() const { return context_.get(); }
-  [[nodiscard]] bool pinned() const { return pin_ != nullptr; }
+  // Every stream keeps it alive: the verifier inside native() points to it.
+  [[nodiscard]] const std::shared_ptr<const Fingerprint>& pin() const { return pin_; }
 
  private:
   std::shared_ptr<ssl_ctx_st> context_;
-  std::shared_ptr<const Fingerprint> pin_;  // the verifier inside context_ points to it
+  std::shared_ptr<const Fingerprint> pin_;
 };
 
 }  // namespace ferrotunnel::transport

@@ -141,8 +141,8 @@ Result<> ensure_directory(const fs::path& directory) {
   struct stat info{};
   if (::stat(directory.c_str(), &info) != 0) return std::unexpected(io(errno, "cannot use the state directory " + directory.string()));
   if (!S_ISDIR(info.st_mode)) return std::unexpected(bad("the state directory " + directory.string() + " is not a directory"));
-  if ((info.st_mode & 022) != 0) {
-    return std::unexpected(bad("the state directory " + directory.string() + " is writable by others (mode " + octal(info.st_mode & 0777) +
+  if ((info.st_mode & 02) != 0) {
+    return std::unexpected(bad("the state directory " + directory.string() + " is writable by everybody (mode " + octal(info.st_mode & 0777) +
                                "): chmod 700 " + directory.string()));
   }
   return {};
@@ -204,7 +204,8 @@ Result<TlsIdentity> TlsIdentity::load_checked(const fs::path& certificate, const
   return identity;
 }
 
-Result<TlsIdentity> TlsIdentity::load_or_make(const fs::path& directory) {
+Result<TlsIdentity> TlsIdentity::load_or_make(const fs::path& given) {
+  const fs::path directory = given.has_filename() ? given : given.parent_path();  // without a trailing slash
   if (auto ready = ensure_directory(directory); !ready) return std::unexpected(std::move(ready.error()));
   const fs::path file = directory / kIdentityFile;
   bool fresh = false;

@@ -3,16 +3,18 @@
 // First handshake() until Done, then the calls of ByteStream. An end of the TCP connection without close_notify is an error
 // (ECONNRESET), so that a cut is never taken for a FIN. Owner's shard only.
 //
-// Records that the socket does not take are kept here (at most one per write()); write() then comes short by at least a byte, so that
-// the owner waits for room and comes back. What comes back must begin with the bytes that were not taken: the first of them may
-// be on its way already. (Raw streams and frames in progress do that anyway; a caller that reorders whole frames does it after a
-// WouldBlock only if the frame it offered was longer than one byte, which every frame is.)
+// A sealed record that the socket does not take is kept here, at most one a write(), so that OpenSSL never has to be asked again
+// with the same bytes. write() then comes short by at least one byte: the owner waits for room and comes back. What it comes back
+// with has to begin with the bytes that were not taken, for the first of them is sealed already. A stream of raw bytes and a frame
+// that has begun do so by themselves; whoever reorders whole frames after a WouldBlock must not do it with frames of one byte.
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -59,35 +61,41 @@ class TlsStream final : public ByteStream {
   // What the BIO under OpenSSL works on; public for its callbacks only.
   struct SocketIo {
     int fd = -1;
-    int error = 0;     // errno of the last call that failed for good
-    bool eof = false;  // recv said 0
-    bool more = false; // another record follows within this write()
+    int error = 0;      // errno of the call that failed for good
+    bool eof = false;   // recv said 0
+    bool more = false;  // another record follows within this write()
     std::vector<std::byte> unsent;  // sealed bytes that the socket has not taken
     std::size_t unsent_from = 0;
     std::uint64_t bytes_in = 0;
     std::uint64_t bytes_out = 0;
 
-    [[nodiscard]] bool flush();  // true: nothing is left unsent
+    // Takes a prefix; less than all means that the socket is full, or error.
+    [[nodiscard]] std::size_t send(ConstBytes bytes, bool more_follows);
+    // True when nothing is left unsent.
+    bool flush();
     [[nodiscard]] bool blocked() const { return !unsent.empty(); }
   };
 
  private:
-  TlsStream(int fd, ssl_st* ssl, bool pinned);
-  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> make(int fd, ssl_ctx_st* context, bool pinned);
+  TlsStream(int fd, std::shared_ptr<const Fingerprint> pin) : pin_(std::move(pin)) { io_.fd = fd; }
+  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> make(int fd, ssl_ctx_st* context, std::shared_ptr<const Fingerprint> pin);
+  [[nodiscard]] Error handshake_error();
   IoResult fail(int error, Error why);
-  IoResult fail_from_ssl(int ret);
+  IoResult fail_from_openssl();
   void finish_shutdown();
 
+  const std::shared_ptr<const Fingerprint> pin_;  // what the context's verifier points to
   SocketIo io_;
-  ssl_st* ssl_;
-  const bool pinned_;
+  ssl_st* ssl_ = nullptr;
   bool ready_ = false;      // the handshake is done
-  bool drained_ = false;    // the last read() ended because the socket was empty
-  bool owed_ = false;       // the first byte of the next write() has been sealed already
+  bool drained_ = false;    // the last read() found the socket empty
+  bool end_held_ = false;   // eof_ or failed_ was met behind bytes: the next read() tells
   bool eof_ = false;
+  bool owed_ = false;       // the first byte of the next write() has been sealed already
   bool shut_ = false;       // close_notify was made
   bool fin_sent_ = false;   // and so was the FIN below it
-  int failed_ = 0;          // errno of the failure that ended it
+  bool aborted_ = false;
+  int failed_ = 0;          // errno of what ended it
   Error failure_;
 };
 

@@ -1,0 +1,163 @@
+#include "app/cli/arguments.h"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+
+#include "app/cli/escape.h"
+#include "app/cli/help.h"
+
+namespace ferrotunnel::cli {
+namespace {
+
+Error wrong(std::string text) { return {ErrorCode::BadInput, Side::Local, false, std::move(text)}; }
+
+Error unknown_command(std::string_view typed) {
+  Nearest nearest(typed);
+  for (const Command& command : commands()) nearest.offer(command.name);
+  std::string text = "there is no command '" + shown(typed, 80) + "'";
+  if (!nearest.best().empty()) text += "; did you mean '" + std::string(nearest.best()) + "'?";
+  return wrong(text + " (ferrotunnel --help names them all)");
+}
+
+// Another command's flag, a mistyped one, or one too much on the line.
+Error unknown_word(const Command& command, std::string_view typed) {
+  const std::string name(command.name);
+  if (!typed.starts_with('-') || typed == "-" || typed == "--")
+    return wrong("'" + shown(typed, 80) + "' is one argument too many for ferrotunnel " + name + " (see ferrotunnel " + name + " --help)");
+  const std::string_view flag = typed.substr(typed.find_first_not_of('-') == std::string_view::npos ? typed.size() : typed.find_first_not_of('-'));
+  const std::string_view bare = flag.substr(0, flag.find('='));
+  Nearest nearest(bare);
+  for (const FlagGroup& group : command.groups)
+    for (const Flag& known : group.flags) nearest.offer(known.name);
+  std::string text = "ferrotunnel " + name + " has no flag " + shown(typed.substr(0, typed.find('=')), 80);
+  if (!nearest.best().empty()) return wrong(text + "; did you mean --" + std::string(nearest.best()) + "?");
+  std::string others;
+  for (const Command& other : commands())
+    if (&other != &command && find_flag(other, bare) != nullptr) others += (others.empty() ? "" : ", ") + std::string(other.name);
+  if (!others.empty()) text += "; it belongs to " + others;
+  return wrong(text + " (see ferrotunnel " + name + " --help)");
+}
+
+bool truthy(std::string_view text) { return text == "1" || text == "true" || text == "on" || text == "yes"; }
+
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  constexpr std::string_view kSpace = " \t\n";
+  for (std::size_t at = text.find_first_not_of(kSpace); at != std::string_view::npos;) {
+    const std::size_t end = std::min(text.find_first_of(kSpace, at), text.size());
+    words.emplace_back(text.substr(at, end - at));
+    at = text.find_first_not_of(kSpace, end);
+  }
+  return words;
+}
+
+}  // namespace
+
+std::vector<Arguments::Value> Arguments::values(std::string_view name) const {
+  const Flag* flag = find_flag(*command_, name);
+  if (flag == nullptr) return {};
+  std::vector<Value> out;
+  if (const auto at = given_.find(name); at != given_.end()) {
+    for (const std::string& text : at->second) out.push_back({text, "--" + std::string(name)});
+    return out;
+  }
+  const std::string variable = environment_name(*flag);
+  const char* text = std::getenv(variable.c_str());
+  if (text == nullptr || *text == '\0') return out;
+  if (flag->value.empty() && !truthy(text)) return out;
+  if (!flag->repeated) return {{text, variable}};
+  for (std::string& word : words_of(text)) out.push_back({std::move(word), variable});
+  return out;
+}
+
+std::optional<Arguments::Value> Arguments::value(std::string_view flag) const {
+  auto all = values(flag);
+  if (all.empty()) return std::nullopt;
+  return std::move(all.back());
+}
+
+Result<ParsedLine> parse_arguments(const std::vector<std::string>& words) {
+  ParsedLine line;
+  if (words.empty()) return std::unexpected(wrong("which command? One of server, http, tcp, client, version (see ferrotunnel --help)"));
+  const std::string& first = words.front();
+  if (first == "--help" || first == "-h" || (first == "help" && words.size() == 1)) {
+    line.print = help_of_all();
+    return line;
+  }
+  if (first == "--version" || first == "-V") {
+    line.print = version_text(false);
+    return line;
+  }
+  const bool help_asked = first == "help";
+  const std::string& name = help_asked ? words[1] : first;
+  const Command* command = find_command(name);
+  if (command == nullptr) {
+    if (name.starts_with('-')) return std::unexpected(wrong("the command comes first: ferrotunnel server " + shown(name, 80) + " … (see ferrotunnel --help)"));
+    return std::unexpected(unknown_command(name));
+  }
+  if (help_asked) {
+    line.print = help_of(*command);
+    return line;
+  }
+
+  CLI::App app;
+  app.set_help_flag();
+  app.allow_extras();
+  bool help = false;
+  app.add_flag("-h,--help", help);
+  std::map<std::string, std::vector<std::string>> texts;
+  std::map<std::string, bool> switches;
+  for (const FlagGroup& group : command->groups) {
+    for (const Flag& flag : group.flags) {
+      const std::string dashed = "--" + std::string(flag.name);
+      if (flag.value.empty()) {
+        app.add_flag(dashed, switches[std::string(flag.name)]);
+      } else {
+        app.add_option(dashed, texts[std::string(flag.name)])->allow_extra_args(false);
+      }
+    }
+  }
+  std::string target;
+  if (!command->target.empty()) app.add_option("target", target);
+  try {
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend() - 1));
+  } catch (const CLI::ArgumentMismatch&) {
+    // The only mismatch there can be here: the last word is a flag that needs a value, or the next word is a flag.
+    for (std::size_t i = 1; i < words.size(); ++i) {
+      const std::string& word = words[i];
+      const Flag* flag = word.starts_with("--") ? find_flag(*command, std::string_view(word).substr(2)) : nullptr;
+      if (flag != nullptr && !flag->value.empty() && (i + 1 == words.size() || words[i + 1].starts_with('-')))
+        return std::unexpected(wrong(word + " needs a value: " + word + " " + std::string(flag->value)));
+    }
+    return std::unexpected(wrong("a flag has no value (see ferrotunnel " + name + " --help)"));
+  } catch (const CLI::Error& error) {
+    return std::unexpected(wrong(shown(error.what(), 200) + " (see ferrotunnel " + name + " --help)"));
+  }
+  if (help) {
+    line.print = help_of(*command);
+    return line;
+  }
+
+  const std::vector<std::string> extra = app.remaining();
+  const auto dashed = std::ranges::find_if(extra, [](const std::string& word) { return word.starts_with('-') && word != "--"; });
+  if (dashed != extra.end()) return std::unexpected(unknown_word(*command, *dashed));
+  if (!extra.empty()) return std::unexpected(unknown_word(*command, extra.front()));
+
+  Arguments& arguments = line.arguments;
+  arguments.command_ = command;
+  arguments.target_ = target;
+  for (auto& [flag, given] : texts) {
+    if (given.empty()) continue;
+    if (given.size() > 1 && !find_flag(*command, flag)->repeated) return std::unexpected(wrong("--" + flag + " is given twice"));
+    arguments.given_[flag] = std::move(given);
+  }
+  for (const auto& [flag, on] : switches)
+    if (on) arguments.given_[flag] = {"on"};
+  return line;
+}
+
+}  // namespace ferrotunnel::cli

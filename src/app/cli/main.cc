@@ -1,0 +1,60 @@
+// The command `ferrotunnel`: a small user of the library (include/ferrotunnel/), and of nothing else of this project.
+//
+// words -> Arguments (arguments.h) -> options (options.h) -> run_server or run_client (run.h), whose callbacks go to an Output (output.h).
+
+#include <unistd.h>
+
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "app/cli/arguments.h"
+#include "app/cli/console.h"
+#include "app/cli/help.h"
+#include "app/cli/options.h"
+#include "app/cli/run.h"
+#include "app/cli/token_store.h"
+
+namespace {
+
+using namespace ferrotunnel::cli;
+
+int fail(const ferrotunnel::Error& error) {
+  complain(error.context);
+  return exit_code_of(error);
+}
+
+int print(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (n <= 0) return kExitFailed;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return kExitDone;
+}
+
+int run(const std::vector<std::string>& words) {
+  const auto line = parse_arguments(words);
+  if (!line) return fail(line.error());
+  if (!line->print.empty()) return print(line->print);
+  const Arguments& arguments = line->arguments;
+  if (arguments.command().name == "version") return print(version_text(arguments.value("json").has_value()));
+  if (arguments.command().name == "server") {
+    const auto options = server_options(arguments);
+    return options ? run_server(*options) : fail(options.error());
+  }
+  const auto store = TokenStore::of_user();
+  const auto options = client_options(arguments, store);
+  return options ? run_client(*options, store) : fail(options.error());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::exception& error) {
+    complain(std::string("unexpected: ") + error.what());
+    return kExitFailed;
+  }
+}

@@ -1,0 +1,23 @@
+// Running a server or a client from the command line until a signal, or until it fails. Main thread, which must not have started any
+// other before. Both give the exit code.
+#pragma once
+
+#include <chrono>
+#include <functional>
+
+#include "app/cli/console.h"
+#include "app/cli/options.h"
+#include "app/cli/signals.h"
+#include "app/cli/token_store.h"
+
+namespace ferrotunnel::cli {
+
+[[nodiscard]] int run_server(const ServerOptions& options);
+[[nodiscard]] int run_client(const ClientOptions& options, const std::optional<TokenStore>& store);
+
+// What both do at the end: `drain` blocks until the visitors are gone or its time is up; a second signal calls `stop`, from this thread,
+// which makes `drain` return. Says "stopping" and "stopped". Gives the exit code.
+[[nodiscard]] int drain_until_signal(Signals& signals, Console& console, std::chrono::milliseconds patience,
+                                     const std::function<bool()>& drain, const std::function<void()>& stop);
+
+}  // namespace ferrotunnel::cli

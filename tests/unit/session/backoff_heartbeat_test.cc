@@ -1,0 +1,155 @@
+// Backoff and Heartbeat by table, on a clock that is moved by hand.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "session/backoff.h"
+#include "session/heartbeat.h"
+
+namespace ferrotunnel::session {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+TimePoint at(Duration since) { return TimePoint() + std::chrono::hours(1) + since; }
+
+TEST(Backoff, TheCeilingDoublesUpToTheCap) {
+  Backoff backoff({}, JitterRng(1));
+  for (const int most : {100, 200, 400, 800, 1600, 3200, 4000, 4000}) {
+    EXPECT_EQ(backoff.ceiling(), milliseconds(most));
+    const Duration wait = backoff.next();
+    EXPECT_GE(wait, Duration::zero());
+    EXPECT_LE(wait, milliseconds(most));
+  }
+  EXPECT_EQ(backoff.attempts(), 8u);
+  for (int i = 0; i < 10'000; ++i) EXPECT_LE(backoff.next(), seconds(4));
+}
+
+TEST(Backoff, FullJitterIsEvenFromZero) {
+  JitterRng rng(42);
+  std::vector<int> tenths(10);
+  for (int i = 0; i < 10'000; ++i) {
+    Backoff backoff({}, JitterRng(rng.next()));
+    ++tenths[static_cast<std::size_t>(std::min<Duration::rep>(9, backoff.next() / milliseconds(10)))];
+  }
+  for (const int n : tenths) EXPECT_NEAR(n, 1000, 200);
+}
+
+TEST(Backoff, SameSeedSameWaits) {
+  Backoff a({}, JitterRng(7)), b({}, JitterRng(7)), c({}, JitterRng(8));
+  bool differs = false;
+  for (int i = 0; i < 5; ++i) {
+    const Duration wait = a.next();
+    EXPECT_EQ(wait, b.next());
+    differs |= wait != c.next();
+  }
+  EXPECT_TRUE(differs);
+}
+
+TEST(Backoff, OnlyASteadyLinkStartsTheCountAnew) {
+  struct Row {
+    Duration lived;
+    unsigned attempts;
+  };
+  for (const Row row : {Row{seconds(0), 3}, Row{milliseconds(9'999), 3}, Row{seconds(10), 0}, Row{seconds(1000), 0}}) {
+    Backoff backoff({}, JitterRng(1));
+    for (int i = 0; i < 3; ++i) (void)backoff.next();
+    backoff.on_link_up(at({}));
+    backoff.on_link_down(at(row.lived));
+    EXPECT_EQ(backoff.attempts(), row.attempts);
+    EXPECT_EQ(backoff.ceiling(), milliseconds(row.attempts == 0 ? 100 : 800));
+    backoff.on_link_down(at(row.lived + seconds(100)));  // without an up: nothing
+    EXPECT_EQ(backoff.attempts(), row.attempts);
+  }
+}
+
+TEST(Backoff, OddOptions) {
+  Backoff over({.base = seconds(10), .factor = 2, .cap = seconds(4), .steady_after = {}}, JitterRng(1));
+  EXPECT_LE(over.next(), seconds(4));
+  Backoff steep({.base = milliseconds(1), .factor = 1e300, .cap = seconds(4), .steady_after = {}}, JitterRng(1));
+  (void)steep.next();
+  EXPECT_EQ(steep.ceiling(), seconds(4));
+  Backoff none({.base = {}, .factor = 2, .cap = {}, .steady_after = {}}, JitterRng(1));
+  EXPECT_EQ(none.next(), Duration::zero());
+}
+
+TEST(JitterRng, Below) {
+  JitterRng rng(3);
+  EXPECT_EQ(rng.below(0), 0u);
+  EXPECT_EQ(rng.below(1), 0u);
+  for (int i = 0; i < 1000; ++i) EXPECT_LT(rng.below(7), 7u);
+  EXPECT_NE(JitterRng::from_system().next(), JitterRng::from_system().next());
+}
+
+using Action = Heartbeat::Action;
+
+// What is done at a time, and what is expected of it.
+struct Step {
+  int ms;
+  bool bytes;  // received just before
+  Action action;
+  int deadline_ms;
+};
+void follow(const std::vector<Step>& steps) {
+  Heartbeat heartbeat({}, at({}));
+  for (const Step& step : steps) {
+    SCOPED_TRACE(step.ms);
+    const TimePoint now = at(milliseconds(step.ms));
+    if (step.bytes) heartbeat.on_bytes(now);
+    const auto next = heartbeat.next(now);
+    EXPECT_EQ(next.action, step.action);
+    EXPECT_EQ(next.deadline, at(milliseconds(step.deadline_ms)));
+  }
+}
+
+TEST(Heartbeat, AnsweredPings) {
+  follow({{0, false, Action::None, 3000},
+          {2999, false, Action::None, 3000},
+          {3000, false, Action::SendPing, 8000},
+          {3001, false, Action::None, 8000},
+          {3050, true, Action::None, 6000},
+          {6000, false, Action::SendPing, 11000},
+          {6020, true, Action::None, 9000}});
+}
+
+TEST(Heartbeat, SilenceForTheWholeTimeoutIsDeath) {
+  follow({{3000, false, Action::SendPing, 8000},
+          {7999, false, Action::None, 8000},
+          {8000, false, Action::Dead, 8000},
+          {8001, true, Action::Dead, 8001}});
+}
+
+TEST(Heartbeat, AnyByteIsLife) {
+  follow({{3000, false, Action::SendPing, 8000},
+          {7999, true, Action::SendPing, 12999},  // not the pong; the next ping is due already
+          {12998, true, Action::SendPing, 17998},
+          {17998, false, Action::Dead, 17998}});
+}
+
+TEST(Heartbeat, ALateLookIsOurOwnFaultOnce) {
+  follow({{3000, false, Action::SendPing, 8000},
+          {60'000, false, Action::SendPing, 65'000},  // we slept
+          {65'000, false, Action::Dead, 65'000}});
+  follow({{3000, false, Action::SendPing, 8000},
+          {60'000, false, Action::SendPing, 65'000},
+          {120'000, false, Action::Dead, 120'000}});  // and again: enough
+  follow({{3000, false, Action::SendPing, 8000},
+          {60'000, false, Action::SendPing, 65'000},
+          {60'001, true, Action::None, 63'000},
+          {63'000, false, Action::SendPing, 68'000},
+          {120'000, false, Action::SendPing, 125'000},  // forgiven anew after a sign of life
+          {125'000, false, Action::Dead, 125'000}});
+}
+
+TEST(Heartbeat, BytesFromBeforeThePingDoNotCount) {
+  Heartbeat heartbeat({}, at({}));
+  heartbeat.on_bytes(at(milliseconds(2900)));
+  EXPECT_EQ(heartbeat.next(at(milliseconds(3000))).action, Action::SendPing);
+  heartbeat.on_bytes(at(milliseconds(2900)));  // told again
+  EXPECT_EQ(heartbeat.next(at(milliseconds(8000))).action, Action::Dead);
+}
+
+}  // namespace
+}  // namespace ferrotunnel::session

@@ -1,0 +1,238 @@
+// CONTROL messages and base64url: every message there and back, every field missing, mistyped and out of its limits.
+#include "wire/control.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "wire/base64.h"
+
+namespace ferrotunnel::wire {
+namespace {
+
+template <std::size_t N>
+std::array<std::byte, N> counting(std::uint8_t from) {
+  std::array<std::byte, N> bytes{};
+  for (std::size_t i = 0; i < N; ++i) bytes[i] = static_cast<std::byte>(from + i);
+  return bytes;
+}
+
+std::vector<ControlMessage> samples() {
+  return {
+      Challenge{counting<32>(1), "ferrotunnel 0.1.0"},
+      Auth{"laptop-1.dev_x", counting<32>(2), counting<32>(3), counting<16>(4), "ferrotunnel 0.1.0"},
+      Welcome{counting<32>(5), "s-17", 3000},
+      Refused{"unauthorized", "the token was not accepted"},
+      Register{7, "web", TunnelProto::Http, "app.example.com", 0},
+      Register{0xffff'ffff, "ssh", TunnelProto::Tcp, "", 2222},
+      Registered{7, 1, "http://app.example.com:8080", 0},
+      Registered{8, 2, "tcp://:2222", 2222},
+      Rejected{9, "host-taken", "app.example.com is held by another session"},
+      Unregister{1},
+  };
+}
+
+Error failure(std::string_view json) {
+  auto decoded = decode(json);
+  EXPECT_FALSE(decoded) << json;
+  if (decoded) return {};
+  EXPECT_EQ(decoded.error().code, ErrorCode::Protocol) << json;
+  EXPECT_EQ(decoded.error().side, Side::Tunnel);
+  EXPECT_FALSE(decoded.error().retry);
+  return decoded.error();
+}
+
+TEST(Control, EveryMessageThereAndBack) {
+  for (const ControlMessage& message : samples()) {
+    const std::string json = encode(message);
+    const auto decoded = decode(json);
+    ASSERT_TRUE(decoded) << json << ": " << decoded.error().context;
+    ASSERT_TRUE(*decoded) << json;
+    EXPECT_EQ(**decoded, message) << json;
+  }
+}
+
+TEST(Control, EveryMessageCutAtEachByte) {
+  for (const ControlMessage& message : samples()) {
+    const std::string json = encode(message);
+    for (std::size_t n = 0; n < json.size(); ++n) failure(std::string_view(json).substr(0, n));
+  }
+}
+
+TEST(Control, EveryFieldMissingOrOfAnotherType) {
+  for (const ControlMessage& message : samples()) {
+    const std::string json = encode(message);
+    // Fields stand as ,"name":value in the order they were written; the type is first.
+    std::size_t at = json.find(",\"");
+    while (at != std::string::npos) {
+      const std::size_t name_end = json.find('"', at + 2);
+      const std::string name = json.substr(at + 2, name_end - at - 2);
+      const std::size_t value = name_end + 2;
+      std::size_t next = json.find(",\"", value);
+      if (next == std::string::npos) next = json.size() - 1;
+      const std::string without = json.substr(0, at) + json.substr(next);
+      const bool optional = name == "port" && std::holds_alternative<Registered>(message);
+      if (optional) {
+        EXPECT_TRUE(decode(without)) << without;
+      } else {
+        EXPECT_NE(failure(without).context.find('"' + name + "\" is missing"), std::string::npos) << without;
+      }
+      for (const char* other : {"null", "true", "[]", "{}", "-1", "1.5", "1e99", "18446744073709551616", "\"\\u0000\""}) {
+        const std::string wrong = json.substr(0, value) + other + json.substr(next);
+        const auto decoded = decode(wrong);
+        const bool is_text = json[value] == '"';
+        // Free text may hold any character; how it is shown is another matter.
+        if (is_text && other[0] == '"' && decoded) continue;
+        EXPECT_NE(failure(wrong).context.find('"' + name + '"'), std::string::npos) << wrong;
+      }
+      at = json.find(",\"", value);
+    }
+  }
+}
+
+TEST(Control, LimitsOfTextAndNumbers) {
+  const auto reg = [](std::size_t host) {
+    return R"({"type":"register","req":1,"name":"a","proto":"http","host":")" + std::string(host, 'h') + "\"}";
+  };
+  EXPECT_TRUE(decode(reg(0)));
+  EXPECT_TRUE(decode(reg(253)));
+  EXPECT_NE(failure(reg(254)).context.find("\"host\""), std::string::npos);
+
+  const auto port = [](std::string_view n) { return R"({"type":"register","req":1,"name":"a","proto":"tcp","port":)" + std::string(n) + "}"; };
+  EXPECT_TRUE(decode(port("0")));
+  EXPECT_TRUE(decode(port("65535")));
+  failure(port("65536"));
+  failure(port("-1"));
+  failure(port("4294967297"));
+
+  const auto named = [](std::string_view name) { return R"({"type":"register","req":1,"name":")" + std::string(name) + R"(","proto":"tcp","port":1})"; };
+  EXPECT_TRUE(decode(named(std::string(64, 'n'))));
+  failure(named(std::string(65, 'n')));
+  failure(named(""));
+  failure(named("a b"));
+  failure(named("a/b"));
+  failure(named("\xc3\xa4"));
+
+  failure(R"({"type":"register","req":1,"name":"a","proto":"udp","port":1})");
+  failure(R"({"type":"registered","req":1,"tunnel":0,"url":""})");
+  failure(R"({"type":"unregister","tunnel":4294967296})");
+  const auto welcome = [](std::string_view ms) {
+    return R"({"type":"welcome","session":"s","proof":")" + base64url_encode(counting<32>(0)) + R"(","heartbeat_ms":)" + std::string(ms) + "}";
+  };
+  EXPECT_TRUE(decode(welcome("100")));
+  EXPECT_TRUE(decode(welcome("600000")));
+  failure(welcome("99"));
+  failure(welcome("600001"));
+}
+
+TEST(Control, BytesOfTheWrongLengthOrAlphabet) {
+  const auto challenge = [](std::string_view nonce) { return R"({"type":"challenge","version":"","nonce":")" + std::string(nonce) + "\"}"; };
+  const std::string good = base64url_encode(counting<32>(0xf0));
+  EXPECT_TRUE(decode(challenge(good)));
+  failure(challenge(good + "="));
+  failure(challenge(good.substr(1)));
+  failure(challenge(good + "A"));
+  failure(challenge("+" + good.substr(1)));
+  failure(challenge("/" + good.substr(1)));
+  failure(challenge(" " + good.substr(1)));
+}
+
+TEST(Control, UnknownTypesAndFields) {
+  const auto unknown = decode(R"({"type":"later","x":1})");
+  ASSERT_TRUE(unknown);
+  EXPECT_FALSE(*unknown);
+  const auto extra = decode(R"({"later":{"a":[1,2,{"b":null}]},"type":"unregister","tunnel":3,"z":"\u00e4"})");
+  ASSERT_TRUE(extra && *extra);
+  EXPECT_EQ(std::get<Unregister>(**extra).tunnel, 3u);
+}
+
+TEST(Control, NotAnObjectWithAType) {
+  for (const char* json : {"", " ", "[]", "1", "null", "\"type\"", "{}", R"({"type":1})", R"({"type":null})", "{\"type\":\"unregister\",\"tunnel\":1}x",
+                           "{\"type\":\"unregister\",\"tunnel\":1}{}", R"({"type":"unregister","tunnel":1,})", R"({'type':"x"})",
+                           "{\"type\":\"\xff\"}", "{\"type\":\"\\ud800\"}", R"({"type":"unregister","tunnel":01})", "{\"type\":\"x\",\"a\":NaN}"}) {
+    failure(json);
+  }
+}
+
+TEST(Control, Depth) {
+  const auto nested = [](int depth) {
+    return R"({"type":"later","x":)" + std::string(static_cast<std::size_t>(depth - 1), '[') + std::string(static_cast<std::size_t>(depth - 1), ']') + "}";
+  };
+  EXPECT_TRUE(decode(nested(8)));
+  failure(nested(9));
+  failure(nested(60'000 / 2));
+}
+
+TEST(Control, Size) {
+  const auto padded = [](std::size_t size) {
+    std::string json = R"({"type":"later"})";
+    json.insert(1, size - json.size(), ' ');
+    return json;
+  };
+  EXPECT_TRUE(decode(padded(65'536)));
+  failure(padded(65'537));
+}
+
+TEST(Control, WhatIsEncodedIsAlwaysAccepted) {
+  const std::string awkward = "\xff\xc3\"\\\n\x01\xe2\x80\xaeok " + std::string(2000, 'x');
+  for (const ControlMessage& message : {ControlMessage(Refused{"c", awkward}), ControlMessage(Rejected{1, "c", awkward}),
+                                        ControlMessage(Challenge{{}, awkward}), ControlMessage(Welcome{{}, awkward, 3000})}) {
+    const std::string json = encode(message);
+    EXPECT_LE(json.size(), 4096u);
+    ASSERT_TRUE(decode(json)) << json;
+  }
+  // JSON's own escapes, in a field that is not cleaned.
+  const ControlMessage escapes = Registered{1, 1, std::string("a\"b\\c\n\x01\x1f\0d", 11), 0};
+  const auto decoded = decode(encode(escapes));
+  ASSERT_TRUE(decoded && *decoded);
+  EXPECT_EQ(**decoded, escapes);
+}
+
+TEST(CleanText, OneLineOfValidUtf8) {
+  EXPECT_EQ(clean_text("plain text"), "plain text");
+  EXPECT_EQ(clean_text("a\nb\x1b[31mc\x7f"), "a?b?[31mc?");
+  EXPECT_EQ(clean_text("gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80"), "gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80");
+  EXPECT_EQ(clean_text("\xc2\x9b" "31m"), "?31m");                 // C1's CSI
+  EXPECT_EQ(clean_text("a\xe2\x80\xae" "b"), "a?b");               // right-to-left override
+  EXPECT_EQ(clean_text("\xc0\xaf\xed\xa0\x80\xf5\x80"), "???????");  // overlong, surrogate, out of range
+  EXPECT_EQ(clean_text("\xe2\x82"), "??");
+  EXPECT_EQ(clean_text("12345", 3), "123");
+  EXPECT_EQ(clean_text("12\xc3\xbc", 3), "12");  // cut between characters
+  EXPECT_EQ(clean_text("", 0), "");
+}
+
+TEST(ValidName, Table) {
+  EXPECT_TRUE(valid_name("A-z.0_9"));
+  EXPECT_TRUE(valid_name(std::string(64, 'a')));
+  for (const char* name : {"", " ", "a b", "a:b", "a/b", "\xc3\xbc", "a\n"}) EXPECT_FALSE(valid_name(name)) << name;
+  EXPECT_FALSE(valid_name(std::string(65, 'a')));
+}
+
+TEST(Base64Url, KnownValues) {
+  const std::pair<std::string, std::string> table[] = {{"", ""},         {"f", "Zg"},        {"fo", "Zm8"},          {"foo", "Zm9v"},
+                                                       {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}, {"\xfb\xff\xfe", "-__-"}};
+  for (const auto& [bytes, text] : table) {
+    EXPECT_EQ(base64url_encode(as_bytes(bytes)), text);
+    const auto decoded = base64url_decode(text);
+    ASSERT_TRUE(decoded) << text;
+    EXPECT_EQ(as_text(*decoded), bytes);
+  }
+}
+
+TEST(Base64Url, OnlyOneTextForEachValue) {
+  for (const char* text : {"Z", "Zg=", "Zg==", "Zh", "Zm9", "Zm9vY", "Zm 9v", "Zm9v\n", "+/+/", "Zm\xff" "9", "Zm9vYmF"}) EXPECT_FALSE(base64url_decode(text)) << text;
+  // Every two characters: only those whose stray bits are zero.
+  int good = 0;
+  for (int a = 0; a < 256; ++a)
+    for (int b = 0; b < 256; ++b) {
+      const std::string text{static_cast<char>(a), static_cast<char>(b)};
+      const auto decoded = base64url_decode(text);
+      if (!decoded) continue;
+      ++good;
+      EXPECT_EQ(base64url_encode(*decoded), text);
+    }
+  EXPECT_EQ(good, 256);
+}
+
+}  // namespace
+}  // namespace ferrotunnel::wire
