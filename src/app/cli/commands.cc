@@ -36,7 +36,7 @@ constexpr std::array kServerTrustFlags = {
     Flag{"tls-cert", "FILE", "A certificate (PEM, its chain behind it) of your own instead of the key in the state directory. Needs --tls-key."},
     Flag{"tls-key", "FILE", "The private key (PEM) of --tls-cert."},
     Flag{"tls-client-ca", "FILE", "Clients must show a certificate signed by one of these (PEM)."},
-    Flag{"grant", "NAME", "A grant whose secret is your own, beside \"default\", whose secret is made in the state directory. Needs --secret-file."},
+    Flag{"grant", "NAME", "A grant of your own, instead of the grant \"default\", whose secret is made in the state directory. Needs --secret-file."},
     Flag{"secret-file", "FILE", "The file that holds the secret of --grant: 16 to 64 characters."},
 };
 constexpr std::array kServerOtherFlags = {
