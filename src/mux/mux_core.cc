@@ -15,6 +15,8 @@ using wire::FrameType;
 namespace {
 // A frame smaller than this is not begun at the tail of an output buffer: the next buffer has room for a whole one.
 constexpr std::size_t kMinFrameRoom = 2048;
+// Streams that wanted to write and had nothing, before the turn ends: handlers that keep asking do not hold the shard.
+constexpr int kMaxEmptyTurns = 256;
 }  // namespace
 
 void HeldBytes::append(BufferPool& pool, ConstBytes bytes) {
@@ -121,6 +123,7 @@ Result<transport::Stream*> MuxCore::open(const transport::OpenInfo& info, transp
 
 // Our side ends it: the handler asked for it, so it is not told.
 void MuxCore::reset_stream(MuxStream& stream, ResetReason reason) {
+  if (reason > ResetReason::Idle) reason = ResetReason::Cancel;  // LinkLost of another link, passed on: it has no number on the wire
   queue_u32(FrameType::Reset, stream.id_, static_cast<std::uint32_t>(reason));
   end_stream(stream, {false, reason}, false);
 }
@@ -136,11 +139,11 @@ void MuxCore::end_stream(MuxStream& stream, StreamEnd end, bool tell) {
   stream.dead_ = true;
   unready(stream);
   held_ -= stream.held_bytes_;
-  stream.held_bytes_ = 0;
-  stream.held_.reset();
+  stream.held_bytes_ = 0;  // the buffers go with the stream: a handler up the stack may be looking at them
   streams_.erase(stream.id_);
   if (data_stream_ == &stream) data_stream_ = nullptr;
   dead_.push_back(&stream);
+  if (streams_.empty() && draining()) output_changed();  // drained: the shell looks when there is output
   if (tell && stream.handler_ != nullptr) stream.handler_->on_end(stream, end);
 }
 
@@ -195,7 +198,7 @@ void MuxCore::deliver_held(MuxStream& stream) {
       stream.held_->pop(taken);
       stream.held_bytes_ -= static_cast<std::uint32_t>(taken);
       held_ -= taken;
-      maybe_grant(stream);
+      maybe_grant(stream, false);
     }
     if (taken < front.size()) return;
   }
@@ -211,15 +214,16 @@ void MuxCore::deliver_fin(MuxStream& stream) {
 }
 
 // Gives the peer back what the handler took, in steps of half a window. A stream that empties its window within about a round
-// trip is held up by the window and gets a larger one; under memory pressure windows shrink back instead.
-void MuxCore::maybe_grant(MuxStream& stream) {
+// trip is held up by the window and gets a larger one; under memory pressure windows shrink back instead. What was held first
+// is no sign of that (its reader is slow), and now_ may be old there.
+void MuxCore::maybe_grant(MuxStream& stream, bool taken_at_once) {
   if (stream.fin_received_) return;
   const std::uint32_t committed = stream.receive_credit_ + stream.held_bytes_;
   if (committed > stream.window_ / 2) return;
   if (pool_.budget().tight() || held_ > limits_.max_held / 2) {
     stream.window_ = std::max(wire::kInitialCredit, stream.window_ / 2);
     if (committed > stream.window_ / 2) return;
-  } else if (stream.held_bytes_ == 0 && min_rtt_ > Duration::zero() && stream.last_grant_ != TimePoint{} &&
+  } else if (taken_at_once && stream.held_bytes_ == 0 && min_rtt_ > Duration::zero() && stream.last_grant_ != TimePoint{} &&
              now_ - stream.last_grant_ < 4 * min_rtt_ && stream.window_ < limits_.max_window) {
     stream.window_ = std::min(limits_.max_window, stream.window_ * 2);
     ++counters_.window_growths;
@@ -293,7 +297,8 @@ std::size_t MuxCore::produce(MutBytes out, TimePoint now) {
     control_.clear();
     control_begin_ = 0;
     if (control_.capacity() > 64 * 1024) control_.shrink_to_fit();
-    if (!failed_) n += produce_data(out.subspan(n));
+    // Behind control frames too, no small frame is made for the tail of a buffer.
+    if (!failed_ && (n == 0 || out.size() - n >= wire::kHeaderSize + kMinFrameRoom)) n += produce_data(out.subspan(n));
   }
   producing_ = false;
   return n;
@@ -301,7 +306,8 @@ std::size_t MuxCore::produce(MutBytes out, TimePoint now) {
 
 std::size_t MuxCore::produce_data(MutBytes out) {
   std::size_t used = 0;
-  while (!ready_streams_.empty()) {
+  int empty_turns = 0;
+  while (!ready_streams_.empty() && empty_turns < kMaxEmptyTurns) {
     const std::size_t left = out.size() - used;
     if (left < wire::kHeaderSize + 1 || (used > 0 && left < wire::kHeaderSize + kMinFrameRoom)) break;
     MuxStream& stream = ready_streams_.front();
@@ -318,13 +324,20 @@ std::size_t MuxCore::produce_data(MutBytes out) {
       stream.send_credit_ -= static_cast<std::uint32_t>(fill.n);
       counters_.bytes_out += fill.n;
       ++counters_.data_frames_out;
+    } else {
+      ++empty_turns;
     }
     if (fill.fin) {
       stream.fin_sent_ = true;
+      unready(stream);  // it may have asked again from inside fill()
       maybe_finish(stream);
     } else if (fill.more || stream.wants_write_) {
       stream.wants_write_ = true;
-      if (stream.send_credit_ > 0) mark_ready(stream);
+      if (stream.send_credit_ > 0) {
+        mark_ready(stream);
+      } else {
+        unready(stream);
+      }
     }
     // RESET, CREDIT and the like that a handler just queued go before the next payload.
     if (control_begin_ < control_.size()) break;

@@ -90,7 +90,7 @@ class MuxCore {
   void hold(MuxStream& stream, ConstBytes bytes);
   void deliver_held(MuxStream& stream);
   void deliver_fin(MuxStream& stream);
-  void maybe_grant(MuxStream& stream);
+  void maybe_grant(MuxStream& stream, bool taken_at_once);
   void reset_stream(MuxStream& stream, transport::ResetReason reason);          // by our own side
   void fail_stream(MuxStream& stream, transport::ResetReason reason);           // a violation: both sides hear of it
   void end_stream(MuxStream& stream, transport::StreamEnd end, bool tell);

@@ -150,7 +150,7 @@ void MuxCore::data_piece(ConstBytes piece, TimePoint) {
     piece = piece.subspan(taken);
     hold(*stream, piece);
     if (stream->dead_) return;
-    if (taken > 0) maybe_grant(*stream);
+    if (taken > 0) maybe_grant(*stream, true);
     return;
   }
   hold(*stream, piece);

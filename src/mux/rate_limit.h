@@ -15,6 +15,7 @@ class RateLimit {
   [[nodiscard]] bool take(TimePoint now) {
     if (tokens_ == 0) refill(now);
     if (tokens_ == 0) return false;
+    if (tokens_ == per_second_) last_ = now;  // a full bucket earns nothing: its second begins with the first one taken
     --tokens_;
     return true;
   }

@@ -1,0 +1,212 @@
+// HttpWorld: one shard with a HttpIngress, a FakeLink behind it and visitors over loopback TCP in front, run in the test's thread.
+//
+// Every test that uses it runs on both pollers.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ingress/http1/http_ingress.h"
+#include "transport/tcp/socket.h"
+#include "transport/tcp/tcp_stream.h"
+#include "unit/ingress/fake_link.h"
+
+namespace ferrotunnel::ingress::test {
+
+using namespace std::chrono_literals;
+
+struct SocketPair {
+  transport::UniqueFd visitor, server;  // both non-blocking
+};
+inline SocketPair tcp_pair(int receive_buffer = 0) {
+  const auto any = transport::parse_ip("127.0.0.1", 0);
+  transport::UniqueFd listener = std::move(*transport::listen_on(*any, false));
+  const auto address = transport::local_address(listener.get());
+  SocketPair pair;
+  pair.visitor = transport::UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (receive_buffer > 0) ::setsockopt(pair.visitor.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  EXPECT_EQ(::connect(pair.visitor.get(), address->get(), address->length), 0);
+  pair.server = transport::UniqueFd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  EXPECT_TRUE(pair.server);
+  ::fcntl(pair.visitor.get(), F_SETFL, O_NONBLOCK);
+  transport::set_nodelay(pair.visitor.get());
+  return pair;
+}
+
+// The visitor's own end.
+class Visitor {
+ public:
+  explicit Visitor(transport::UniqueFd fd) : fd_(std::move(fd)) {}
+
+  // What fits now; the rest goes with the next call of move().
+  void send(std::string_view bytes) {
+    outbox_.append(bytes);
+    move();
+  }
+  void move() {
+    if (!fd_) return;
+    while (!outbox_.empty()) {
+      const ssize_t n = ::send(fd_.get(), outbox_.data(), outbox_.size(), MSG_NOSIGNAL);
+      if (n <= 0) break;
+      outbox_.erase(0, static_cast<std::size_t>(n));
+    }
+    char bytes[65536];
+    while (reading) {
+      const ssize_t n = ::recv(fd_.get(), bytes, sizeof bytes, 0);
+      if (n > 0) {
+        got.append(bytes, static_cast<std::size_t>(n));
+        continue;
+      }
+      if (n == 0) eof = true;
+      if (n < 0 && errno != EAGAIN) reset = true;
+      break;
+    }
+  }
+  void finish() { ::shutdown(fd_.get(), SHUT_WR); }
+  void close() { fd_.reset(); }
+  void close_with_rst() {
+    transport::close_with_reset(fd_.get());
+    fd_.reset();
+  }
+  [[nodiscard]] bool closed() const { return eof || reset; }
+  [[nodiscard]] std::size_t unsent() const { return outbox_.size(); }
+  [[nodiscard]] std::string take() { return std::exchange(got, {}); }
+
+  std::string got;
+  bool eof = false, reset = false;
+  bool reading = true;
+
+ private:
+  transport::UniqueFd fd_;
+  std::string outbox_;
+};
+
+// A record whose views live.
+struct Record {
+  explicit Record(const RequestRecord& r)
+      : fields(r), method(r.method), host(r.host), path(r.path), request_id(r.request_id), slug(r.slug) {}
+  RequestRecord fields;
+  std::string method, host, path, request_id, slug;
+};
+
+class WorldHost final : public HttpIngressHost {
+ public:
+  struct Moved {
+    unsigned shard;
+    transport::ByteStreamPtr stream;
+    transport::PeerAddress peer;
+    std::string early;
+  };
+  void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string early) override {
+    moved.push_back({shard, std::move(visitor), peer, std::move(early)});
+  }
+  void on_request(const RequestRecord& record) override { records.emplace_back(record); }
+
+  std::vector<Moved> moved;
+  std::vector<Record> records;
+};
+
+class HttpWorld {
+ public:
+  static constexpr route::SessionId kSession = 7;
+  static constexpr std::uint32_t kTunnel = 3;
+  static constexpr std::string_view kHost = "a.test";
+
+  explicit HttpWorld(bool portable, const HttpIngressOptions& options = {}, unsigned index = 0)
+      : shard(index, budget, portable), cache(router), link(shard) {
+    EXPECT_TRUE(router.claim(std::string(kHost), "owner", {kSession, kTunnel, index}).has_value());
+    links.add(kSession, link);
+    ingress = std::make_unique<HttpIngress>(shard, cache, links, options, host);
+  }
+  ~HttpWorld() {
+    ingress.reset();
+    EXPECT_EQ(link.alive(), 0u) << "streams that outlive the ingress";
+  }
+
+  [[nodiscard]] Visitor& connect(int receive_buffer = 0) {
+    SocketPair pair = tcp_pair(receive_buffer);
+    visitors.push_back(std::make_unique<Visitor>(std::move(pair.visitor)));
+    ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), peer());
+    return *visitors.back();
+  }
+  [[nodiscard]] static transport::PeerAddress peer() {
+    transport::PeerAddress peer;
+    peer.family = 4;
+    peer.port = 50'000;
+    peer.bytes = {std::byte{192}, std::byte{0}, std::byte{2}, std::byte{7}};
+    return peer;
+  }
+
+  // Runs the shard until the condition holds; false after `limit`.
+  template <class Condition>
+  [[nodiscard]] bool until(Condition&& condition, Duration limit = 10s) {
+    const TimePoint end = Clock::now() + limit;
+    while (true) {
+      for (const auto& visitor : visitors) visitor->move();
+      shard.io().restart();
+      const std::size_t ran = shard.io().poll();
+      if (condition()) return true;
+      if (Clock::now() > end) return false;
+      if (ran == 0) shard.io().run_one_for(1ms);
+    }
+  }
+  // Until the visitor has this text.
+  [[nodiscard]] bool until_got(Visitor& visitor, std::string_view text) {
+    return until([&] { return visitor.got.contains(text); });
+  }
+  // Until nothing moves any more: loopback delivers at once, so a few empty rounds are the end.
+  void settle() {
+    for (int quiet = 0; quiet < 5;) {
+      for (const auto& visitor : visitors) visitor->move();
+      shard.io().restart();
+      quiet = shard.io().poll() == 0 ? quiet + 1 : 0;
+    }
+  }
+
+  MemoryBudget budget;
+  transport::Shard shard;
+  route::Router router;
+  route::RouterCache cache;
+  route::LinkDirectory links;
+  FakeLink link;
+  WorldHost host;
+  std::unique_ptr<HttpIngress> ingress;
+  std::vector<std::unique_ptr<Visitor>> visitors;
+};
+
+class HttpTest : public testing::TestWithParam<bool> {
+ protected:
+  [[nodiscard]] bool portable() const { return GetParam(); }
+};
+#define FT_ON_BOTH_POLLERS(suite) \
+  INSTANTIATE_TEST_SUITE_P(Pollers, suite, testing::Bool(), [](const auto& info) { return info.param ? "portable" : "native"; })
+
+[[nodiscard]] inline std::string get(std::string_view path = "/", std::string_view more = "") {
+  return "GET " + std::string(path) + " HTTP/1.1\r\nHost: a.test\r\n" + std::string(more) + "\r\n";
+}
+[[nodiscard]] inline std::string ok(std::string_view body, std::string_view more = "") {
+  return "HTTP/1.1 200 OK\r\n" + std::string(more) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+// Answers each whole head that has no body.
+[[nodiscard]] inline std::function<void(FakeStream&)> answer_heads(std::function<std::string(std::string_view head)> answer) {
+  return [answer = std::move(answer)](FakeStream& stream) {
+    for (std::size_t end; (end = stream.got.find("\r\n\r\n")) != std::string::npos;) {
+      const std::string head = stream.got.substr(0, end + 4);
+      stream.got.erase(0, end + 4);
+      stream.say(answer(head));
+    }
+  };
+}
+
+}  // namespace ferrotunnel::ingress::test
