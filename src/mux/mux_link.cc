@@ -20,6 +20,7 @@ MuxLink::MuxLink(transport::Shard& shard, transport::ByteStreamPtr stream, Role 
       last_received_(shard.now()) {}
 
 MuxLink::~MuxLink() {
+  if (!closed_) core_.lost();  // a handler that is still there must not keep a stream that is not
   if (watched_) shard_.poller().remove(stream_->fd(), *this);
 }
 
@@ -129,6 +130,7 @@ bool MuxLink::write_pending() {
 }
 
 void MuxLink::write_some() {
+  if (lingering_) return;
   for (int i = 0; i < kWritesPerTurn && writable_ && !closed_; ++i) {
     if (!write_pending()) break;
     if (!core_.has_output()) break;
@@ -143,14 +145,24 @@ void MuxLink::write_some() {
   if (writable_ && !write_pending()) return;
   if (out_begin_ == out_end_) {
     out_.reset();
-    if (core_.drained()) return close(Error(ErrorCode::Closed, Side::Tunnel, true, "the link was drained"));
+    if (core_.drained()) return linger();
   }
   if (writable_ && core_.has_output()) shard_.next_turn(*this);
 }
 
+// Everything is said. To close now would be an RST if the peer has sent anything that we did not read (a CREDIT is enough), and an RST
+// takes back what we sent last. So the peer reads our end first, and closes.
+void MuxLink::linger() {
+  lingering_ = true;
+  stream_->shutdown_write();
+  shard_.arm(*this, kLinger);
+}
+
+void MuxLink::on_deadline() { close(Error(ErrorCode::Closed, Side::Tunnel, true, "the link was drained")); }
+
 // A GOAWAY that says why, as far as the socket takes it now; whole frames only, or not at all when one is half out already and stuck.
 void MuxLink::last_words() {
-  for (int i = 0; i < 16 && writable_; ++i) {
+  for (int i = 0; i < 16 && writable_ && !lingering_; ++i) {
     if (out_begin_ == out_end_) {
       if (!core_.has_output()) return;
       if (!out_) out_ = shard_.buffers().borrow(kOutBuffer);
@@ -175,11 +187,12 @@ void MuxLink::close(const Error& why) {
 void MuxLink::finish_close() {
   const Error& why = *closed_;
   const bool broken = why.code == ErrorCode::Io || why.code == ErrorCode::Timeout;
+  core_.lost();  // first: what is left to say is control frames, and no handler is asked for more
   if (!broken) last_words();
   if (watched_) shard_.poller().remove(stream_->fd(), *this);
   watched_ = false;
-  stream_->shutdown_write();
-  core_.lost();
+  if (!lingering_) stream_->shutdown_write();
+  Deadline::disarm();
   out_.reset();
   out_begin_ = out_end_ = 0;
   TurnTask::unlink();

@@ -14,6 +14,7 @@
 
 #include "mux/mux_core.h"
 #include "transport/byte_stream.h"
+#include "transport/deadline.h"
 #include "transport/link.h"
 #include "transport/poller.h"
 #include "transport/shard.h"
@@ -21,11 +22,13 @@
 
 namespace ferrotunnel::mux {
 
-class MuxLink final : public transport::Link, private transport::PollHandler, private transport::TurnTask, private MuxHost {
+class MuxLink final : public transport::Link, private transport::PollHandler, private transport::TurnTask, private transport::Deadline,
+                      private MuxHost {
  public:
   static constexpr std::size_t kOutBuffer = 128 * 1024;
   static constexpr std::size_t kReadPerTurn = 256 * 1024;
   static constexpr int kWritesPerTurn = 4;
+  static constexpr Duration kLinger = std::chrono::seconds(5);  // after a drain, for the peer to close too
 
   // `stream` is connected, its handshakes are done, and nothing watches it. `early`: bytes that were read from it behind the handshake.
   MuxLink(transport::Shard& shard, transport::ByteStreamPtr stream, Role role, const MuxLimits& limits, transport::LinkHandler& handler,
@@ -50,10 +53,12 @@ class MuxLink final : public transport::Link, private transport::PollHandler, pr
   void on_ready(std::uint32_t what) override;
   void on_output() override;
   void run_turn() override;
+  void on_deadline() override;
   void read_some();
   void write_some();
   [[nodiscard]] bool write_pending();
   void last_words();
+  void linger();
   void finish_close();
 
   transport::Shard& shard_;
@@ -68,6 +73,7 @@ class MuxLink final : public transport::Link, private transport::PollHandler, pr
   std::optional<Error> closed_;
   bool watched_ = false, producing_ = false;
   bool readable_ = true, writable_ = true, peer_closed_ = false;
+  bool lingering_ = false;  // drained: our end is said, the peer's is awaited
 };
 
 }  // namespace ferrotunnel::mux

@@ -239,6 +239,13 @@ Result<> MuxCore::on_goaway_frame(ConstBytes payload) {
     failed_ = true;
     return std::unexpected(Error(ErrorCode::Closed, Side::Tunnel, true, "the peer closed the link (" + std::string(to_string(code)) + ")"));
   }
+  // What we opened past the last one named crossed the GOAWAY and will not be served.
+  std::vector<std::uint32_t> unserved;
+  for (const auto& [id, stream] : streams_)
+    if ((id & 1) == (next_id_ & 1) && id > goaway.last_stream) unserved.push_back(id);
+  for (const std::uint32_t id : unserved)
+    if (MuxStream* stream = find(id)) end_stream(*stream, {false, ResetReason::GoingAway}, true);
+  if (streams_.empty()) output_changed();  // drained: the shell looks when there is output
   return {};
 }
 

@@ -20,7 +20,7 @@ class AsioPoller final : public Poller {
 
  private:
   struct Watch {
-    Watch(boost::asio::io_context& io, int fd, PollHandler& h) : descriptor(io, fd), handler(&h) {}
+    Watch(boost::asio::io_context& io, PollHandler& h) : descriptor(io), handler(&h) {}
     boost::asio::posix::stream_descriptor descriptor;
     PollHandler* handler;  // none once removed
     std::uint32_t waiting = 0;

@@ -10,17 +10,16 @@ std::int64_t slot_of(TimePoint at) { return at.time_since_epoch() / DeadlineWhee
 void DeadlineWheel::arm(Deadline& deadline, TimePoint now, Duration after) {
   deadline.unlink();
   deadline.at_ = now + after;
-  const std::int64_t slot = slot_of(deadline.at_) + 1;  // the slot after: never early
+  if (!running_) next_slot_ = slot_of(now) + 1;
+  // The slot after its own: never early. One that is past already has its turn with the next.
+  const std::int64_t slot = std::max(slot_of(deadline.at_) + 1, next_slot_);
   slots_[static_cast<std::size_t>(slot) % kSlots].push_back(deadline);
-  if (!running_) {
-    next_slot_ = slot_of(now);
-    start(now);
-  }
+  if (!running_) start();
 }
 
-void DeadlineWheel::start(TimePoint) {
+void DeadlineWheel::start() {
   running_ = true;
-  timer_.expires_at(TimePoint(kSlot * (next_slot_ + 1)));
+  timer_.expires_at(TimePoint(kSlot * next_slot_));
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) tick(Clock::now());
   });
@@ -46,7 +45,7 @@ void DeadlineWheel::tick(TimePoint now) {
   }
   running_ = false;
   // Running an empty wheel costs ten wakes a second; it stops when it has been found empty.
-  if (std::ranges::any_of(slots_, [](const Slot& slot) { return !slot.empty(); })) start(now);
+  if (std::ranges::any_of(slots_, [](const Slot& slot) { return !slot.empty(); })) start();
 }
 
 }  // namespace ferrotunnel::transport

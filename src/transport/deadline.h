@@ -41,7 +41,7 @@ class DeadlineWheel {
 
  private:
   using Slot = boost::intrusive::list<Deadline, boost::intrusive::constant_time_size<false>>;
-  void start(TimePoint now);
+  void start();
   void tick(TimePoint now);
 
   boost::asio::steady_timer timer_;

@@ -51,21 +51,25 @@ void Relay::on_ready(std::uint32_t what) {
   if ((what & (kPeerClosed | kFailed)) != 0) peer_closed_ = true;
   if ((what & kReadable) != 0) {
     readable_ = true;
-    if (!read_done_) {
-      // An RST does not wait for credit: nobody will read what is queued before it.
-      if ((what & kFailed) != 0 && stream_->blocked()) return fail(ResetReason::PeerReset);
-      stream_->want_write();
-    } else if ((what & kFailed) != 0 && take_error(socket_->fd()) != 0) {
-      return fail(ResetReason::PeerReset);
-    }
+    if ((what & kFailed) != 0 && (!read_done_ || take_error(socket_->fd()) != 0)) return peer_failed();
+    if (!read_done_) stream_->want_write();
   }
-  if ((what & kWritable) != 0 && !writable_) {
+  if (stream_ != nullptr && (what & kWritable) != 0 && !writable_) {
     writable_ = true;
     stream_->resume_read();
   }
 }
 
+// An RST, or a write that met one. What the peer sent before it is still passed on (an early answer to an upload that was refused), but
+// does not wait for credit.
+void Relay::peer_failed() {
+  peer_failed_ = peer_closed_ = readable_ = true;
+  if (read_done_ || stream_->blocked()) return fail(ResetReason::PeerReset);
+  stream_->want_write();
+}
+
 std::size_t Relay::on_data(Stream&, ConstBytes bytes) {
+  if (write_failed_) return bytes.size();
   std::size_t taken = 0;
   while (writable_ && taken < bytes.size()) {
     const ConstBytes rest = bytes.subspan(taken);
@@ -77,8 +81,9 @@ std::size_t Relay::on_data(Stream&, ConstBytes bytes) {
       if (wrote.n == rest.size() || !socket_->plain()) continue;
     }
     if (wrote.status == IoStatus::Error) {
-      fail(ResetReason::PeerReset);
-      return taken;
+      write_failed_ = true;
+      peer_failed();
+      return bytes.size();
     }
     writable_ = false;  // a plain socket that took a part is full
     shard_.poller().await(socket_->fd(), *this, kWritable);
@@ -93,6 +98,7 @@ Fill Relay::fill(Stream&, MutBytes into) {
     const std::size_t n = std::min(prefix_.size(), into.size());
     std::ranges::copy(as_bytes(prefix_).first(n), into.begin());
     prefix_.erase(0, n);
+    if (prefix_.empty()) prefix_.shrink_to_fit();
     bytes_.from_socket += n;
     return {n, false, true};
   }
@@ -101,16 +107,19 @@ Fill Relay::fill(Stream&, MutBytes into) {
   switch (got.status) {
     case IoStatus::Ok:
       bytes_.from_socket += got.n;
+      if (peer_failed_) shard_.at_turn_end(*this);  // to see whether the credit was enough
       if (got.n < into.size() && !peer_closed_ && !socket_->read_pending()) {
         readable_ = false;
         shard_.poller().await(socket_->fd(), *this, kReadable);
       }
       return {got.n, false, readable_};
     case IoStatus::WouldBlock:
+      if (peer_failed_) break;  // all of what came before the error was read
       readable_ = false;
       shard_.poller().await(socket_->fd(), *this, kReadable);
       return {};
     case IoStatus::Eof:
+      if (peer_failed_) break;  // the error was told to somebody before
       read_done_ = true;
       return {0, true, false};
     case IoStatus::Error: break;
@@ -145,6 +154,9 @@ void Relay::finish(StreamEnd end) {
   shard_.at_turn_end(*this);
 }
 
-void Relay::run_turn() { owner_.on_relay_end(*this, end_); }
+void Relay::run_turn() {
+  if (stream_ == nullptr) return owner_.on_relay_end(*this, end_);
+  if (peer_failed_ && stream_->blocked()) fail(ResetReason::PeerReset);
+}
 
 }  // namespace ferrotunnel::transport

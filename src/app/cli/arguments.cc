@@ -55,6 +55,34 @@ std::vector<std::string> words_of(std::string_view text) {
   return words;
 }
 
+const Flag* flag_of(const Command& command, std::string_view word) {
+  return word.starts_with("--") ? find_flag(command, word.substr(2)) : nullptr;
+}
+
+// A flag at the end, or before another flag, that should have a value; CLI11 would take the other flag for it.
+std::optional<Error> missing_value(const Command& command, const std::vector<std::string>& words) {
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    const Flag* flag = flag_of(command, words[i]);
+    if (flag == nullptr || flag->value.empty()) continue;
+    if (i + 1 == words.size() || flag_of(command, words[i + 1]) != nullptr)
+      return wrong(words[i] + " needs a value: " + words[i] + " " + std::string(flag->value));
+    ++i;  // its value
+  }
+  return std::nullopt;
+}
+
+// What stands behind the command, as CLI11 takes it: the last word first. It takes "--flag=" for a flag without a value, where an empty one is meant.
+std::vector<std::string> backwards(const std::vector<std::string>& words) {
+  std::vector<std::string> out;
+  for (std::size_t i = words.size(); i-- > 1;) {
+    const std::string& word = words[i];
+    const bool empty_value = word.starts_with("--") && word.size() > 3 && word.find('=') == word.size() - 1;
+    if (empty_value) out.emplace_back();
+    out.push_back(empty_value ? word.substr(0, word.size() - 1) : word);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<Arguments::Value> Arguments::values(std::string_view name) const {
@@ -103,6 +131,7 @@ Result<ParsedLine> parse_arguments(const std::vector<std::string>& words) {
     line.print = help_of(*command);
     return line;
   }
+  if (auto missing = missing_value(*command, words)) return std::unexpected(std::move(*missing));
 
   CLI::App app;
   app.set_help_flag();
@@ -124,15 +153,8 @@ Result<ParsedLine> parse_arguments(const std::vector<std::string>& words) {
   std::string target;
   if (!command->target.empty()) app.add_option("target", target);
   try {
-    app.parse(std::vector<std::string>(words.rbegin(), words.rend() - 1));
+    app.parse(backwards(words));
   } catch (const CLI::ArgumentMismatch&) {
-    // The only mismatch there can be here: the last word is a flag that needs a value, or the next word is a flag.
-    for (std::size_t i = 1; i < words.size(); ++i) {
-      const std::string& word = words[i];
-      const Flag* flag = word.starts_with("--") ? find_flag(*command, std::string_view(word).substr(2)) : nullptr;
-      if (flag != nullptr && !flag->value.empty() && (i + 1 == words.size() || words[i + 1].starts_with('-')))
-        return std::unexpected(wrong(word + " needs a value: " + word + " " + std::string(flag->value)));
-    }
     return std::unexpected(wrong("a flag has no value (see ferrotunnel " + name + " --help)"));
   } catch (const CLI::Error& error) {
     return std::unexpected(wrong(shown(error.what(), 200) + " (see ferrotunnel " + name + " --help)"));

@@ -99,7 +99,8 @@ void HumanOutput::tunnel(const TunnelEvent& event) {
 }
 
 void HumanOutput::request(const RequestEvent& event) {
-  if (level_ < LogLevel::Info) return;
+  const bool failed = event.failed_side && *event.failed_side != Side::Visitor;
+  if (level_ < (failed ? LogLevel::Warn : LogLevel::Info)) return;
   const std::string status = event.status == 0 ? "left" : std::to_string(event.status);
   const Colour colour = event.status == 0 || event.status >= 500 ? Colour::Red : event.status >= 400 ? Colour::Yellow : Colour::Green;
   std::string line = label(colour, status) + shown(event.method, kLongest) + " " + shown(event.host, kLongest) + shown(event.path, kLongest);

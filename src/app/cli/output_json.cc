@@ -16,6 +16,9 @@ void add_error(JsonObject& line, const Error& error) {
   line.text("code", to_string(error.code)).text("side", to_string(error.side)).text("message", error.context);
 }
 
+// What a visitor got wrong is not worth a warning: scanners do that all day.
+bool failed_by_us(const RequestEvent& event) { return event.failed_side && *event.failed_side != Side::Visitor; }
+
 std::uint64_t count(std::chrono::microseconds time) { return time.count() < 0 ? 0 : static_cast<std::uint64_t>(time.count()); }
 
 }  // namespace
@@ -49,8 +52,8 @@ void JsonOutput::tunnel(const TunnelEvent& event) {
 }
 
 void JsonOutput::request(const RequestEvent& event) {
-  if (level_ < LogLevel::Info) return;
-  auto line = begin(now_(), event.failed_side ? "warn" : "info", "request");
+  if (level_ < (failed_by_us(event) ? LogLevel::Warn : LogLevel::Info)) return;
+  auto line = begin(now_(), failed_by_us(event) ? "warn" : "info", "request");
   line.text("request", event.request_id).text_if("tunnel", event.tunnel).text("method", event.method).text("host", event.host).text("path", event.path);
   line.number("status", event.status < 0 ? 0 : static_cast<std::uint64_t>(event.status));
   line.number("bytes_in", event.bytes_in).number("bytes_out", event.bytes_out).milliseconds("ms", count(event.took));

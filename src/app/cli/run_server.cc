@@ -21,10 +21,8 @@ Result<Server> build(const ServerOptions& options, Console& console) {
   Output& out = *console;
   builder.on_error([&out](const Error& error) { out.error(error); });
   builder.on_tunnel([&out](const TunnelEvent& event) { out.tunnel(event); });
-  if (options.run.log_level >= LogLevel::Info) {
-    builder.on_session([&out](const SessionEvent& event) { out.session(event); });
-    builder.on_request([&out](const RequestEvent& event) { out.request(event); });
-  }
+  if (options.run.log_level >= LogLevel::Info) builder.on_session([&out](const SessionEvent& event) { out.session(event); });
+  if (options.run.log_level >= LogLevel::Warn) builder.on_request([&out](const RequestEvent& event) { out.request(event); });
   if (options.run.log_level >= LogLevel::Debug) builder.on_visitor([&out](const VisitorEvent& event) { out.visitor(event); });
   return builder.build();
 }

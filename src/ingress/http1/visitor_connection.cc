@@ -120,7 +120,8 @@ VisitorConnection::Next VisitorConnection::wait(Timer timer) {
 
 VisitorConnection::Next VisitorConnection::read_request() {
   // The end of the last response goes first.
-  if (!socket_.flush()) return socket_.failed() ? die() : wait(Timer::Stall);
+  if (!socket_.flush() && !socket_.failed()) return wait(Timer::Stall);
+  if (socket_.failed()) return die();  // whatever it asked before, nobody is there for the answer
   while (true) {
     if (const std::string_view input = socket_.input(); !input.empty()) {
       const http::Parse parsed = http::parse_request_head(input, context_.options.limits, scanner_, context_.request);

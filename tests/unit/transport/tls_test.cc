@@ -295,23 +295,26 @@ TEST(TlsHandshake, ByteByByte) {
   EXPECT_TRUE(pair.up());
 }
 
-TEST(TlsHandshake, AnyByteChangedOnTheWayEndsIt) {
+TEST(TlsHandshake, AByteChangedOnTheWayNeverMakesTwoConnectionsOfOne) {
+  int broken = 0;
   for (std::size_t at = 0; at < 1200; at += 13) {
     Middle middle;
     middle.corrupt_at = at;
     TlsPair pair(middle.ends(), pinned_client(), server_context());
-    bool ended = false;
-    for (int round = 0; round < 1000 && !ended; ++round) {
+    bool failed = false, up = false;
+    for (int round = 0; round < 100 && !failed && !up; ++round) {  // a longer length makes an end wait: then neither happens
       const auto c = pair.client->handshake(), s = pair.server->handshake();
       middle.carry(4096);
-      ended = !c || !s;
-      if (c && s && *c == TlsProgress::Done && *s == TlsProgress::Done) break;
+      failed = !c || !s;
+      up = !failed && *c == TlsProgress::Done && *s == TlsProgress::Done;
     }
-    // Behind the handshake's bytes nothing is changed any more; the content type's legacy version may be anything.
-    if (middle.carried > at && !ended) {
-      EXPECT_EQ(*pair.client->exporter("EXPORTER-x"), *pair.server->exporter("EXPORTER-x")) << at;
+    broken += up ? 0 : 1;
+    // A record's legacy version may be anything, and the last bytes may lie behind what both have seen.
+    if (up) {
+      EXPECT_EQ(pair.client->exporter("EXPORTER-x").value(), pair.server->exporter("EXPORTER-x").value()) << at;
     }
   }
+  EXPECT_GT(broken, 60);
 }
 
 TEST(TlsHandshake, AnotherKeyThanThePinned) {

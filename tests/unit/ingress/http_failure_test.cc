@@ -1,0 +1,512 @@
+// What goes wrong on each side, and what the visitor then sees: pages with the side at fault, retries, cut responses, timeouts.
+#include "unit/ingress/http_world.h"
+
+namespace ferrotunnel::ingress::test {
+namespace {
+
+using transport::ResetReason;
+
+class HttpFailure : public HttpTest {};
+FT_ON_BOTH_POLLERS(HttpFailure);
+
+[[nodiscard]] bool asked(HttpWorld& world) { return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n\r\n"); }
+
+// A visitor with one request that the origin has in front of it.
+[[nodiscard]] Visitor& ask(HttpWorld& world, const std::string& request = get()) {
+  Visitor& visitor = world.connect();
+  visitor.send(request);
+  EXPECT_TRUE(world.until([&] { return asked(world); }));
+  return visitor;
+}
+
+void expect_page(HttpWorld& world, Visitor& visitor, int status, std::string_view side, std::string_view slug) {
+  ASSERT_TRUE(world.until_got(visitor, "Ferrotunnel-Side: ")) << visitor.got << (visitor.reset ? " RST" : "");
+  EXPECT_TRUE(visitor.got.contains("HTTP/1.1 " + std::to_string(status) + " ")) << visitor.got;
+  EXPECT_TRUE(visitor.got.contains("Ferrotunnel-Side: " + std::string(side) + "\r\n")) << visitor.got;
+  EXPECT_TRUE(visitor.got.contains("Ferrotunnel-Error: " + std::string(slug) + "\r\n")) << visitor.got;
+  const std::size_t id = visitor.got.find("X-Request-Id: ");
+  ASSERT_NE(id, std::string::npos);
+  ASSERT_FALSE(world.host.records.empty());
+  const Record& record = world.host.records.back();
+  EXPECT_EQ(record.request_id, visitor.got.substr(id + 14, 16));
+  EXPECT_EQ(record.slug, slug);
+  EXPECT_EQ(record.fields.status, status);
+  EXPECT_EQ(http::to_string(record.fields.side), side);
+}
+
+TEST_P(HttpFailure, NoSuchHost) {
+  HttpWorld world(portable());
+  Visitor& visitor = world.connect();
+  visitor.send("GET / HTTP/1.1\r\nHost: B.test\r\nAccept: application/json\r\n\r\n");
+  expect_page(world, visitor, 404, "visitor", "no-such-host");
+  EXPECT_TRUE(visitor.got.contains("No tunnel serves b.test here.")) << visitor.got;
+  EXPECT_TRUE(visitor.got.contains("application/json"));
+  visitor.got.clear();
+  // The connection goes on.
+  visitor.send("HEAD / HTTP/1.1\r\nHost: b.test\r\n\r\n");
+  expect_page(world, visitor, 404, "visitor", "no-such-host");
+  EXPECT_TRUE(visitor.got.ends_with("\r\n\r\n"));
+  visitor.got.clear();
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().say(ok("x"));
+  EXPECT_TRUE(world.until_got(visitor, ok("x")));
+  // Not with a body behind it, which would be read as the next request.
+  Visitor& poster = world.connect();
+  poster.send("POST / HTTP/1.1\r\nHost: b.test\r\nContent-Length: 30\r\n\r\nGET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  ASSERT_TRUE(world.until([&] { return poster.eof; }));
+  EXPECT_EQ(world.link.last().got.find("GET /", 1), std::string::npos);
+}
+
+TEST_P(HttpFailure, BadRequests) {
+  HttpWorld world(portable());
+  const struct {
+    std::string request;
+    int status;
+    std::string_view slug;
+  } cases[] = {
+      {"\x16\x03\x01", 400, "not-http"},
+      {"GET / HTTP/1.1\r\n\r\n", 400, "host-missing"},
+      {"GET / HTTP/1.0\r\n\r\n", 400, "host-missing"},
+      {"GET / HTTP/1.1\r\nHost: a.test\r\nHost: a.test\r\n\r\n", 400, "host-repeated"},
+      {"GET / HTTP/1.1\r\nHost: a_b%41\r\n\r\n", 400, "host-invalid"},
+      {"GET / HTTP/2.0\r\nHost: a.test\r\n\r\n", 505, "http-version"},
+      {"GET  / HTTP/1.1\r\nHost: a.test\r\n\r\n", 400, "request-line"},
+      {"GET / HTTP/1.1\nHost: a.test\r\n\r\n", 400, "bare-lf"},
+      {"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "length-and-chunked"},
+      {"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: +1\r\n\r\n", 400, "content-length"},
+      {"GET / HTTP/1.1\r\nHost: a.test\r\nA : b\r\n\r\n", 400, "space-before-colon"},
+      {"CONNECT a.test:443 HTTP/1.1\r\nHost: a.test\r\n\r\n", 501, "connect-refused"},
+      {"GET /" + std::string(9000, 'x'), 414, "target-too-long"},
+      {"GET / HTTP/1.1\r\nHost: a.test\r\nX: " + std::string(40'000, 'x'), 431, "head-too-large"},
+      {"PUT / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\nExpect: something\r\n\r\n", 417, "expectation"},
+  };
+  for (const auto& [request, status, slug] : cases) {
+    Visitor& visitor = world.connect();
+    visitor.send(request);
+    expect_page(world, visitor, status, "visitor", slug);
+    ASSERT_TRUE(world.until([&] { return visitor.closed(); })) << slug;
+    EXPECT_FALSE(visitor.reset) << slug;
+    visitor.close();
+  }
+  EXPECT_TRUE(world.link.streams.empty());
+  EXPECT_TRUE(world.until([&] { return world.ingress->stats().visitors == 0; }));
+  EXPECT_EQ(world.shard.buffers().lent(), 0u);
+}
+
+TEST_P(HttpFailure, EachResetReason) {
+  HttpWorld world(portable());
+  const struct {
+    ResetReason reason;
+    int status;
+    std::string_view side;
+  } cases[] = {
+      {ResetReason::Cancel, 502, "tunnel"},           {ResetReason::PeerReset, 502, "origin"},
+      {ResetReason::OriginRefused, 502, "origin"},    {ResetReason::OriginTimeout, 504, "origin"},
+      {ResetReason::OriginUnreachable, 502, "origin"}, {ResetReason::NoTunnel, 502, "tunnel"},
+      {ResetReason::Refused, 503, "tunnel"},          {ResetReason::FlowControl, 502, "tunnel"},
+      {ResetReason::Protocol, 502, "tunnel"},         {ResetReason::Memory, 503, "tunnel"},
+      {ResetReason::GoingAway, 503, "tunnel"},        {ResetReason::Idle, 502, "tunnel"},
+      {ResetReason::LinkLost, 502, "tunnel"},
+  };
+  Visitor& visitor = world.connect();
+  for (const auto& [reason, status, side] : cases) {
+    visitor.send(get("/", "Accept: text/html\r\n"));
+    ASSERT_TRUE(world.until([&] { return asked(world); }));
+    world.link.last().got.clear();
+    world.link.last().end(reason);
+    expect_page(world, visitor, status, side, transport::to_string(reason));
+    EXPECT_TRUE(visitor.got.contains("text/html"));
+    visitor.got.clear();
+  }
+  EXPECT_EQ(world.ingress->stats().visitors, 1u);
+  EXPECT_EQ(world.ingress->stats().retries, 0u);
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().end(ResetReason::OriginRefused);
+  EXPECT_TRUE(world.until_got(visitor, "The tunnel to a.test is up, but its local service refused the connection.")) << visitor.got;
+}
+
+TEST_P(HttpFailure, LinkRefusesToOpen) {
+  HttpWorld world(portable());
+  Visitor& visitor = world.connect();
+  world.link.open_error = Error(ErrorCode::Limit, Side::Tunnel, true, "full");
+  visitor.send(get());
+  expect_page(world, visitor, 503, "tunnel", "link-limit");
+  visitor.got.clear();
+  world.link.open_error = Error(ErrorCode::Closed, Side::Tunnel, true, "closing");
+  visitor.send(get());
+  expect_page(world, visitor, 503, "tunnel", "link-closing");
+  visitor.got.clear();
+  world.links.remove(HttpWorld::kSession);
+  visitor.send(get());
+  expect_page(world, visitor, 502, "tunnel", "link-lost");
+  // A request with a body: the page, then the close, without an RST on the way.
+  Visitor& poster = world.connect();
+  poster.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000\r\n\r\n" + std::string(100'000, 'x'));
+  ASSERT_TRUE(world.until([&] { return poster.closed(); }));
+  EXPECT_TRUE(poster.got.starts_with("HTTP/1.1 502 "));
+  EXPECT_FALSE(poster.reset);
+}
+
+TEST_P(HttpFailure, OriginBreaksTheRules) {
+  HttpWorld world(portable());
+  const std::string cases[] = {
+      "SSH-2.0-OpenSSH\r\n",
+      "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+      "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",  // unasked
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",                   // nothing was sent yet
+      "HTTP/1.1 200 OK\r\nX: " + std::string(40'000, 'x'),
+  };
+  Visitor& visitor = world.connect();
+  for (const std::string& response : cases) {
+    visitor.send(get());
+    ASSERT_TRUE(world.until([&] { return asked(world); }));
+    FakeStream& stream = world.link.last();
+    stream.got.clear();
+    stream.say(response);
+    expect_page(world, visitor, 502, "origin", "bad-response");
+    EXPECT_EQ(stream.got_reset, ResetReason::Cancel);
+    visitor.got.clear();
+  }
+  // Ends without an answer, or inside its head.
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().got.clear();
+  world.link.last().fin();
+  expect_page(world, visitor, 502, "origin", "origin-closed");
+  visitor.got.clear();
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().say("HTTP/1.1 200 O");
+  world.link.last().fin();
+  expect_page(world, visitor, 502, "origin", "bad-response");
+  EXPECT_EQ(world.shard.buffers().lent(), 0u);
+}
+
+TEST_P(HttpFailure, ResponseCutOff) {
+  const std::string responses[] = {
+      "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+      "HTTP/1.1 200 OK\r\n\r\nabc",
+  };
+  for (const std::string& response : responses) {
+    for (const bool fin : {false, true}) {
+      const bool whole = fin && response == responses[3];  // until close
+      if (whole) continue;
+      HttpWorld world(portable());
+      Visitor& visitor = ask(world);
+      world.link.last().say(response);
+      ASSERT_TRUE(world.until_got(visitor, "abc"));
+      if (fin) {
+        world.link.last().fin();
+      } else {
+        world.link.last().end(ResetReason::PeerReset);
+      }
+      ASSERT_TRUE(world.until([&] { return visitor.closed(); }));
+      EXPECT_TRUE(visitor.reset) << response;
+      EXPECT_EQ(world.host.records.back().slug, "response-cut");
+      EXPECT_EQ(world.host.records.back().fields.status, 200);
+      EXPECT_EQ(world.ingress->stats().cut, 1u);
+    }
+  }
+  // For an HTTP/1.0 visitor the end of the connection is the end of the body: there an RST is all that can tell.
+  HttpWorld world(portable());
+  Visitor& visitor = ask(world, "GET / HTTP/1.0\r\nHost: a.test\r\n\r\n");
+  world.link.last().say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+  ASSERT_TRUE(world.until_got(visitor, "abc"));
+  world.link.last().fin();
+  ASSERT_TRUE(world.until([&] { return visitor.closed(); }));
+  EXPECT_TRUE(visitor.reset);
+  // Broken framing after a good begin.
+  Visitor& second = ask(world);
+  world.link.last().say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+  ASSERT_TRUE(world.until_got(second, "abc"));
+  world.link.last().say("zz\r\n");
+  ASSERT_TRUE(world.until([&] { return second.reset; }));
+}
+
+TEST_P(HttpFailure, MoreThanTheResponse) {
+  HttpWorld world(portable());
+  Visitor& visitor = ask(world);
+  world.link.last().say(ok("x") + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+  ASSERT_TRUE(world.until([&] { return visitor.got == ok("x"); }));
+  EXPECT_EQ(world.ingress->stats().idle_origins, 0u);
+  visitor.got.clear();
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return world.link.streams.size() == 2 && asked(world); }));
+  world.link.last().say(ok("y"));
+  ASSERT_TRUE(world.until([&] { return visitor.got == ok("y"); }));
+  // It comes in a piece of its own, when the connection is already kept.
+  world.link.last().say("HTTP/1.1 200 OK\r\n");
+  EXPECT_EQ(world.link.last().got_reset, ResetReason::Cancel);
+  EXPECT_EQ(world.ingress->stats().idle_origins, 0u);
+  EXPECT_EQ(world.ingress->stats().origins_dropped, 1u);
+}
+
+// ---- dead warm connections ----------------------------------------------------------------------------------------
+
+class HttpRetry : public HttpTest {
+ protected:
+  // One exchange, so that a connection is warm.
+  void warm(HttpWorld& world, Visitor& visitor) {
+    visitor.send(get());
+    ASSERT_TRUE(world.until([&] { return asked(world); }));
+    world.link.last().got.clear();
+    world.link.last().say(ok("1"));
+    ASSERT_TRUE(world.until_got(visitor, ok("1")));
+    world.settle();
+    visitor.got.clear();
+    ASSERT_EQ(world.ingress->stats().idle_origins, 1u);
+  }
+};
+FT_ON_BOTH_POLLERS(HttpRetry);
+
+TEST_P(HttpRetry, IdempotentOnce) {
+  for (const bool by_fin : {false, true}) {
+    HttpWorld world(portable());
+    Visitor& visitor = world.connect();
+    warm(world, visitor);
+    FakeStream& first = world.link.last();
+    visitor.send(get("/again"));
+    ASSERT_TRUE(world.until([&] { return first.got.ends_with("\r\n\r\n"); }));
+    if (by_fin) {
+      first.fin();
+    } else {
+      first.end(ResetReason::PeerReset);
+    }
+    ASSERT_TRUE(world.until([&] { return world.link.streams.size() == 2 && asked(world); }));
+    EXPECT_EQ(world.link.last().got, first.got);  // the same request, id and all
+    world.link.last().say(ok("2"));
+    ASSERT_TRUE(world.until([&] { return visitor.got == ok("2"); }));
+    EXPECT_EQ(world.ingress->stats().retries, 1u);
+    EXPECT_TRUE(world.host.records.back().fields.retried);
+    EXPECT_EQ(world.host.records.back().slug, "");
+  }
+}
+
+TEST_P(HttpRetry, NotTwice) {
+  HttpWorld world(portable());
+  Visitor& visitor = world.connect();
+  warm(world, visitor);
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().end(ResetReason::PeerReset);
+  ASSERT_TRUE(world.until([&] { return world.link.streams.size() == 2 && asked(world); }));
+  world.link.last().end(ResetReason::PeerReset);
+  expect_page(world, visitor, 502, "origin", "peer-reset");
+  EXPECT_EQ(world.link.streams.size(), 2u);
+}
+
+TEST_P(HttpRetry, NotOnAFreshConnection) {
+  HttpWorld world(portable());
+  Visitor& visitor = ask(world);
+  world.link.last().end(ResetReason::PeerReset);
+  expect_page(world, visitor, 502, "origin", "peer-reset");
+}
+
+TEST_P(HttpRetry, NotWhatMayHaveHadAnEffect) {
+  HttpWorld world(portable());
+  Visitor& visitor = world.connect();
+  warm(world, visitor);
+  visitor.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n");
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().end(ResetReason::PeerReset);
+  expect_page(world, visitor, 502, "origin", "peer-reset");
+  visitor.got.clear();
+  // An idempotent one whose body began to move cannot be said again.
+  warm(world, visitor);
+  visitor.send("PUT / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\nab");
+  ASSERT_TRUE(world.until([&] { return world.link.last().got.ends_with("ab"); }));
+  world.link.last().end(ResetReason::PeerReset);
+  expect_page(world, visitor, 502, "origin", "peer-reset");
+  EXPECT_EQ(world.ingress->stats().retries, 0u);
+}
+
+TEST_P(HttpRetry, NotAfterAByteOfTheResponse) {
+  HttpWorld world(portable());
+  Visitor& visitor = world.connect();
+  warm(world, visitor);
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().say("H");
+  world.link.last().end(ResetReason::PeerReset);
+  expect_page(world, visitor, 502, "origin", "peer-reset");
+}
+
+TEST_P(HttpRetry, WhateverItIsWhenNothingWasAskedFor) {
+  HttpWorld world(portable());
+  Visitor& visitor = world.connect();
+  warm(world, visitor);
+  world.link.paused = true;
+  visitor.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\nabcd");
+  ASSERT_TRUE(world.until([&] { return world.ingress->stats().requests == 2; }));
+  world.link.last().end(ResetReason::PeerReset);
+  world.link.resume();
+  ASSERT_TRUE(world.until([&] { return world.link.streams.size() == 2 && world.link.last().got.ends_with("\r\n\r\nabcd"); }));
+  world.link.last().say(ok("2"));
+  EXPECT_TRUE(world.until_got(visitor, ok("2")));
+}
+
+TEST_P(HttpRetry, LinkLostIsNotRetried) {
+  HttpWorld world(portable());
+  Visitor& visitor = world.connect();
+  warm(world, visitor);
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.lose();
+  expect_page(world, visitor, 502, "tunnel", "link-lost");
+  EXPECT_EQ(world.ingress->stats().idle_origins, 0u);
+}
+
+TEST_P(HttpRetry, LinkGoneAtTheSecondTry) {
+  HttpWorld world(portable());
+  Visitor& visitor = world.connect();
+  warm(world, visitor);
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.links.remove(HttpWorld::kSession);
+  world.link.last().end(ResetReason::PeerReset);
+  expect_page(world, visitor, 502, "tunnel", "link-lost");
+}
+
+// ---- visitors that go ---------------------------------------------------------------------------------------------
+
+TEST_P(HttpFailure, VisitorResetsWhileWaiting) {
+  HttpWorld world(portable());
+  Visitor& visitor = ask(world);
+  visitor.close_with_rst();
+  ASSERT_TRUE(world.until([&] { return world.link.last().dead; }));
+  EXPECT_EQ(world.link.last().got_reset, ResetReason::Cancel);
+  ASSERT_TRUE(world.until([&] { return world.ingress->stats().visitors == 0; }));
+  EXPECT_EQ(world.host.records.back().slug, "visitor-gone");
+  EXPECT_EQ(world.host.records.back().fields.status, 0);
+}
+
+TEST_P(HttpFailure, VisitorResetsInsideTheResponse) {
+  HttpWorld world(portable());
+  Visitor& visitor = ask(world);
+  world.link.last().say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc");
+  ASSERT_TRUE(world.until_got(visitor, "abc"));
+  visitor.close_with_rst();
+  ASSERT_TRUE(world.until([&] {
+    if (!world.link.last().dead) world.link.last().say("x");
+    return world.link.last().dead;
+  }));
+  EXPECT_EQ(world.link.last().got_reset, ResetReason::Cancel);
+}
+
+TEST_P(HttpFailure, VisitorEndsInsideItsRequest) {
+  for (const std::string request : {"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nabc",
+                                    "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"}) {
+    HttpWorld world(portable());
+    Visitor& visitor = world.connect();
+    visitor.send(request);
+    ASSERT_TRUE(world.until([&] { return !world.link.streams.empty() && world.link.last().got.contains("abc"); }));
+    visitor.finish();
+    ASSERT_TRUE(world.until([&] { return world.link.last().dead; }));
+    EXPECT_EQ(world.link.last().got_reset, ResetReason::Cancel);
+    ASSERT_TRUE(world.until([&] { return visitor.closed(); }));
+    EXPECT_EQ(world.host.records.back().slug, "request-cut");
+  }
+}
+
+TEST_P(HttpFailure, BadChunkedRequestBody) {
+  HttpWorld world(portable());
+  Visitor& visitor = world.connect();
+  visitor.send("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz");
+  expect_page(world, visitor, 400, "visitor", "bad-body");
+  ASSERT_TRUE(world.until([&] { return visitor.eof; }));
+  EXPECT_EQ(world.link.last().got_reset, ResetReason::Cancel);
+}
+
+// ---- timeouts -----------------------------------------------------------------------------------------------------
+
+TEST_P(HttpFailure, HeadTimeout) {
+  HttpIngressOptions options;
+  options.head_timeout = 50ms;
+  HttpWorld world(portable(), options);
+  Visitor& visitor = world.connect();
+  visitor.send("GET / HTT");
+  expect_page(world, visitor, 408, "visitor", "request-timeout");
+  ASSERT_TRUE(world.until([&] { return visitor.eof; }));
+}
+
+TEST_P(HttpFailure, KeepAliveTimeout) {
+  HttpIngressOptions options;
+  options.keep_alive_timeout = 50ms;
+  HttpWorld world(portable(), options);
+  Visitor& silent = world.connect();
+  ASSERT_TRUE(world.until([&] { return silent.eof; }));
+  world.link.origin = answer_heads([](std::string_view) { return ok("x"); });
+  Visitor& visitor = world.connect();
+  visitor.send(get());
+  ASSERT_TRUE(world.until_got(visitor, ok("x")));
+  ASSERT_TRUE(world.until([&] { return visitor.eof; }));
+  EXPECT_EQ(world.ingress->stats().visitors, 0u);
+}
+
+TEST_P(HttpFailure, ResponseTimeout) {
+  HttpIngressOptions options;
+  options.response_timeout = 50ms;
+  HttpWorld world(portable(), options);
+  Visitor& visitor = ask(world);
+  expect_page(world, visitor, 504, "origin", "origin-timeout");
+  EXPECT_EQ(world.link.last().got_reset, ResetReason::Cancel);
+  EXPECT_EQ(world.ingress->stats().timeouts, 1u);
+  // Progress puts it off.
+  world.link.last().got.clear();
+  visitor.got.clear();
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+  const TimePoint begin = Clock::now();
+  EXPECT_FALSE(world.until([&] { return Clock::now() - begin > 400ms || visitor.closed(); }) && visitor.closed());
+}
+
+TEST_P(HttpFailure, BodyStalls) {
+  HttpIngressOptions options;
+  options.stall_timeout = 50ms;
+  HttpWorld world(portable(), options);
+  // The visitor does not send the rest.
+  Visitor& slow = world.connect();
+  slow.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nabc");
+  expect_page(world, slow, 408, "visitor", "request-timeout");
+  // The origin does not take it.
+  world.link.first_credit = 100;
+  Visitor& stuck = world.connect();
+  stuck.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10000\r\n\r\n" + std::string(10'000, 'x'));
+  expect_page(world, stuck, 504, "origin", "origin-stalled");
+  world.link.first_credit = 1 << 20;
+  // The origin does not go on.
+  Visitor& waiting = ask(world);
+  world.link.last().say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
+  ASSERT_TRUE(world.until([&] { return waiting.reset; }));
+  EXPECT_EQ(world.host.records.back().slug, "origin-timeout");
+  // The visitor does not read.
+  Visitor& deaf = world.connect(4096);
+  deaf.reading = false;
+  deaf.send(get());
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().say("HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n" + std::string(16u << 20, 'x'));
+  ASSERT_TRUE(world.until([&] { return world.host.records.back().slug == "visitor-stalled"; }));
+  EXPECT_EQ(world.ingress->stats().timeouts, 4u);
+}
+
+TEST_P(HttpFailure, UpgradedConnectionsMaySleep) {
+  HttpIngressOptions options;
+  options.stall_timeout = options.response_timeout = options.keep_alive_timeout = 50ms;
+  HttpWorld world(portable(), options);
+  Visitor& visitor = ask(world, "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+  world.link.last().say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+  ASSERT_TRUE(world.until([&] { return world.ingress->stats().upgraded == 1; }));
+  const TimePoint begin = Clock::now();
+  ASSERT_TRUE(world.until([&] { return Clock::now() - begin > 400ms; }));
+  visitor.send("still here");
+  EXPECT_TRUE(world.until([&] { return world.link.last().got.ends_with("still here"); }));
+}
+
+}  // namespace
+}  // namespace ferrotunnel::ingress::test

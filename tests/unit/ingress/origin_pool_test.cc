@@ -1,0 +1,165 @@
+#include "ingress/http1/origin_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "transport/shard.h"
+#include "unit/ingress/fake_link.h"
+
+namespace ferrotunnel::ingress::test {
+namespace {
+
+using namespace std::chrono_literals;
+using transport::ResetReason;
+
+class User final : public transport::StreamHandler {
+ public:
+  std::size_t on_data(transport::Stream&, ConstBytes bytes) override { return bytes.size(); }
+  void on_fin(transport::Stream&) override {}
+  void on_end(transport::Stream&, transport::StreamEnd) override {}
+  transport::Fill fill(transport::Stream&, MutBytes) override { return {}; }
+};
+
+class OriginPoolTest : public testing::Test {
+ protected:
+  [[nodiscard]] OriginPtr open(OriginPool& pool, const TunnelKey& key) {
+    auto opened = pool.open(link_, key, {}, user_);
+    EXPECT_TRUE(opened.has_value());
+    return std::move(*opened);
+  }
+  // Opens one and puts it into the pool.
+  FakeStream& warm(OriginPool& pool, const TunnelKey& key) {
+    OriginPtr connection = open(pool, key);
+    pool.put(std::move(connection));
+    return link_.last();
+  }
+  template <class Condition>
+  [[nodiscard]] bool until(Condition&& condition) {
+    const TimePoint end = Clock::now() + 10s;
+    while (!condition()) {
+      if (Clock::now() > end) return false;
+      shard_.io().restart();
+      shard_.io().run_one_for(5ms);
+    }
+    return true;
+  }
+
+  static constexpr TunnelKey kA{1, 1}, kB{1, 2}, kC{2, 1};
+  MemoryBudget budget_;
+  transport::Shard shard_{0, budget_};
+  FakeLink link_{shard_};
+  User user_;
+};
+
+TEST_F(OriginPoolTest, MostRecentlyUsedFirstAndByTunnel) {
+  OriginPool pool(shard_, {});
+  EXPECT_EQ(pool.take(kA, user_), nullptr);
+  OriginPtr first = open(pool, kA), second = open(pool, kA);
+  EXPECT_FALSE(first->reused());
+  transport::Stream* const second_stream = &second->stream();
+  pool.put(std::move(first));
+  pool.put(std::move(second));
+  EXPECT_EQ(pool.idle(), 2u);
+  EXPECT_EQ(pool.take(kB, user_), nullptr);
+  EXPECT_EQ(pool.take(kC, user_), nullptr);
+  const OriginPtr taken = pool.take(kA, user_);
+  ASSERT_NE(taken, nullptr);
+  EXPECT_EQ(&taken->stream(), second_stream);
+  EXPECT_TRUE(taken->reused());
+  EXPECT_EQ(pool.idle(kA), 1u);
+}
+
+TEST_F(OriginPoolTest, BoundedByTunnelAndInAll) {
+  OriginPoolOptions options;
+  options.max_idle_per_tunnel = 2;
+  options.max_idle = 3;
+  OriginPool pool(shard_, options);
+  FakeStream& oldest_a = warm(pool, kA);
+  warm(pool, kA);
+  warm(pool, kA);
+  EXPECT_EQ(pool.idle(kA), 2u);
+  EXPECT_TRUE(until([&] { return oldest_a.got_fin; }));
+  warm(pool, kB);
+  warm(pool, kC);
+  EXPECT_EQ(pool.idle(), 3u);
+  EXPECT_EQ(pool.idle(kA), 1u);
+  EXPECT_EQ(pool.counters().dropped, 2u);
+}
+
+TEST_F(OriginPoolTest, WhatEndsOrSpeaksWhileIdleIsDropped) {
+  OriginPool pool(shard_, {});
+  FakeStream& speaks = warm(pool, kA);
+  speaks.say("HTTP/1.1 408 Request Timeout\r\n\r\n");
+  EXPECT_EQ(speaks.got_reset, ResetReason::Cancel);
+  FakeStream& ends = warm(pool, kA);
+  ends.end(ResetReason::PeerReset);
+  FakeStream& closes = warm(pool, kA);
+  closes.fin();
+  EXPECT_EQ(pool.idle(), 0u);
+  EXPECT_EQ(pool.closing(), 1u);
+  EXPECT_TRUE(until([&] { return closes.dead; }));
+  EXPECT_TRUE(closes.clean);
+  EXPECT_EQ(pool.closing(), 0u);
+  EXPECT_EQ(pool.counters().dropped, 3u);
+  EXPECT_EQ(pool.take(kA, user_), nullptr);
+}
+
+TEST_F(OriginPoolTest, IdleTimeoutThenCloseTimeout) {
+  OriginPoolOptions options;
+  options.idle_timeout = 200ms;
+  options.close_timeout = 200ms;
+  OriginPool pool(shard_, options);
+  FakeStream& polite = warm(pool, kA);
+  FakeStream& mute = warm(pool, kA);
+  EXPECT_TRUE(until([&] { return polite.got_fin && mute.got_fin; }));
+  polite.say("too late, dropped");
+  polite.fin();
+  EXPECT_TRUE(polite.clean);
+  EXPECT_TRUE(until([&] { return mute.dead; }));
+  EXPECT_EQ(mute.got_reset, ResetReason::Cancel);
+  EXPECT_EQ(pool.closing(), 0u);
+}
+
+TEST_F(OriginPoolTest, ForgetSession) {
+  OriginPool pool(shard_, {});
+  FakeStream& a = warm(pool, kA);
+  FakeStream& b = warm(pool, kB);
+  FakeStream& other = warm(pool, kC);
+  pool.retire(open(pool, kA));
+  FakeStream& closing = link_.last();
+  pool.forget_session(1);
+  EXPECT_TRUE(a.dead && b.dead && closing.dead);
+  EXPECT_FALSE(other.dead);
+  EXPECT_EQ(pool.idle(), 1u);
+}
+
+TEST_F(OriginPoolTest, CloseKeepsNoMore) {
+  OriginPool pool(shard_, {});
+  FakeStream& before = warm(pool, kA);
+  pool.close();
+  FakeStream& after = warm(pool, kA);
+  EXPECT_EQ(pool.idle(), 0u);
+  EXPECT_TRUE(until([&] { return before.got_fin && after.got_fin; }));
+  pool.clear();
+  EXPECT_EQ(link_.alive(), 0u);
+}
+
+TEST_F(OriginPoolTest, AConnectionThatIsDestroyedIsCancelled) {
+  OriginPool pool(shard_, {});
+  { const OriginPtr gone = open(pool, kA); }
+  EXPECT_EQ(link_.last().got_reset, ResetReason::Cancel);
+}
+
+TEST_F(OriginPoolTest, LinkLost) {
+  OriginPool pool(shard_, {});
+  warm(pool, kA);
+  warm(pool, kB);
+  pool.retire(open(pool, kA));
+  link_.lose();
+  EXPECT_EQ(pool.idle(), 0u);
+  EXPECT_EQ(pool.closing(), 0u);
+}
+
+}  // namespace
+}  // namespace ferrotunnel::ingress::test
