@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <system_error>
 
 #include "transport/tcp/socket.h"
 #include "wire/base64.h"
@@ -21,6 +22,7 @@ Error bad_file(const std::filesystem::path& file, std::string_view why) {
 Result<session::Secret> read_secret(int fd, const std::filesystem::path& file) {
   struct stat info{};
   if (::fstat(fd, &info) < 0) return std::unexpected(errno_error(errno, Side::Local, "cannot read " + file.string()));
+  if (!S_ISREG(info.st_mode)) return std::unexpected(bad_file(file, "this is not a file"));
   if ((info.st_mode & 077) != 0) return std::unexpected(bad_file(file, "others may read this secret: chmod 600 it, and make a new one if they did"));
   std::array<char, 256> text{};
   const ssize_t n = ::read(fd, text.data(), text.size());
@@ -32,6 +34,43 @@ Result<session::Secret> read_secret(int fd, const std::filesystem::path& file) {
   if (bytes) secret = session::Secret(*bytes);
   if (!secret.valid()) return std::unexpected(bad_file(file, "this is not a secret that ferrotunnel wrote: remove the file to have a new one made"));
   return secret;
+}
+
+// The state directory may be there already, with a mode of its owner's choice; what is made here is for the owner only.
+Result<> make_directories(const std::filesystem::path& state, const std::filesystem::path& grants) {
+  std::error_code error;
+  const std::filesystem::path top = state.has_filename() ? state : state.parent_path();  // "dir/"
+  if (top.has_parent_path()) std::filesystem::create_directories(top.parent_path(), error);
+  for (const std::filesystem::path& directory : {top, grants}) {
+    if (::mkdir(directory.c_str(), 0700) == 0 || errno == EEXIST) continue;
+    return std::unexpected(Error(ErrorCode::Io, Side::Local, false,
+                                 "cannot make " + directory.string() + ": " + std::generic_category().message(errno) +
+                                     " (choose another place with --state DIR)"));
+  }
+  return {};
+}
+
+// Puts `text` under `file` whole or not at all, so that of two servers that start together one makes it and the other reads all of it.
+// False: it is there already, and stays.
+Result<bool> publish(const std::filesystem::path& file, std::string_view text) {
+  std::string temporary = file.string() + ".XXXXXX";
+  const transport::UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));  // mode 0600
+  if (!fd) return std::unexpected(errno_error(errno, Side::Local, "cannot make " + file.string()));
+  bool made = false;
+  int why = 0;
+  errno = ENOSPC;  // a short write sets none
+  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) || ::fsync(fd.get()) < 0) {
+    why = errno;
+  } else if (::link(temporary.c_str(), file.c_str()) == 0) {
+    made = true;
+  } else if (errno != EEXIST) {
+    // A file system without hard links: rename() is as whole, only not exclusive.
+    made = ::rename(temporary.c_str(), file.c_str()) == 0;
+    if (!made) why = errno;
+  }
+  ::unlink(temporary.c_str());
+  if (why != 0) return std::unexpected(errno_error(why, Side::Local, "cannot write " + file.string()));
+  return made;
 }
 
 }  // namespace
@@ -47,26 +86,14 @@ std::filesystem::path default_state_dir() {
 Result<LoadedSecret> load_or_make_secret(const std::filesystem::path& state, std::string_view grant) {
   const std::filesystem::path directory = state / "grants";
   const std::filesystem::path file = directory / grant;
-  transport::UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  transport::UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!fd && errno == ENOENT) {
-    std::error_code error;
-    std::filesystem::create_directories(directory, error);
-    if (error) return std::unexpected(Error(ErrorCode::Io, Side::Local, false, "cannot make " + directory.string() + ": " + error.message() + " (choose another place with --state DIR)"));
-    ::chmod(directory.c_str(), 0700);
-    // O_EXCL: of two servers that start together, one makes it and the other reads it.
-    const transport::UniqueFd made(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (made) {
-      LoadedSecret loaded{session::Secret::generate(), true};
-      const std::string line = wire::base64url_encode(loaded.secret.bytes) + "\n";
-      if (::write(made.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()) || ::fsync(made.get()) < 0) {
-        const int why = errno;
-        ::unlink(file.c_str());
-        return std::unexpected(errno_error(why, Side::Local, "cannot write " + file.string()));
-      }
-      return loaded;
-    }
-    if (errno != EEXIST) return std::unexpected(errno_error(errno, Side::Local, "cannot make " + file.string()));
-    fd.reset(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    if (auto made = make_directories(state, directory); !made) return std::unexpected(made.error());
+    LoadedSecret loaded{session::Secret::generate(), true};
+    auto published = publish(file, wire::base64url_encode(loaded.secret.bytes) + "\n");
+    if (!published) return std::unexpected(published.error());
+    if (*published) return loaded;
+    fd.reset(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   }
   if (!fd) return std::unexpected(errno_error(errno, Side::Local, "cannot open " + file.string()));
   auto secret = read_secret(fd.get(), file);

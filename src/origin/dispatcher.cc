@@ -11,6 +11,10 @@ using transport::ResetReason;
 using transport::Stream;
 using transport::StreamEnd;
 
+namespace {
+constexpr Duration kConnectAgain = std::chrono::milliseconds(20);
+}
+
 // One stream and its local connection: first the dial, then the relay.
 class OriginDispatcher::Connection final : public boost::intrusive::list_base_hook<>,
                                            private transport::PollHandler,
@@ -28,30 +32,42 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
 
   void start(Stream& stream, TargetPtr target) {
     stream.set_handler(*this);
-    dial_ = std::make_unique<Dial>(*this, stream, std::move(target));
-    auto connecting = transport::connect_to(dial_->target->address);
-    if (!connecting) return fail(connecting.error());
-    dial_->fd = std::move(connecting->fd);
-    if (connecting->done) return connected();
-    auto added = owner_.shard_.poller().add(dial_->fd.get(), *this);
-    if (!added) return fail(added.error());
-    dial_->watched = true;
-    owner_.shard_.arm(*dial_, owner_.options_.connect_deadline);
+    dial_ = std::make_unique<Dial>(*this, stream, std::move(target), owner_.shard_.now() + owner_.options_.connect_deadline);
+    connect();
   }
 
  private:
   // What is needed only while connecting.
   struct Dial final : transport::Deadline {
-    Dial(Connection& c, Stream& s, TargetPtr t) : connection(c), stream(s), target(std::move(t)) {}
+    Dial(Connection& c, Stream& s, TargetPtr t, TimePoint until) : connection(c), stream(s), target(std::move(t)), give_up(until) {}
     void on_deadline() override {
+      if (!fd && connection.owner_.shard_.now() < give_up) return connection.connect();
       connection.fail(Error(ErrorCode::Timeout, Side::Origin, true, target->text + " does not answer"));
     }
     Connection& connection;
     Stream& stream;
     const TargetPtr target;
-    transport::UniqueFd fd;
+    const TimePoint give_up;
+    transport::UniqueFd fd;  // none: to be tried again
     bool watched = false;
   };
+
+  void connect() {
+    const transport::SocketAddress& address = dial_->target->address;
+    auto connecting = transport::connect_to(address);
+    if (!connecting) {
+      // A unix socket's queue of connections is full (EAGAIN): nothing will tell when it no longer is. TCP would try again by itself.
+      if (address.family() == AF_UNIX && connecting.error().code == ErrorCode::Io && connecting.error().retry)
+        return owner_.shard_.arm(*dial_, kConnectAgain);
+      return fail(connecting.error());
+    }
+    dial_->fd = std::move(connecting->fd);
+    if (connecting->done) return connected();
+    auto added = owner_.shard_.poller().add(dial_->fd.get(), *this);
+    if (!added) return fail(added.error());
+    dial_->watched = true;
+    owner_.shard_.arm(*dial_, dial_->give_up - owner_.shard_.now());
+  }
 
   void unwatch() {
     if (dial_->watched) owner_.shard_.poller().remove(dial_->fd.get(), *this);

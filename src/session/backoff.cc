@@ -13,7 +13,8 @@ Duration Backoff::next() {
   ++attempts_;
   // Compared as doubles first: a large factor must not overflow the duration.
   const double grown = static_cast<double>(ceiling_.count()) * options_.factor;
-  ceiling_ = grown < static_cast<double>(options_.cap.count()) ? Duration(static_cast<Duration::rep>(grown)) : options_.cap;
+  ceiling_ =
+      grown < static_cast<double>(options_.cap.count()) ? Duration(static_cast<Duration::rep>(grown)) : options_.cap;
   return wait;
 }
 

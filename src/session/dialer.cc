@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <utility>
 
 #include "transport/tcp/tcp_stream.h"
 
@@ -66,10 +67,7 @@ Dialer::Dialer(transport::Shard& shard, DialOptions options, OnDone on_done)
 
 Dialer::~Dialer() { *alive_ = false; }
 
-void Dialer::start() {
-  give_up_ = shard_.now() + options_.connect_deadline;
-  resolve_next(0);
-}
+void Dialer::start() { resolve_next(0); }
 
 void Dialer::resolve_next(std::size_t index) {
   if (index == options_.addresses.size()) return resolved();
@@ -102,6 +100,7 @@ void Dialer::resolve_next(std::size_t index) {
 
 void Dialer::resolved() {
   if (targets_.empty()) return fail(last_error_.value_or(Error(ErrorCode::BadInput, Side::Local, false, "there is no server address to dial")));
+  give_up_ = shard_.now() + options_.connect_deadline;  // a slow DNS has not used it up
   race();
 }
 
@@ -118,7 +117,7 @@ void Dialer::race() {
 void Dialer::race_after(Duration wait) {
   stagger_.expires_after(wait);  // cancels the wait under way
   stagger_.async_wait([this, alive = alive_](const boost::system::error_code& error) {
-    if (error || !*alive || negotiation_) return;
+    if (error || !*alive || over_ || negotiation_) return;
     // Every address was tried and gave its answer at once: waiting before the next round is the back-off's business.
     if (attempts_.empty() && next_target_ >= targets_.size()) return fail(*last_error_);
     race();
@@ -131,6 +130,7 @@ void Dialer::launch() {
   if (!connecting) {
     last_error_ = connecting.error();
     last_error_->side = Side::Tunnel;
+    last_error_->retry = true;  // no route, a firewall's no: this machine's network may change
     return;
   }
   auto attempt = std::make_unique<Attempt>(*this, std::move(connecting->fd), target);
@@ -183,11 +183,12 @@ void Dialer::connected(Attempt& attempt) {
 }
 
 void Dialer::fail(Error error) {
+  over_ = true;
   stagger_.cancel();
   attempts_.clear();
   shard_.post([this, alive = alive_, error = std::move(error)] {
     if (!*alive || !on_done_) return;
-    const OnDone on_done = std::move(on_done_);
+    const OnDone on_done = std::exchange(on_done_, nullptr);
     on_done(std::unexpected(error));
   });
 }

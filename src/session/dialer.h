@@ -69,6 +69,7 @@ class Dialer {
   std::size_t next_target_ = 0;
   std::list<std::unique_ptr<Attempt>> attempts_;
   TimePoint give_up_{};
+  bool over_ = false;  // failed: what is left of the race is ignored
   std::optional<Error> last_error_;
   std::unique_ptr<Negotiation> negotiation_;
 };

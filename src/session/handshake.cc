@@ -175,7 +175,10 @@ Error HandshakeBase::out_of_turn() {
 // --- server ---
 
 ServerHandshake::ServerHandshake(ServerHandshakeOptions options, const SecretSource& secrets)
-    : HandshakeBase(options.features, options.exporter), options_(std::move(options)), secrets_(secrets), decoy_(AuthKey::random()) {}
+    : HandshakeBase(options.features, options.exporter),
+      options_(std::move(options)),
+      secrets_(secrets),
+      decoy_(AuthKey::random()) {}
 
 void ServerHandshake::on_preface() {
   transcript_.client_preface = peer_preface_;
@@ -198,8 +201,9 @@ Result<> ServerHandshake::on_message(wire::ControlMessage message) {
   const bool proved = same_proof(make_proof(key, transcript_, Role::Client), auth->proof);
   if (!(static_cast<int>(proved) & static_cast<int>(found.has_value()))) {
     send_message(wire::Refused{std::string(wire::kRefusedUnauthorized), "the token was not accepted"});
-    return std::unexpected(Error(ErrorCode::Unauthorized, Side::Tunnel, false,
-                                 "a client's token was not accepted: grant \"" + transcript_.grant + "\" is unknown or its secret is another"));
+    return std::unexpected(Error(
+        ErrorCode::Unauthorized, Side::Tunnel, false,
+        "a client's token was not accepted: grant \"" + transcript_.grant + "\" is unknown or its secret is another"));
   }
   send_message(wire::Welcome{make_proof(key, transcript_, Role::Server), options_.session, options_.heartbeat_ms});
   outcome_.grant = transcript_.grant;
@@ -236,8 +240,9 @@ Result<> ClientHandshake::on_message(wire::ControlMessage message) {
 
   if (!same_proof(make_proof(options_.key, transcript_, Role::Server), welcome->proof)) {
     send_goaway(wire::GoawayCode::Unauthorized, "the server's proof is wrong");
-    return std::unexpected(Error(ErrorCode::Unauthorized, Side::Tunnel, false,
-                                 "the server could not prove that it knows this token: it is another server, or someone is in between"));
+    return std::unexpected(
+        Error(ErrorCode::Unauthorized, Side::Tunnel, false,
+              "the server could not prove that it knows this token: it is another server, or someone is in between"));
   }
   outcome_.grant = options_.grant;
   outcome_.instance = options_.instance;

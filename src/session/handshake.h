@@ -33,10 +33,10 @@ inline constexpr Duration kHandshakeDeadline = std::chrono::seconds(5);
 // What both ends know when it is over.
 struct HandshakeOutcome {
   std::string grant;
-  wire::InstanceId instance{};   // the client's
-  std::string peer_version;      // through clean_text()
-  std::uint64_t features = 0;    // in force: set by both
-  std::string session;           // the server's name for this session, for logs; through clean_text()
+  wire::InstanceId instance{};  // the client's
+  std::string peer_version;     // through clean_text()
+  std::uint64_t features = 0;   // in force: set by both
+  std::string session;          // the server's name for this session, for logs; through clean_text()
   std::uint32_t heartbeat_ms = 0;
 };
 
@@ -93,11 +93,11 @@ class HandshakeBase {
 
 struct ServerHandshakeOptions {
   std::uint64_t features = 0;
-  std::string version;              // told to the client
-  std::string session;              // told to the client, for logs
+  std::string version;  // told to the client
+  std::string session;  // told to the client, for logs
   std::uint32_t heartbeat_ms = 3000;
-  std::optional<ExporterKey> exporter;   // of the TLS connection, where there is one
-  std::optional<wire::Nonce> nonce;      // tests only; random otherwise
+  std::optional<ExporterKey> exporter;  // of the TLS connection, where there is one
+  std::optional<wire::Nonce> nonce;     // tests only; random otherwise
 };
 
 // The server says nothing at all until it has seen a whole preface: a scanner learns nothing of it.
@@ -112,15 +112,16 @@ class ServerHandshake final : public HandshakeBase {
 
   const ServerHandshakeOptions options_;
   const SecretSource& secrets_;
-  const AuthKey decoy_;  // stands in for an unknown grant's key; made for every handshake, so that having to costs no time
+  const AuthKey
+      decoy_;  // stands in for an unknown grant's key; made for every handshake, so that having to costs no time
 };
 
 struct ClientHandshakeOptions {
   std::uint64_t features = 0;
-  std::string grant;                // valid_name()
+  std::string grant;  // valid_name()
   AuthKey key;
-  wire::InstanceId instance{};      // random, the same for the life of the process
-  std::string version;              // told to the server, once it has shown a preface
+  wire::InstanceId instance{};  // random, the same for the life of the process
+  std::string version;          // told to the server, once it has shown a preface
   std::optional<ExporterKey> exporter;
   std::optional<wire::Nonce> nonce;  // tests only
 };

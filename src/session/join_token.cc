@@ -13,7 +13,7 @@ namespace ferrotunnel::session {
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
-constexpr std::size_t kHead = 3;      // version, size
+constexpr std::size_t kHead = 3;  // version, size
 constexpr std::size_t kChecksum = 4;
 constexpr std::size_t kMaxToken = 8192;  // characters; eight long addresses need less than 3,000
 
@@ -23,7 +23,8 @@ Error bad(std::string text) { return {ErrorCode::BadInput, Side::Local, false, s
 
 std::array<std::byte, kChecksum> checksum(ConstBytes over) {
   std::array<std::byte, 32> digest{};
-  ::SHA256(reinterpret_cast<const unsigned char*>(over.data()), over.size(), reinterpret_cast<unsigned char*>(digest.data()));
+  ::SHA256(reinterpret_cast<const unsigned char*>(over.data()), over.size(),
+           reinterpret_cast<unsigned char*>(digest.data()));
   std::array<std::byte, kChecksum> sum{};
   std::copy_n(digest.begin(), sum.size(), sum.begin());
   return sum;
@@ -44,20 +45,25 @@ bool valid_address(std::string_view address) {
     host = host.substr(1, host.size() - 2);
   }
   return std::ranges::all_of(host, [&](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_' ||
-           (bracketed && (c == ':' || c == '%'));
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' ||
+           c == '_' || (bracketed && (c == ':' || c == '%'));
   });
 }
 
 Result<> check(const JoinToken& token) {
   if (token.addresses.empty() || token.addresses.size() > kMaxJoinAddresses)
-    return std::unexpected(bad("a join token holds 1 to 8 server addresses, this one " + std::to_string(token.addresses.size())));
+    return std::unexpected(
+        bad("a join token holds 1 to 8 server addresses, this one " + std::to_string(token.addresses.size())));
   for (const std::string& address : token.addresses)
-    if (!valid_address(address)) return std::unexpected(bad("the join token's server address \"" + wire::clean_text(address) + "\" is not host:port"));
+    if (!valid_address(address))
+      return std::unexpected(
+          bad("the join token's server address \"" + wire::clean_text(address) + "\" is not host:port"));
   if (!wire::valid_name(token.grant))
-    return std::unexpected(bad("the join token's grant \"" + wire::clean_text(token.grant) + "\" is not 1 to 64 of A-Z a-z 0-9 . _ -"));
+    return std::unexpected(
+        bad("the join token's grant \"" + wire::clean_text(token.grant) + "\" is not 1 to 64 of A-Z a-z 0-9 . _ -"));
   if (!token.secret.valid()) return std::unexpected(bad("the join token's secret is not 16 to 64 bytes long"));
-  if (!token.tls && token.fingerprint) return std::unexpected(bad("the join token has a key fingerprint although TLS is off"));
+  if (!token.tls && token.fingerprint)
+    return std::unexpected(bad("the join token has a key fingerprint although TLS is off"));
   return {};
 }
 
@@ -68,7 +74,8 @@ void put(std::vector<std::byte>& to, Field field, ConstBytes value) {
 }
 
 constexpr std::string_view kDamaged =
-    "the join token is damaged: a character is wrong, missing or too many. Copy it again from where the server printed it.";
+    "the join token is damaged: a character is wrong, missing or too many. Copy it again from where the server printed "
+    "it.";
 constexpr std::string_view kIncomplete = "the join token is incomplete: its end is missing. Copy it again, all of it.";
 
 // The fields between head and checksum, which is known to be right: what is wrong here was made so.
@@ -128,7 +135,9 @@ Result<JoinToken> decode_join_token(std::string_view given) {
   }
   if (!text.starts_with(kJoinTokenPrefix)) {
     if (text.starts_with("ft") && text.find('_') != std::string::npos && text.find('_') <= 4)
-      return std::unexpected(bad("the join token's kind is not known to this version: it should begin with ft1_. If the server is newer, update this program."));
+      return std::unexpected(
+          bad("the join token's kind is not known to this version: it should begin with ft1_. If the server is newer, "
+              "update this program."));
     if (kJoinTokenPrefix.starts_with(text) && !text.empty()) return std::unexpected(bad(std::string(kIncomplete)));
     return std::unexpected(bad("this is not a join token: one begins with ft1_ (the server prints it when it starts)"));
   }
@@ -138,9 +147,11 @@ Result<JoinToken> decode_join_token(std::string_view given) {
   std::array<std::byte, kHead> head{};
   constexpr std::size_t kHeadText = wire::base64url_size(kHead);
   if (body.size() < kHeadText) return std::unexpected(bad(std::string(kIncomplete)));
-  if (!wire::base64url_decode_exact(body.substr(0, kHeadText), head)) return std::unexpected(bad(std::string(kDamaged)));
+  if (!wire::base64url_decode_exact(body.substr(0, kHeadText), head))
+    return std::unexpected(bad(std::string(kDamaged)));
   if (std::to_integer<std::uint8_t>(head[0]) != kVersion)
-    return std::unexpected(bad("the join token is of another version (or its beginning is damaged): copy it again, or update this program"));
+    return std::unexpected(bad(
+        "the join token is of another version (or its beginning is damaged): copy it again, or update this program"));
   const std::size_t whole = kHead + load_be<std::uint16_t>(&head[1]);
   if (body.size() < wire::base64url_size(whole)) return std::unexpected(bad(std::string(kIncomplete)));
 
@@ -149,7 +160,8 @@ Result<JoinToken> decode_join_token(std::string_view given) {
   const ConstBytes all(bytes.bytes);
   if (all.size() != whole || whole < kHead + kChecksum) return std::unexpected(bad(std::string(kDamaged)));
   const ConstBytes covered = all.first(whole - kChecksum);
-  if (!std::ranges::equal(checksum(covered), all.subspan(covered.size()))) return std::unexpected(bad(std::string(kDamaged)));
+  if (!std::ranges::equal(checksum(covered), all.subspan(covered.size())))
+    return std::unexpected(bad(std::string(kDamaged)));
   return read_fields(covered.subspan(kHead));
 }
 

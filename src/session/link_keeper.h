@@ -2,6 +2,7 @@
 // Owned by the session beside its link; the link's shard only.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 
 #include "session/heartbeat.h"
@@ -15,7 +16,7 @@ class LinkKeeper final : private transport::Deadline {
  public:
   // on_dead may destroy the keeper. A first PING goes out at once: credit grows by what it measures.
   LinkKeeper(transport::Shard& shard, transport::Link& link, HeartbeatOptions options, std::function<void()> on_dead)
-      : shard_(shard), link_(link), heartbeat_(options, shard.now()), on_dead_(std::move(on_dead)) {
+      : shard_(shard), link_(link), interval_(options.interval), heartbeat_(options, shard.now()), on_dead_(std::move(on_dead)) {
     link_.ping();
     shard_.arm(*this, options.interval);
   }
@@ -29,13 +30,18 @@ class LinkKeeper final : private transport::Deadline {
     }
     const TimePoint now = shard_.now();
     const Heartbeat::Next next = heartbeat_.next(now);
-    if (next.action == Heartbeat::Action::Dead) return on_dead_();
+    if (next.action == Heartbeat::Action::Dead) {
+      const std::function<void()> on_dead = std::move(on_dead_);  // it may destroy us
+      return on_dead();
+    }
     if (next.action == Heartbeat::Action::SendPing) link_.ping();
-    shard_.arm(*this, next.deadline - now);
+    // An answer is not told, it is looked for: at least once an interval, so that the next PING is not late.
+    shard_.arm(*this, std::min(next.deadline - now, interval_));
   }
 
   transport::Shard& shard_;
   transport::Link& link_;
+  const Duration interval_;
   Heartbeat heartbeat_;
   TimePoint seen_{};
   std::function<void()> on_dead_;

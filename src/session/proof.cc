@@ -47,14 +47,17 @@ wire::Proof make_proof(const AuthKey& key, const Transcript& transcript, Role ro
   const std::vector<std::byte> message = transcript_bytes(transcript, role);
   const std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)> context(EVP_MAC_CTX_new(hmac()), &EVP_MAC_CTX_free);
   char digest[] = "SHA256";
-  const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+  const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                   OSSL_PARAM_construct_end()};
   wire::Proof proof{};
   std::size_t written = 0;
-  const bool ok = context != nullptr &&
-                  EVP_MAC_init(context.get(), reinterpret_cast<const unsigned char*>(key.bytes.data()), key.bytes.size(), parameters) == 1 &&
-                  EVP_MAC_update(context.get(), reinterpret_cast<const unsigned char*>(message.data()), message.size()) == 1 &&
-                  EVP_MAC_final(context.get(), reinterpret_cast<unsigned char*>(proof.data()), &written, proof.size()) == 1 &&
-                  written == proof.size();
+  const bool ok =
+      context != nullptr &&
+      EVP_MAC_init(context.get(), reinterpret_cast<const unsigned char*>(key.bytes.data()), key.bytes.size(),
+                   parameters) == 1 &&
+      EVP_MAC_update(context.get(), reinterpret_cast<const unsigned char*>(message.data()), message.size()) == 1 &&
+      EVP_MAC_final(context.get(), reinterpret_cast<unsigned char*>(proof.data()), &written, proof.size()) == 1 &&
+      written == proof.size();
   // Only an OpenSSL without SHA-256, or no memory, gets here. Going on with a proof of zeros would let anybody in.
   if (!ok) std::abort();
   return proof;

@@ -65,7 +65,8 @@ class Fields {
     } else {
       return wrong(field, "is not a whole number");
     }
-    if (n < least || n > most) return wrong(field, "is not within " + std::to_string(least) + " and " + std::to_string(most));
+    if (n < least || n > most)
+      return wrong(field, "is not within " + std::to_string(least) + " and " + std::to_string(most));
     into = static_cast<T>(n);
   }
 
@@ -312,7 +313,8 @@ std::string_view to_string(TunnelProto proto) { return proto == TunnelProto::Htt
 
 bool valid_name(std::string_view name) {
   const auto allowed = [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+           c == '-';
   };
   return !name.empty() && name.size() <= kMaxName && std::ranges::all_of(name, allowed);
 }
@@ -340,7 +342,8 @@ std::string encode(const ControlMessage& message) {
 }
 
 Result<std::optional<ControlMessage>> decode(std::string_view text) {
-  if (text.size() > kMaxControl) return std::unexpected(protocol("the peer's control message is larger than 65,536 bytes"));
+  if (text.size() > kMaxControl)
+    return std::unexpected(protocol("the peer's control message is larger than 65,536 bytes"));
   std::array<unsigned char, kScratch> scratch;
   json::monotonic_resource memory(scratch.data(), scratch.size());
   json::parse_options options;

@@ -19,14 +19,14 @@
 namespace ferrotunnel::wire {
 
 // Bytes of UTF-8. A handshake message stays under 4,096 bytes even when JSON escapes every one of them.
-inline constexpr std::size_t kMaxName = 64;      // grant, name
+inline constexpr std::size_t kMaxName = 64;  // grant, name
 inline constexpr std::size_t kMaxVersion = 64;
 inline constexpr std::size_t kMaxSession = 128;
 inline constexpr std::size_t kMaxCode = 64;
 inline constexpr std::size_t kMaxText = 512;
-inline constexpr std::size_t kMaxHost = 253;     // RFC 1035
+inline constexpr std::size_t kMaxHost = 253;  // RFC 1035
 inline constexpr std::size_t kMaxUrl = 1024;
-inline constexpr std::size_t kMaxDepth = 8;      // nesting of the JSON
+inline constexpr std::size_t kMaxDepth = 8;  // nesting of the JSON
 inline constexpr std::uint32_t kMinHeartbeatMs = 100;
 inline constexpr std::uint32_t kMaxHeartbeatMs = 600'000;
 

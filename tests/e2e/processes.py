@@ -73,7 +73,7 @@ class Process:
 
     # --- what it said
 
-    def events(self, name=None, **fields):
+    def events(self, name=None, /, **fields):
         with self._news:
             return [e for e in self._events if _matches(e, name, fields)]
 
@@ -84,7 +84,7 @@ class Process:
     def stderr(self):
         return self.stderr_path.read_text(errors="replace")
 
-    def wait_event(self, name, patience=PATIENCE, after=0, **fields):
+    def wait_event(self, name, /, patience=PATIENCE, after=0, **fields):
         """The (after+1)th event of this name whose fields are these; a field may be a function that judges the value."""
         deadline = time.monotonic() + patience
         with self._news:
@@ -244,7 +244,7 @@ class World:
                     process.signal(signal.SIGTERM)
                     process.signal(signal.SIGTERM)
                     code = process.wait_exit()
-                    if code not in (0, -signal.SIGTERM):
+                    if code != 0:
                         problems.append(f"{process.name} ended with {code}\n{process.story()}")
                 process.check_sanitizers()
                 bad = process.events("not-json")

@@ -2,6 +2,7 @@
 //
 // words -> Arguments (arguments.h) -> options (options.h) -> run_server or run_client (run.h), whose callbacks go to an Output (output.h).
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <exception>
@@ -48,10 +49,19 @@ int run(const std::vector<std::string>& words) {
   return options ? run_client(*options, store) : fail(options.error());
 }
 
+// Each visitor takes descriptors; the usual soft limit of 1,024 is there for programs that use select().
+void lift_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
+    lift_descriptor_limit();
     return run(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& error) {
     complain(std::string("unexpected: ") + error.what());

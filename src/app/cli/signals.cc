@@ -36,6 +36,9 @@ Signals::Woken Signals::wait(std::chrono::milliseconds timeout) {
 
 void Signals::wake() { ::kill(::getpid(), kWake); }
 
-void Signals::restore() { ::pthread_sigmask(SIG_UNBLOCK, &set_, nullptr); }
+void Signals::restore() {
+  ::signal(kWake, SIG_IGN);  // one may be pending
+  ::pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
+}
 
 }  // namespace ferrotunnel::cli

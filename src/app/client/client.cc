@@ -16,6 +16,7 @@ ClientBuilder::~ClientBuilder() = default;
 ClientBuilder& ClientBuilder::join(std::string token) { options_->join = std::move(token); return *this; }
 ClientBuilder& ClientBuilder::server(std::string address) { options_->servers.push_back(std::move(address)); return *this; }
 ClientBuilder& ClientBuilder::grant(std::string name, std::string secret) {
+  options_->with_grant = true;
   options_->grant = std::move(name);
   options_->secret = std::move(secret);
   return *this;
@@ -48,6 +49,8 @@ ClientBuilder& ClientBuilder::on_error(std::function<void(const Error&)> call) {
 
 namespace {
 
+constexpr std::size_t kLeastMemory = 1u << 20;  // a link that is busy borrows two buffers of 128 KiB
+
 std::unexpected<Error> bad(std::string text) { return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text))); }
 
 Result<> check_host(const std::string& host) {
@@ -61,7 +64,7 @@ Result<> check_host(const std::string& host) {
 
 // Token and options become one JoinToken.
 Result<session::JoinToken> what_to_join(const std::string& join, const std::vector<std::string>& servers, const std::string& grant,
-                                        const std::string& secret, std::optional<bool> tls) {
+                                        const std::string& secret, bool with_grant, std::optional<bool> tls) {
   session::JoinToken token;
   if (!join.empty()) {
     auto decoded = session::decode_join_token(join);
@@ -73,9 +76,10 @@ Result<session::JoinToken> what_to_join(const std::string& join, const std::vect
     token.tls = tls.value_or(true);
   }
   if (!servers.empty()) token.addresses = servers;
-  if (!secret.empty()) {
+  if (with_grant) {
     token.grant = grant;
     token.secret = session::Secret(as_bytes(secret));
+    if (!token.secret.valid()) return bad("the secret of grant " + grant + " has to have 16 to 64 bytes");
   }
   if (token.addresses.empty()) return bad("which server? give its join token (--join ft1_…) or its address (--server HOST:PORT)");
   if (!token.secret.valid()) return bad("a secret of 16 to 64 bytes is needed to sign in: give the server's join token (--join ft1_…)");
@@ -92,10 +96,14 @@ Result<session::JoinToken> what_to_join(const std::string& join, const std::vect
 
 Result<Client> ClientBuilder::build() {
   Options& options = *options_;
-  auto token = what_to_join(options.join, options.servers, options.grant, options.secret, options.tls);
+  auto token = what_to_join(options.join, options.servers, options.grant, options.secret, options.with_grant, options.tls);
   if (!token) return std::unexpected(token.error());
   options.token = std::move(*token);
   if (options.tls_certificate.empty() != options.tls_key.empty()) return bad("a TLS certificate and its key go together: give both");
+  if (!options.token.tls && !(options.tls_ca.empty() && options.tls_certificate.empty()))
+    return bad("a TLS CA or certificate is given, but the connection to the server would be without TLS");
+  if (options.origin_connect_timeout <= std::chrono::milliseconds::zero()) return bad("the timeout for connecting to a local service has to be more than 0");
+  if (options.memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
   if (options.tunnels.empty()) return bad("there is no tunnel to make: add one with http() or tcp()");
   std::set<std::string> names;
   for (Options::Tunnel& tunnel : options.tunnels) {

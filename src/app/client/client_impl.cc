@@ -1,5 +1,6 @@
 #include "app/client/client_impl.h"
 
+#include <algorithm>
 #include <future>
 
 #include "base/random.h"
@@ -54,6 +55,10 @@ Result<> ClientImpl::start() {
     if (!context) return std::unexpected(context.error());
     tls_ = std::move(*context);
   }
+  {
+    const std::lock_guard state(state_mutex_);
+    stop_asked_ = false;  // by a stop() before there was anything to stop
+  }
   shard_.post([this] { dial(); });
   thread_ = std::thread([this] { shard_.run(); });
   return {};
@@ -62,7 +67,7 @@ Result<> ClientImpl::start() {
 bool ClientImpl::drain(std::chrono::milliseconds deadline) {
   bool finished = true;
   {
-    const std::lock_guard lock(control_mutex_);
+    std::unique_lock lock(control_mutex_);
     if (thread_.joinable()) {
       shard_.post([this] {
         draining_ = true;
@@ -70,8 +75,11 @@ bool ClientImpl::drain(std::chrono::milliseconds deadline) {
         dialer_.reset();
         if (link_) link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "the client is draining");
       });
+      // The wait locks nobody out: status() shows how it goes, stop() cuts it short.
+      lock.unlock();
       std::unique_lock state(state_mutex_);
-      finished = state_changed_.wait_for(state, deadline, [this] { return link_down_; });
+      state_changed_.wait_for(state, deadline, [this] { return link_down_ || stop_asked_; });
+      finished = link_down_ && !stop_asked_;
     }
   }
   stop();
@@ -79,6 +87,11 @@ bool ClientImpl::drain(std::chrono::milliseconds deadline) {
 }
 
 void ClientImpl::stop() {
+  {
+    const std::lock_guard state(state_mutex_);
+    stop_asked_ = true;
+    state_changed_.notify_all();
+  }
   const std::lock_guard lock(control_mutex_);
   if (!thread_.joinable()) return;
   shard_.post([this] {
@@ -139,9 +152,11 @@ ClientStatus ClientImpl::status() const {
 void ClientImpl::dial() {
   if (stopping_ || draining_) return;
   ++attempt_;
-  if (options_.on_connecting) options_.on_connecting({attempt_, options_.token.addresses.front()});
   session::DialOptions dial;
   dial.addresses = options_.token.addresses;
+  // An address that takes connections and is not our server (a proxy whose other side is down) must not keep us from the rest.
+  std::ranges::rotate(dial.addresses, dial.addresses.begin() + (attempt_ - 1) % dial.addresses.size());
+  if (options_.on_connecting) options_.on_connecting({attempt_, dial.addresses.front()});
   dial.tls = tls_;
   dial.handshake.grant = options_.token.grant;
   dial.handshake.key = key_;
@@ -243,6 +258,7 @@ void ClientImpl::on_registered(const wire::Registered& message) {
   tunnel.url = message.url;
   tunnel.port = message.port;
   tunnel.last_failure.clear();
+  tunnel.ask_again = false;
   // What the server picked is asked for again after a reconnect, so that addresses that were handed out stay good.
   if (tunnel.options.proto == wire::TunnelProto::Tcp) {
     tunnel.options.port = message.port;
@@ -257,7 +273,9 @@ void ClientImpl::on_registered(const wire::Registered& message) {
 void ClientImpl::on_rejected(const wire::Rejected& message) {
   if (message.req == 0 || message.req > tunnels_.size()) return;
   Tunnel& tunnel = tunnels_[message.req - 1];
+  if (tunnel.number != 0) return;  // it was asked for twice and is up
   const bool again = worth_another_try(message.code);
+  tunnel.ask_again = again;
   if (again) {
     register_.expires_after(kRegisterAgain);
     register_.async_wait([this](const boost::system::error_code& error) {
@@ -275,13 +293,14 @@ void ClientImpl::on_rejected(const wire::Rejected& message) {
 void ClientImpl::retry_registering() {
   if (!link_) return;
   for (std::size_t i = 0; i < tunnels_.size(); ++i) {
-    if (tunnels_[i].number == 0 && !tunnels_[i].last_failure.empty()) register_tunnel(i);
+    if (tunnels_[i].number == 0 && tunnels_[i].ask_again) register_tunnel(i);
   }
 }
 
 void ClientImpl::on_goaway(std::uint32_t, std::string_view) {}
 
-void ClientImpl::on_link_closed(const Error& why) {
+void ClientImpl::on_link_closed(const Error& reason) {
+  const Error why = reason;  // the link's own, which goes
   const transport::LinkStatus last = link_->status();
   bytes_in_ += last.bytes_in;
   bytes_out_ += last.bytes_out;
@@ -298,6 +317,7 @@ void ClientImpl::end_link() {
   link_.reset();
   for (Tunnel& tunnel : tunnels_) {
     tunnel.number = 0;
+    tunnel.ask_again = false;
     tunnel.now = 0;
   }
   const std::lock_guard state(state_mutex_);

@@ -42,6 +42,7 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
     std::string url;
     std::uint16_t port = 0;
     std::string last_failure;  // told once, until it changes
+    bool ask_again = false;    // it was refused for a reason that may pass
     std::uint64_t now = 0, total = 0;
   };
 
@@ -95,6 +96,7 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
   mutable std::mutex state_mutex_;
   std::condition_variable state_changed_;
   bool link_down_ = true;          // under state_mutex_
+  bool stop_asked_ = false;        // under state_mutex_: a drain under way ends
   std::optional<Error> failed_;    // under state_mutex_
 };
 

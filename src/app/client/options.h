@@ -27,6 +27,7 @@ struct ClientBuilder::Options {
   std::string join;
   std::vector<std::string> servers;
   std::string grant = "default", secret;
+  bool with_grant = false;  // given, instead of the token's
   std::optional<bool> tls;
   std::string tls_ca, tls_certificate, tls_key;
   std::vector<Tunnel> tunnels;

@@ -33,13 +33,22 @@ ServerBuilder& ServerBuilder::on_visitor(std::function<void(const VisitorEvent&)
 ServerBuilder& ServerBuilder::on_request(std::function<void(const RequestEvent&)> call) { options_->on_request = std::move(call); return *this; }
 ServerBuilder& ServerBuilder::on_error(std::function<void(const Error&)> call) { options_->on_error = std::move(call); return *this; }
 
+namespace {
+constexpr std::size_t kLeastMemory = 1u << 20;  // a link that is busy borrows two buffers of 128 KiB
+}
+
 Result<Server> ServerBuilder::build() {
   const auto bad = [](std::string text) { return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text))); };
+  if (options_->listen.empty()) return bad("the address to listen on is empty");
   for (const std::string* address : {&options_->listen, &options_->http_listen}) {
     if (address->empty()) continue;
-    if (auto parts = session::split_host_port(*address, 1); !parts) return std::unexpected(parts.error());
+    auto parts = session::split_host_port(*address, 1);
+    if (!parts) return std::unexpected(parts.error());
+    if (parts->host != "localhost" && !transport::parse_ip(parts->host, 0))
+      return bad("cannot listen on '" + *address + "': the host has to be an IP address of this machine, localhost, or nothing for all");
   }
-  if (options_->listen.empty()) return bad("the address to listen on is empty");
+  if (options_->tcp_listen_host != "localhost" && !transport::parse_ip(options_->tcp_listen_host, 0))
+    return bad("cannot listen on '" + options_->tcp_listen_host + "' for TCP tunnels: it has to be an IP address of this machine or localhost");
   for (const std::string& address : options_->public_addresses) {
     auto parts = session::split_host_port(address, 1);
     if (!parts) return std::unexpected(parts.error());
@@ -51,7 +60,9 @@ Result<Server> ServerBuilder::build() {
       return bad("the secret of grant " + name + " has to have 16 to 64 bytes");
   }
   if (options_->tls_certificate.empty() != options_->tls_key.empty()) return bad("a TLS certificate and its key go together: give both");
+  if (!options_->tls && !options_->tls_certificate.empty()) return bad("a TLS certificate is given, but TLS is off");
   if (!options_->tls && !options_->tls_client_ca.empty()) return bad("mutual TLS needs TLS, which is off");
+  if (options_->memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
   if (options_->threads > 256) return bad("at most 256 threads");
   return Server(std::make_unique<ServerImpl>(std::move(*options_)));
 }

@@ -135,6 +135,7 @@ Result<ServerReady> ServerImpl::start() {
   const std::lock_guard lock(control_mutex_);
   if (started_) return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this server was started before"));
   started_ = true;
+  stopping_ = false;  // by a stop() before there was anything to stop
   started_at_ = Clock::now();
   state_dir_ = options_.state_dir.empty() ? app::default_state_dir().string() : options_.state_dir;
   auto secret = load_grants();
@@ -207,21 +208,28 @@ void ServerImpl::on_each_shard(Function function) const {
 
 bool ServerImpl::drain(std::chrono::milliseconds deadline) {
   bool finished = true;
-  {
-    const std::lock_guard lock(control_mutex_);
-    if (!threads_.empty()) {
-      const TimePoint until = Clock::now() + deadline;
-      draining_.store(true);
-      on_each_shard([](app::ServerShard& shard) { shard.drain(); });
-      std::unique_lock owners(owners_mutex_);
-      finished = owners_changed_.wait_until(owners, until, [this] { return owners_.empty(); });
-    }
+  std::unique_lock lock(control_mutex_);
+  if (!threads_.empty()) {
+    const TimePoint until = Clock::now() + deadline;
+    draining_.store(true);
+    on_each_shard([](app::ServerShard& shard) { shard.drain(); });
+    // The wait locks nobody out: status() shows how it goes, stop() cuts it short.
+    lock.unlock();
+    std::unique_lock owners(owners_mutex_);
+    owners_changed_.wait_until(owners, until, [this] { return owners_.empty() || stopping_; });
+    finished = owners_.empty() && !stopping_;
   }
+  if (lock) lock.unlock();
   stop();
   return finished;
 }
 
 void ServerImpl::stop() {
+  {
+    const std::lock_guard owners(owners_mutex_);
+    stopping_ = true;
+    owners_changed_.notify_all();
+  }
   const std::lock_guard lock(control_mutex_);
   if (threads_.empty()) return;
   draining_.store(true);

@@ -95,6 +95,7 @@ class ServerImpl {
   std::mutex owners_mutex_;
   std::condition_variable owners_changed_;
   std::unordered_map<std::string, Place> owners_;
+  bool stopping_ = false;  // a drain under way ends
 };
 
 }  // namespace ferrotunnel

@@ -65,7 +65,6 @@ VisitorConnection::Next VisitorConnection::settle_upgrade() {
   std::string early(socket_.input());
   socket_.consume(early.size());
   transport::ByteStreamPtr socket = socket_.release();
-  if (exchange_->origin_finished()) socket->shutdown_write();  // the relay will not hear of it again
   exchange_->compact();
   Deadline::disarm();
   timer_ = Timer::None;
@@ -73,6 +72,7 @@ VisitorConnection::Next VisitorConnection::settle_upgrade() {
   ++context_.stats.upgraded;
   relay_ = std::make_unique<transport::Relay>(context_.shard, std::move(socket), static_cast<transport::RelayOwner&>(*this), std::move(early));
   relay_->start(*stream);
+  if (exchange_->origin_finished()) relay_->end_input();
   return Next::Wait;
 }
 

@@ -30,7 +30,8 @@ Result<std::shared_ptr<SSL_CTX>> new_context(const SSL_METHOD* method, TlsVersio
 }
 
 Result<> use_identity(SSL_CTX* context, const TlsIdentity& identity) {
-  bool ok = SSL_CTX_use_certificate(context, identity.certificate()) == 1 && SSL_CTX_use_PrivateKey(context, identity.key()) == 1;
+  bool ok = SSL_CTX_use_certificate(context, identity.certificate()) == 1 &&
+            SSL_CTX_use_PrivateKey(context, identity.key()) == 1;
   for (const auto& link : identity.chain()) ok = ok && SSL_CTX_add1_chain_cert(context, link.get()) == 1;
   if (!ok) return std::unexpected(openssl("the certificate cannot be used"));
   return {};
@@ -38,7 +39,8 @@ Result<> use_identity(SSL_CTX* context, const TlsIdentity& identity) {
 
 Result<> trust_file(SSL_CTX* context, const std::filesystem::path& ca) {
   if (SSL_CTX_load_verify_file(context, ca.c_str()) == 1) return {};
-  return std::unexpected(bad("no CA certificates can be read from " + ca.string() + " (" + take_openssl_error() + "); it has to be PEM"));
+  return std::unexpected(
+      bad("no CA certificates can be read from " + ca.string() + " (" + take_openssl_error() + "); it has to be PEM"));
 }
 
 // Stands in for OpenSSL's own verification when there is a pin. That the server holds the key's private half is checked by the handshake.
@@ -46,7 +48,8 @@ int verify_pin(X509_STORE_CTX* store, void* pin) {
   Fingerprint shown{};
   const X509* leaf = X509_STORE_CTX_get0_cert(store);
   const auto& wanted = *static_cast<const Fingerprint*>(pin);
-  const bool same = leaf != nullptr && fingerprint_of(leaf, shown) && CRYPTO_memcmp(shown.data(), wanted.data(), wanted.size()) == 0;
+  const bool same =
+      leaf != nullptr && fingerprint_of(leaf, shown) && CRYPTO_memcmp(shown.data(), wanted.data(), wanted.size()) == 0;
   X509_STORE_CTX_set_error(store, same ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
   return same ? 1 : 0;
 }
@@ -61,7 +64,8 @@ Result<TlsServerContext> TlsServerContext::make(const TlsIdentity& identity, con
   if (options.client_ca) {
     if (auto trusted = trust_file(c, *options.client_ca); !trusted) return std::unexpected(std::move(trusted.error()));
     STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(options.client_ca->c_str());
-    if (names == nullptr) return std::unexpected(bad("no CA certificates can be read from " + options.client_ca->string()));
+    if (names == nullptr)
+      return std::unexpected(bad("no CA certificates can be read from " + options.client_ca->string()));
     SSL_CTX_set_client_CA_list(c, names);  // takes it over
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   }

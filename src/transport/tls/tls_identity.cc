@@ -51,8 +51,9 @@ Result<std::string> read_pem(const fs::path& file, mode_t forbidden) {
   if (::fstat(fd.get(), &info) != 0) return std::unexpected(io(errno, "cannot read " + file.string()));
   if (!S_ISREG(info.st_mode)) return std::unexpected(bad(file.string() + " is not a file"));
   if ((info.st_mode & forbidden) != 0) {
-    return std::unexpected(bad("the private key " + file.string() + " is open to others (mode " + octal(info.st_mode & 0777) +
-                               "). If nobody else has read it: chmod 600 " + file.string() + "; else replace it"));
+    return std::unexpected(bad("the private key " + file.string() + " is open to others (mode " +
+                               octal(info.st_mode & 0777) + "). If nobody else has read it: chmod 600 " +
+                               file.string() + "; else replace it"));
   }
   if (info.st_size > kMaxPemFile) return std::unexpected(bad(file.string() + " is too large to be a PEM file"));
   std::string text(static_cast<std::size_t>(info.st_size), '\0');
@@ -68,7 +69,9 @@ Result<std::string> read_pem(const fs::path& file, mode_t forbidden) {
   return text;
 }
 
-BioPtr memory_bio(const std::string& text) { return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
+BioPtr memory_bio(const std::string& text) {
+  return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
 
 // A password on a key would be asked for on the terminal, in the middle of a start.
 int no_password(char*, int, int, void*) { return -1; }
@@ -79,13 +82,14 @@ Result<X509Ptr> self_signed(EVP_PKEY* key, const std::string& common_name) {
   std::array<std::byte, 8> serial{};
   fill_random(serial);
   X509_NAME* name = x != nullptr ? X509_get_subject_name(x) : nullptr;
-  const bool ok = name != nullptr && X509_set_version(x, X509_VERSION_3) == 1 &&
-                  ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), load_be<std::uint64_t>(serial.data()) >> 1) == 1 &&
-                  X509_gmtime_adj(X509_getm_notBefore(x), -kBackdate) != nullptr &&
-                  X509_gmtime_adj(X509_getm_notAfter(x), kLifetime) != nullptr && X509_set_pubkey(x, key) == 1 &&
-                  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common_name.c_str()), -1,
-                                             -1, 0) == 1 &&
-                  X509_set_issuer_name(x, name) == 1 && X509_sign(x, key, EVP_sha256()) > 0;
+  const bool ok =
+      name != nullptr && X509_set_version(x, X509_VERSION_3) == 1 &&
+      ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), load_be<std::uint64_t>(serial.data()) >> 1) == 1 &&
+      X509_gmtime_adj(X509_getm_notBefore(x), -kBackdate) != nullptr &&
+      X509_gmtime_adj(X509_getm_notAfter(x), kLifetime) != nullptr && X509_set_pubkey(x, key) == 1 &&
+      X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common_name.c_str()),
+                                 -1, -1, 0) == 1 &&
+      X509_set_issuer_name(x, name) == 1 && X509_sign(x, key, EVP_sha256()) > 0;
   if (!ok) return std::unexpected(openssl("cannot make a certificate"));
   return certificate;
 }
@@ -139,11 +143,13 @@ Result<> ensure_directory(const fs::path& directory) {
       return std::unexpected(io(errno, "cannot make the state directory " + directory.string()));
   }
   struct stat info{};
-  if (::stat(directory.c_str(), &info) != 0) return std::unexpected(io(errno, "cannot use the state directory " + directory.string()));
-  if (!S_ISDIR(info.st_mode)) return std::unexpected(bad("the state directory " + directory.string() + " is not a directory"));
+  if (::stat(directory.c_str(), &info) != 0)
+    return std::unexpected(io(errno, "cannot use the state directory " + directory.string()));
+  if (!S_ISDIR(info.st_mode))
+    return std::unexpected(bad("the state directory " + directory.string() + " is not a directory"));
   if ((info.st_mode & 02) != 0) {
-    return std::unexpected(bad("the state directory " + directory.string() + " is writable by everybody (mode " + octal(info.st_mode & 0777) +
-                               "): chmod 700 " + directory.string()));
+    return std::unexpected(bad("the state directory " + directory.string() + " is writable by everybody (mode " +
+                               octal(info.st_mode & 0777) + "): chmod 700 " + directory.string()));
   }
   return {};
 }
@@ -166,7 +172,8 @@ Result<TlsIdentity> TlsIdentity::load(const fs::path& certificate, const fs::pat
   return load_checked(certificate, key, kForbiddenOnGiven);
 }
 
-Result<TlsIdentity> TlsIdentity::load_checked(const fs::path& certificate, const fs::path& key, unsigned forbidden_mode) {
+Result<TlsIdentity> TlsIdentity::load_checked(const fs::path& certificate, const fs::path& key,
+                                              unsigned forbidden_mode) {
   auto key_text = read_pem(key, forbidden_mode);
   if (!key_text) return std::unexpected(std::move(key_text.error()));
   auto certificate_text = certificate == key ? *key_text : read_pem(certificate, 0);
@@ -178,7 +185,8 @@ Result<TlsIdentity> TlsIdentity::load_checked(const fs::path& certificate, const
   KeyPtr private_key(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, &no_password, nullptr));
   OPENSSL_cleanse(key_text->data(), key_text->size());
   if (!private_key) {
-    return std::unexpected(bad("no private key without a password can be read from " + key.string() + " (" + take_openssl_error() + ")"));
+    return std::unexpected(
+        bad("no private key without a password can be read from " + key.string() + " (" + take_openssl_error() + ")"));
   }
   const BioPtr bio = memory_bio(*certificate_text);
   while (X509* x = PEM_read_bio_X509(bio.get(), nullptr, &no_password, nullptr)) {
@@ -193,13 +201,15 @@ Result<TlsIdentity> TlsIdentity::load_checked(const fs::path& certificate, const
   const bool broken = ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE;
   const std::string reason = take_openssl_error();
   if (!identity.certificate_ || broken)
-    return std::unexpected(bad("no certificate can be read from " + certificate.string() + " (" + reason + "); it has to be PEM"));
+    return std::unexpected(
+        bad("no certificate can be read from " + certificate.string() + " (" + reason + "); it has to be PEM"));
   if (X509_check_private_key(identity.certificate_.get(), private_key.get()) != 1) {
     ERR_clear_error();
-    return std::unexpected(bad("the private key " + key.string() + " does not belong to the certificate " + certificate.string() +
-                               "; the server's own certificate has to come first in its file"));
+    return std::unexpected(bad("the private key " + key.string() + " does not belong to the certificate " +
+                               certificate.string() + "; the server's own certificate has to come first in its file"));
   }
-  if (!fingerprint_of(identity.certificate_.get(), identity.fingerprint_)) return std::unexpected(openssl("cannot hash a key"));
+  if (!fingerprint_of(identity.certificate_.get(), identity.fingerprint_))
+    return std::unexpected(openssl("cannot hash a key"));
   identity.key_.reset(private_key.release(), &EVP_PKEY_free);
   return identity;
 }
@@ -222,8 +232,10 @@ Result<TlsIdentity> TlsIdentity::load_or_make(const fs::path& given) {
   // What was just made is read back too: of two processes that start together, both use the file that won.
   auto identity = load_checked(file, file, kForbiddenOnOwn);
   if (!identity) {
-    if (identity.error().code == ErrorCode::BadInput && identity.error().context.find("open to others") == std::string::npos)
-      identity.error().context += ". Restore it from a backup, or remove it for a new one (tokens given out so far stop working)";
+    if (identity.error().code == ErrorCode::BadInput &&
+        identity.error().context.find("open to others") == std::string::npos)
+      identity.error().context +=
+          ". Restore it from a backup, or remove it for a new one (tokens given out so far stop working)";
     return identity;
   }
   identity->fresh_ = fresh;

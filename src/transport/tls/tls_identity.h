@@ -27,7 +27,8 @@ class TlsIdentity {
 
   // A certificate (followed by its chain, if any) and its key from PEM files, which may be the same file. A key that others
   // may read is refused; its group may, as Debian's ssl-cert does.
-  [[nodiscard]] static Result<TlsIdentity> load(const std::filesystem::path& certificate, const std::filesystem::path& key);
+  [[nodiscard]] static Result<TlsIdentity> load(const std::filesystem::path& certificate,
+                                                const std::filesystem::path& key);
 
   // One that lives in memory only.
   [[nodiscard]] static Result<TlsIdentity> make(const std::string& common_name);

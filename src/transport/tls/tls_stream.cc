@@ -3,88 +3,17 @@
 #include <arpa/inet.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
 
-#include "transport/tcp/socket.h"
 #include "transport/tls/openssl.h"
 
 namespace ferrotunnel::transport {
 namespace {
 
 constexpr std::size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;  // 16 KiB
-// Of unsent bytes. A record, or a handshake flight with a long certificate chain; more means that OpenSSL wrote without being asked.
-constexpr std::size_t kMaxUnsent = 256 * 1024;
-
-#ifndef MSG_MORE
-constexpr int MSG_MORE = 0;
-#endif
-
-TlsStream::SocketIo& io_of(BIO* bio) { return *static_cast<TlsStream::SocketIo*>(BIO_get_data(bio)); }
-
-// Never says "again": what the socket does not take is kept in `unsent`.
-int bio_write(BIO* bio, const char* data, std::size_t size, std::size_t* written) {
-  TlsStream::SocketIo& io = io_of(bio);
-  BIO_clear_retry_flags(bio);
-  const ConstBytes bytes(reinterpret_cast<const std::byte*>(data), size);
-  const std::size_t sent = io.blocked() ? 0 : io.send(bytes, io.more);
-  if (io.error != 0) return 0;
-  if (io.unsent.size() + size - sent > kMaxUnsent) {
-    io.error = ENOBUFS;
-    return 0;
-  }
-  io.unsent.insert(io.unsent.end(), bytes.begin() + static_cast<std::ptrdiff_t>(sent), bytes.end());
-  *written = size;
-  return 1;
-}
-
-int bio_read(BIO* bio, char* data, std::size_t size, std::size_t* got) {
-  TlsStream::SocketIo& io = io_of(bio);
-  BIO_clear_retry_flags(bio);
-  ssize_t n;
-  do n = ::recv(io.fd, data, size, 0);
-  while (n < 0 && errno == EINTR);
-  if (n > 0) {
-    io.bytes_in += static_cast<std::uint64_t>(n);
-    *got = static_cast<std::size_t>(n);
-    return 1;
-  }
-  if (n == 0) {
-    io.eof = true;
-  } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-    BIO_set_retry_read(bio);
-  } else {
-    io.error = errno;
-  }
-  return 0;
-}
-
-long bio_control(BIO* bio, int command, long, void*) {
-  if (command == BIO_CTRL_FLUSH) return 1;
-  if (command == BIO_CTRL_EOF) return io_of(bio).eof ? 1 : 0;
-  return 0;
-}
-
-// Made once; lives as long as the process.
-const BIO_METHOD* socket_method() {
-  static const BIO_METHOD* const method = [] {
-    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "ferrotunnel socket");
-    if (made != nullptr) {
-      BIO_meth_set_write_ex(made, &bio_write);
-      BIO_meth_set_read_ex(made, &bio_read);
-      BIO_meth_set_ctrl(made, &bio_control);
-      BIO_meth_set_create(made, [](BIO* bio) {
-        BIO_set_init(bio, 1);
-        return 1;
-      });
-    }
-    return made;
-  }();
-  return method;
-}
 
 bool is_ip(const std::string& host) {
   in6_addr address{};
@@ -150,37 +79,15 @@ class Pieces {
 
 }  // namespace
 
-std::size_t TlsStream::SocketIo::send(ConstBytes bytes, bool more_follows) {
-  std::size_t sent = 0;
-  while (sent < bytes.size()) {
-    const ssize_t n = ::send(fd, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL | (more_follows ? MSG_MORE : 0));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      if (errno != EAGAIN && errno != EWOULDBLOCK) error = errno;
-      break;
-    }
-    sent += static_cast<std::size_t>(n);
-    bytes_out += static_cast<std::uint64_t>(n);
-  }
-  return sent;
-}
-
-bool TlsStream::SocketIo::flush() {
-  if (!blocked()) return true;
-  unsent_from += send(ConstBytes(unsent).subspan(unsent_from), false);
-  if (unsent_from < unsent.size()) return false;
-  unsent = {};  // gives the memory back: a connection at rest holds none
-  unsent_from = 0;
-  return true;
-}
-
-Result<std::unique_ptr<TlsStream>> TlsStream::make(int fd, ssl_ctx_st* context, std::shared_ptr<const Fingerprint> pin) {
+Result<std::unique_ptr<TlsStream>> TlsStream::make(int fd, ssl_ctx_st* context,
+                                                   std::shared_ptr<const Fingerprint> pin) {
   std::unique_ptr<TlsStream> stream(new TlsStream(fd, std::move(pin)));
   ERR_clear_error();
   stream->ssl_ = SSL_new(context);
-  BIO* bio = stream->ssl_ != nullptr ? BIO_new(socket_method()) : nullptr;
-  if (bio == nullptr) return std::unexpected(Error(ErrorCode::Tls, Side::Local, true, "no TLS connection can be made: " + take_openssl_error()));
-  BIO_set_data(bio, &stream->io_);
+  BIO* bio = stream->ssl_ != nullptr ? stream->io_.make() : nullptr;
+  if (bio == nullptr)
+    return std::unexpected(
+        Error(ErrorCode::Tls, Side::Local, true, "no TLS connection can be made: " + take_openssl_error()));
   SSL_set_bio(stream->ssl_, bio, bio);  // takes it over
   return stream;
 }
@@ -191,7 +98,8 @@ Result<std::unique_ptr<TlsStream>> TlsStream::accept(int fd, const TlsServerCont
   return stream;
 }
 
-Result<std::unique_ptr<TlsStream>> TlsStream::connect(int fd, const TlsClientContext& context, const std::string& host) {
+Result<std::unique_ptr<TlsStream>> TlsStream::connect(int fd, const TlsClientContext& context,
+                                                      const std::string& host) {
   auto stream = make(fd, context.native(), context.pin());
   if (!stream) return stream;
   SSL* ssl = (*stream)->ssl_;
@@ -199,7 +107,8 @@ Result<std::unique_ptr<TlsStream>> TlsStream::connect(int fd, const TlsClientCon
   // A name that cannot be asked for (too long) is left out here; where it matters, verification says so.
   if (!host.empty() && !is_ip(host)) SSL_set_tlsext_host_name(ssl, host.c_str());
   if (!context.pin() && !expect_name(ssl, host))
-    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "\"" + host + "\" is no name that a certificate could be checked for"));
+    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false,
+                                 "\"" + host + "\" is no name that a certificate could be checked for"));
   return stream;
 }
 
@@ -209,7 +118,6 @@ TlsStream::~TlsStream() {
     SSL_free(ssl_);
     ERR_clear_error();
   }
-  ::close(io_.fd);
 }
 
 Result<TlsProgress> TlsStream::handshake() {
@@ -238,10 +146,12 @@ Error TlsStream::handshake_error() {
   const long verdict = SSL_get_verify_result(ssl_);
   if (pin_ && verdict == X509_V_ERR_APPLICATION_VERIFICATION) {
     return {ErrorCode::PinMismatch, Side::Tunnel, false,
-            "the server's key is not the one in your token. Either the server was reinstalled (ask for a new token) or someone is in between."};
+            "the server's key is not the one in your token. Either the server was reinstalled (ask for a new token) or "
+            "someone is in between."};
   }
   if (verdict != X509_V_OK) {
-    return tls_error(std::string("the other end's certificate was not accepted: ") + X509_verify_cert_error_string(verdict) +
+    return tls_error(std::string("the other end's certificate was not accepted: ") +
+                     X509_verify_cert_error_string(verdict) +
                      (SSL_is_server(ssl_) == 1 ? "" : ". A join token pins the server's key and needs no CA"));
   }
   switch (reason) {
@@ -253,7 +163,8 @@ Error TlsStream::handshake_error() {
     case SSL_R_PACKET_LENGTH_TOO_LONG:
     case SSL_R_BAD_RECORD_TYPE:
     case SSL_R_RECORD_TOO_SMALL:
-      return tls_error("the other end does not speak TLS on this connection: either both ends use it, or both are told --tls off");
+      return tls_error(
+          "the other end does not speak TLS on this connection: either both ends use it, or both are told --tls off");
     case SSL_R_UNSUPPORTED_PROTOCOL:
     case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
       return tls_error("the two ends have no TLS version in common (1.3 is asked for unless 1.2 is allowed)");
@@ -275,12 +186,14 @@ IoResult TlsStream::fail_from_openssl() {
   const std::string text = take_openssl_error();
   if (io_.error != 0) return fail(io_.error, errno_error(io_.error, Side::Tunnel, "the TLS connection failed"));
   if (io_.eof || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
-    return fail(ECONNRESET, Error(ErrorCode::Io, Side::Tunnel, true, "the TLS connection was cut: it ended without a close"));
+    return fail(ECONNRESET,
+                Error(ErrorCode::Io, Side::Tunnel, true, "the TLS connection was cut: it ended without a close"));
   }
   io_.flush();  // the alert
   if (reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED)
     return fail(EPROTO, tls_error("the server asks for a client certificate, and none was shown"));
-  return fail(EPROTO, tls_error("the TLS connection failed: " + (text.empty() ? std::string("no reason given") : text)));
+  return fail(EPROTO,
+              tls_error("the TLS connection failed: " + (text.empty() ? std::string("no reason given") : text)));
 }
 
 IoResult TlsStream::read(MutBytes into) {
@@ -318,7 +231,9 @@ IoResult TlsStream::read(MutBytes into) {
 }
 
 // Half a record that OpenSSL holds does not count: only the socket can complete it, and the Poller will tell of that.
-bool TlsStream::read_pending() const { return end_held_ || (ready_ && failed_ == 0 && !drained_ && SSL_has_pending(ssl_) == 1); }
+bool TlsStream::read_pending() const {
+  return end_held_ || (ready_ && failed_ == 0 && !drained_ && SSL_has_pending(ssl_) == 1);
+}
 
 IoResult TlsStream::write(std::span<const iovec> given) {
   assert(ready_ || failed_ != 0);
@@ -362,24 +277,25 @@ void TlsStream::shutdown_write() {
 
 void TlsStream::finish_shutdown() {
   if (!io_.flush() || !shut_ || fin_sent_) return;
-  ::shutdown(io_.fd, SHUT_WR);
+  ::shutdown(io_.fd.get(), SHUT_WR);
   fin_sent_ = true;
 }
 
 void TlsStream::abort() {
   aborted_ = true;
-  close_with_reset(io_.fd);
+  close_with_reset(io_.fd.get());
 }
 
 Result<std::array<std::byte, 32>> TlsStream::exporter(std::string_view label) const {
   if (!ready_) return std::unexpected(Error(ErrorCode::Tls, Side::Local, false, "the TLS handshake is not done"));
   // Before 1.3 only the extended master secret (RFC 7627) ties the exporter to this one connection.
   if (SSL_version(ssl_) < TLS1_3_VERSION && SSL_get_extms_support(ssl_) != 1)
-    return std::unexpected(tls_error("the other end's TLS 1.2 has no extended master secret, which the sign-in needs: use TLS 1.3"));
+    return std::unexpected(
+        tls_error("the other end's TLS 1.2 has no extended master secret, which the sign-in needs: use TLS 1.3"));
   std::array<std::byte, 32> key{};
   constexpr unsigned char kEmptyContext[1] = {};
-  if (SSL_export_keying_material(ssl_, reinterpret_cast<unsigned char*>(key.data()), key.size(), label.data(), label.size(), kEmptyContext, 0,
-                                 1) != 1) {
+  if (SSL_export_keying_material(ssl_, reinterpret_cast<unsigned char*>(key.data()), key.size(), label.data(),
+                                 label.size(), kEmptyContext, 0, 1) != 1) {
     return std::unexpected(tls_error("no key can be exported from the TLS connection: " + take_openssl_error()));
   }
   return key;

@@ -15,10 +15,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/error.h"
 #include "transport/byte_stream.h"
+#include "transport/tls/socket_bio.h"
 #include "transport/tls/tls_context.h"
 
 struct ssl_st;
@@ -32,14 +32,15 @@ class TlsStream final : public ByteStream {
   // Both take over fd (connected, non-blocking), also when they fail. Errors: Tls.
   [[nodiscard]] static Result<std::unique_ptr<TlsStream>> accept(int fd, const TlsServerContext& context);
   // `host` is the name or address that was dialled, without a port: it is asked for (SNI) and, without a pin, verified.
-  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> connect(int fd, const TlsClientContext& context, const std::string& host);
+  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> connect(int fd, const TlsClientContext& context,
+                                                                  const std::string& host);
   ~TlsStream() override;
 
   // One step, without blocking. WantRead and WantWrite say which readiness to wait for. Errors, side Tunnel: PinMismatch (not to be
   // retried), Tls, Closed, Io. After one the stream is of no more use; an alert may have been sent.
   [[nodiscard]] Result<TlsProgress> handshake();
 
-  [[nodiscard]] int fd() const override { return io_.fd; }
+  [[nodiscard]] int fd() const override { return io_.fd.get(); }
   [[nodiscard]] IoResult read(MutBytes into) override;
   [[nodiscard]] IoResult write(std::span<const iovec> pieces) override;
   [[nodiscard]] bool read_pending() const override;
@@ -58,44 +59,27 @@ class TlsStream final : public ByteStream {
   [[nodiscard]] std::uint64_t socket_bytes_in() const { return io_.bytes_in; }
   [[nodiscard]] std::uint64_t socket_bytes_out() const { return io_.bytes_out; }
 
-  // What the BIO under OpenSSL works on; public for its callbacks only.
-  struct SocketIo {
-    int fd = -1;
-    int error = 0;      // errno of the call that failed for good
-    bool eof = false;   // recv said 0
-    bool more = false;  // another record follows within this write()
-    std::vector<std::byte> unsent;  // sealed bytes that the socket has not taken
-    std::size_t unsent_from = 0;
-    std::uint64_t bytes_in = 0;
-    std::uint64_t bytes_out = 0;
-
-    // Takes a prefix; less than all means that the socket is full, or error.
-    [[nodiscard]] std::size_t send(ConstBytes bytes, bool more_follows);
-    // True when nothing is left unsent.
-    bool flush();
-    [[nodiscard]] bool blocked() const { return !unsent.empty(); }
-  };
-
  private:
-  TlsStream(int fd, std::shared_ptr<const Fingerprint> pin) : pin_(std::move(pin)) { io_.fd = fd; }
-  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> make(int fd, ssl_ctx_st* context, std::shared_ptr<const Fingerprint> pin);
+  TlsStream(int fd, std::shared_ptr<const Fingerprint> pin) : pin_(std::move(pin)), io_(UniqueFd(fd)) {}
+  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> make(int fd, ssl_ctx_st* context,
+                                                               std::shared_ptr<const Fingerprint> pin);
   [[nodiscard]] Error handshake_error();
   IoResult fail(int error, Error why);
   IoResult fail_from_openssl();
   void finish_shutdown();
 
   const std::shared_ptr<const Fingerprint> pin_;  // what the context's verifier points to
-  SocketIo io_;
+  SocketBio io_;
   ssl_st* ssl_ = nullptr;
-  bool ready_ = false;      // the handshake is done
-  bool drained_ = false;    // the last read() found the socket empty
-  bool end_held_ = false;   // eof_ or failed_ was met behind bytes: the next read() tells
+  bool ready_ = false;     // the handshake is done
+  bool drained_ = false;   // the last read() found the socket empty
+  bool end_held_ = false;  // eof_ or failed_ was met behind bytes: the next read() tells
   bool eof_ = false;
-  bool owed_ = false;       // the first byte of the next write() has been sealed already
-  bool shut_ = false;       // close_notify was made
-  bool fin_sent_ = false;   // and so was the FIN below it
+  bool owed_ = false;      // the first byte of the next write() has been sealed already
+  bool shut_ = false;      // close_notify was made
+  bool fin_sent_ = false;  // and so was the FIN below it
   bool aborted_ = false;
-  int failed_ = 0;          // errno of what ended it
+  int failed_ = 0;  // errno of what ended it
   Error failure_;
 };
 

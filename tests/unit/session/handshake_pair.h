@@ -12,12 +12,15 @@ using Bytes = std::vector<std::byte>;
 
 inline Bytes frame(wire::FrameType type, std::string_view payload, std::uint32_t stream = 0) {
   Bytes bytes(wire::kHeaderSize);
-  wire::encode_header({.type = type, .length = static_cast<std::uint32_t>(payload.size()), .stream = stream}, bytes.data());
+  wire::encode_header({.type = type, .length = static_cast<std::uint32_t>(payload.size()), .stream = stream},
+                      bytes.data());
   const ConstBytes rest = as_bytes(payload);
   bytes.insert(bytes.end(), rest.begin(), rest.end());
   return bytes;
 }
-inline Bytes frame(const wire::ControlMessage& message) { return frame(wire::FrameType::Control, wire::encode(message)); }
+inline Bytes frame(const wire::ControlMessage& message) {
+  return frame(wire::FrameType::Control, wire::encode(message));
+}
 inline Bytes preface(std::uint64_t features = 0) {
   const auto bytes = wire::encode(wire::Preface{.features = features});
   return {bytes.begin(), bytes.end()};

@@ -12,7 +12,8 @@ TEST(Handshake, Good) {
   HandshakePair pair;
   pair.run();
   ASSERT_TRUE(pair.server->done() && pair.client->done());
-  for (const HandshakeBase* end : {static_cast<HandshakeBase*>(&*pair.server), static_cast<HandshakeBase*>(&*pair.client)}) {
+  for (const HandshakeBase* end :
+       {static_cast<HandshakeBase*>(&*pair.server), static_cast<HandshakeBase*>(&*pair.client)}) {
     EXPECT_EQ(end->outcome().grant, "default");
     EXPECT_EQ(end->outcome().instance, pair.client_options.instance);
     EXPECT_EQ(end->outcome().session, "s-1");
@@ -225,12 +226,19 @@ TEST(Handshake, OtherVersionsAndDemands) {
 
 TEST(Handshake, MessagesOutOfTurnEndIt) {
   const wire::Auth auth{"default", {}, {}, {}, ""};
-  const std::vector<Bytes> to_server = {
-      frame(wire::Challenge{{}, ""}), frame(wire::Welcome{{}, "", 3000}), frame(wire::Refused{"x", ""}),
-      frame(wire::Register{1, "a", wire::TunnelProto::Tcp, "", 0}), frame(wire::Unregister{1}),
-      frame(wire::FrameType::Control, R"({"type":"later"})"), frame(wire::FrameType::Control, "[]"), frame(wire::FrameType::Control, "{}"),
-      frame(wire::FrameType::Ping, "12345678"), frame(wire::FrameType::Data, "x", 1), frame(wire::FrameType::Open, "12345678", 1),
-      frame(wire::FrameType::Control, "{}", 1), frame(wire::FrameType::Control, R"({"type":"auth","grant":"default"})")};
+  const std::vector<Bytes> to_server = {frame(wire::Challenge{{}, ""}),
+                                        frame(wire::Welcome{{}, "", 3000}),
+                                        frame(wire::Refused{"x", ""}),
+                                        frame(wire::Register{1, "a", wire::TunnelProto::Tcp, "", 0}),
+                                        frame(wire::Unregister{1}),
+                                        frame(wire::FrameType::Control, R"({"type":"later"})"),
+                                        frame(wire::FrameType::Control, "[]"),
+                                        frame(wire::FrameType::Control, "{}"),
+                                        frame(wire::FrameType::Ping, "12345678"),
+                                        frame(wire::FrameType::Data, "x", 1),
+                                        frame(wire::FrameType::Open, "12345678", 1),
+                                        frame(wire::FrameType::Control, "{}", 1),
+                                        frame(wire::FrameType::Control, R"({"type":"auth","grant":"default"})")};
   for (const Bytes& bytes : to_server) {
     const HandshakePair pair;
     ServerHandshake server(pair.server_options, pair.secrets);
@@ -240,9 +248,14 @@ TEST(Handshake, MessagesOutOfTurnEndIt) {
     EXPECT_EQ(last_goaway(server.output(), wire::kPrefaceSize), wire::GoawayCode::Protocol) << as_text(bytes);
   }
   const Bytes challenge = frame(wire::Challenge{{}, ""});
-  const std::vector<Bytes> to_client = {frame(wire::Welcome{{}, "", 3000}), frame(wire::Refused{"unauthorized", ""}), frame(auth),
-                                        challenge + challenge, challenge + frame(auth), challenge + frame(wire::FrameType::Ping, "12345678"),
-                                        challenge + frame(wire::Registered{1, 1, "", 0}), frame(wire::FrameType::Control, R"({"type":"later"})")};
+  const std::vector<Bytes> to_client = {frame(wire::Welcome{{}, "", 3000}),
+                                        frame(wire::Refused{"unauthorized", ""}),
+                                        frame(auth),
+                                        challenge + challenge,
+                                        challenge + frame(auth),
+                                        challenge + frame(wire::FrameType::Ping, "12345678"),
+                                        challenge + frame(wire::Registered{1, 1, "", 0}),
+                                        frame(wire::FrameType::Control, R"({"type":"later"})")};
   for (const Bytes& bytes : to_client) {
     ClientHandshake client(HandshakePair().client_options);
     const auto fed = client.feed(preface() + bytes);
@@ -273,7 +286,8 @@ TEST(Handshake, RefusalsAndGoawaysBecomeErrors) {
     EXPECT_FALSE(fed);
     return fed ? Error() : fed.error();
   };
-  Error error = client_error(frame(wire::FrameType::Control, R"({"type":"refused","code":"unauthorized","text":"no\n\u001b[2J"})"));
+  Error error = client_error(
+      frame(wire::FrameType::Control, R"({"type":"refused","code":"unauthorized","text":"no\n\u001b[2J"})"));
   EXPECT_EQ(error.code, ErrorCode::Unauthorized);
   EXPECT_FALSE(error.retry);
   EXPECT_NE(error.context.find("no??[2J"), std::string::npos);

@@ -34,7 +34,8 @@ std::string token_of(std::vector<std::byte> fields, std::uint8_t version = 1) {
   store_be<std::uint16_t>(&all[1], static_cast<std::uint16_t>(fields.size() + 4));
   all.insert(all.end(), fields.begin(), fields.end());
   std::array<std::byte, 32> digest{};
-  ::SHA256(reinterpret_cast<const unsigned char*>(all.data()), all.size(), reinterpret_cast<unsigned char*>(digest.data()));
+  ::SHA256(reinterpret_cast<const unsigned char*>(all.data()), all.size(),
+           reinterpret_cast<unsigned char*>(digest.data()));
   all.insert(all.end(), digest.begin(), digest.begin() + 4);
   return "ft1_" + wire::base64url_encode(all);
 }
@@ -99,7 +100,8 @@ TEST(JoinToken, WhiteSpaceOfATerminalIsSkipped) {
 
 TEST(JoinToken, CutAnywhereItIsIncomplete) {
   const std::string text = *encode(sample());
-  for (std::size_t n = 1; n < text.size(); ++n) EXPECT_NE(complaint(text.substr(0, n)).find("incomplete"), std::string::npos) << n;
+  for (std::size_t n = 1; n < text.size(); ++n)
+    EXPECT_NE(complaint(text.substr(0, n)).find("incomplete"), std::string::npos) << n;
 }
 
 TEST(JoinToken, NoCharacterCanBeWrong) {
@@ -112,8 +114,8 @@ TEST(JoinToken, NoCharacterCanBeWrong) {
       wrong[i] = other;
       EXPECT_FALSE(decode_join_token(wrong)) << i << other;
     }
-    EXPECT_FALSE(decode_join_token(text.substr(0, i) + text.substr(i + 1))) << i;          // one missing
-    EXPECT_FALSE(decode_join_token(text.substr(0, i) + "A" + text.substr(i))) << i;        // one too many
+    EXPECT_FALSE(decode_join_token(text.substr(0, i) + text.substr(i + 1))) << i;    // one missing
+    EXPECT_FALSE(decode_join_token(text.substr(0, i) + "A" + text.substr(i))) << i;  // one too many
   }
   EXPECT_NE(complaint(text + "A").find("damaged"), std::string::npos);
   std::string swapped = text;
@@ -144,7 +146,8 @@ TEST(JoinToken, FieldsOfALaterVersionAreSkipped) {
 }
 
 TEST(JoinToken, WellSealedButWrongInside) {
-  const auto with = [](std::string_view address, std::string_view grant, std::string_view secret, std::string_view fingerprint) {
+  const auto with = [](std::string_view address, std::string_view grant, std::string_view secret,
+                       std::string_view fingerprint) {
     std::vector<std::byte> fields;
     put(fields, 1, address);
     put(fields, 2, grant);
@@ -154,13 +157,15 @@ TEST(JoinToken, WellSealedButWrongInside) {
   };
   const std::string key(32, 'k'), secret(16, 's');
   EXPECT_TRUE(decode_join_token(with("h:1", "g", secret, key)));
-  for (const char* address : {"", "h", "h:", ":1", "h:0", "h:65536", "h:x", "h:1x", "h h:1", "a\nb:1", "::1:7", "[:1", "[]:1", "h:-1", "h:+1", "http://h:1"})
+  for (const char* address : {"", "h", "h:", ":1", "h:0", "h:65536", "h:x", "h:1x", "h h:1", "a\nb:1", "::1:7", "[:1",
+                              "[]:1", "h:-1", "h:+1", "http://h:1"})
     EXPECT_NE(complaint(with(address, "g", secret, key)).find("address"), std::string::npos) << address;
   EXPECT_NE(complaint(with("h:1", "a b", secret, key)).find("grant"), std::string::npos);
   EXPECT_NE(complaint(with("h:1", "g", "short", key)).find("secret"), std::string::npos);
   EXPECT_NE(complaint(with("h:1", "g", secret, "k")).find("fingerprint"), std::string::npos);
   EXPECT_NE(complaint(token_of({})).find("address"), std::string::npos);
-  EXPECT_NE(complaint(token_of({std::byte{1}, std::byte{9}, std::byte{'h'}})).find("damaged"), std::string::npos);  // longer than it is
+  EXPECT_NE(complaint(token_of({std::byte{1}, std::byte{9}, std::byte{'h'}})).find("damaged"),
+            std::string::npos);  // longer than it is
   EXPECT_NE(complaint(token_of({std::byte{1}})).find("damaged"), std::string::npos);
 }
 

@@ -35,10 +35,14 @@ std::string hex(ConstBytes bytes) {
 
 TEST(Proof, KnownValues) {
   const AuthKey key = AuthKey::of(Secret(as_bytes("0123456789abcdef")));
-  EXPECT_EQ(hex(make_proof(key, sample(false), Role::Client)), "3b7e0a77ce7a7f104c0bd8573a9f974e5e65b587a6c9adeecff03b9bb53e0ef1");
-  EXPECT_EQ(hex(make_proof(key, sample(true), Role::Client)), "97ccf55515b5c6d60af6e03ba17692bee63479cd9aec6e65ed1dd7f62478716b");
-  EXPECT_EQ(hex(make_proof(key, sample(false), Role::Server)), "156a5ac16d518c62b194888c6d757598122370d0cde183620d69cbcd7db480ce");
-  EXPECT_EQ(hex(make_proof(key, sample(true), Role::Server)), "ac1bee63d33ee2e912c08ed86b40997da6371c1ecfab0a0166336deda2ff0b7a");
+  EXPECT_EQ(hex(make_proof(key, sample(false), Role::Client)),
+            "3b7e0a77ce7a7f104c0bd8573a9f974e5e65b587a6c9adeecff03b9bb53e0ef1");
+  EXPECT_EQ(hex(make_proof(key, sample(true), Role::Client)),
+            "97ccf55515b5c6d60af6e03ba17692bee63479cd9aec6e65ed1dd7f62478716b");
+  EXPECT_EQ(hex(make_proof(key, sample(false), Role::Server)),
+            "156a5ac16d518c62b194888c6d757598122370d0cde183620d69cbcd7db480ce");
+  EXPECT_EQ(hex(make_proof(key, sample(true), Role::Server)),
+            "ac1bee63d33ee2e912c08ed86b40997da6371c1ecfab0a0166336deda2ff0b7a");
 }
 
 TEST(Proof, EveryPartCounts) {

@@ -56,7 +56,8 @@ class TemporaryDirectory {
 // A CA that signs server and client certificates, as files.
 class TestCa {
  public:
-  explicit TestCa(const std::string& name) : key_(EVP_EC_gen("P-256")), certificate_(make(name, key_, nullptr, nullptr, "CA:TRUE", "")) {
+  explicit TestCa(const std::string& name)
+      : key_(EVP_EC_gen("P-256")), certificate_(make(name, key_, nullptr, nullptr, "CA:TRUE", "")) {
     write_certificate(directory_ / "ca.pem", certificate_);
   }
   TestCa(const TestCa&) = delete;
@@ -72,7 +73,8 @@ class TestCa {
   [[nodiscard]] TlsIdentity issue(const std::string& names) {
     EVP_PKEY* key = EVP_EC_gen("P-256");
     X509* certificate = make("leaf", key, certificate_, key_, "CA:FALSE", names);
-    const auto key_file = directory_ / ("key" + std::to_string(++issued_)), file = directory_ / ("cert" + std::to_string(issued_));
+    const auto key_file = directory_ / ("key" + std::to_string(++issued_)),
+               file = directory_ / ("cert" + std::to_string(issued_));
     write_key(key_file, key);
     write_certificate(file, certificate);
     X509_free(certificate);
@@ -102,7 +104,8 @@ class TestCa {
     X509_add_ext(to, extension, -1);
     X509_EXTENSION_free(extension);
   }
-  static X509* make(const std::string& name, EVP_PKEY* key, X509* issuer, EVP_PKEY* signer, const std::string& constraints, const std::string& names) {
+  static X509* make(const std::string& name, EVP_PKEY* key, X509* issuer, EVP_PKEY* signer,
+                    const std::string& constraints, const std::string& names) {
     static int serial = 0;
     X509* x = X509_new();
     X509_set_version(x, X509_VERSION_3);
@@ -110,7 +113,8 @@ class TestCa {
     X509_gmtime_adj(X509_getm_notBefore(x), -3600);
     X509_gmtime_adj(X509_getm_notAfter(x), 3600);
     X509_set_pubkey(x, key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
+                               reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
     X509_set_issuer_name(x, issuer != nullptr ? X509_get_subject_name(issuer) : X509_get_subject_name(x));
     extend(x, issuer != nullptr ? issuer : x, NID_basic_constraints, "critical," + constraints);
     if (!names.empty()) extend(x, issuer != nullptr ? issuer : x, NID_subject_alt_name, names);
@@ -166,7 +170,8 @@ struct TlsPair {
   std::optional<Error> client_error, server_error;
   bool client_done = false, server_done = false;
 
-  TlsPair(FdPair fds, const TlsClientContext& client_context, const TlsServerContext& server_context, const std::string& host = "a.test") {
+  TlsPair(FdPair fds, const TlsClientContext& client_context, const TlsServerContext& server_context,
+          const std::string& host = "a.test") {
     auto c = TlsStream::connect(fds.a.release(), client_context, host);
     auto s = TlsStream::accept(fds.b.release(), server_context);
     EXPECT_TRUE(c && s);
@@ -227,12 +232,13 @@ IoResult read_end(TlsStream& stream) {
 
 // --- handshake ---
 
-
 const TlsIdentity& server_identity() {
   static const TlsIdentity identity = TlsIdentity::make("server").value();
   return identity;
 }
-TlsServerContext server_context(const TlsServerOptions& options = {}) { return TlsServerContext::make(server_identity(), options).value(); }
+TlsServerContext server_context(const TlsServerOptions& options = {}) {
+  return TlsServerContext::make(server_identity(), options).value();
+}
 TlsClientContext pinned_client(TlsVersion minimum = TlsVersion::V13) {
   TlsClientOptions options;
   options.minimum = minimum;
@@ -302,7 +308,8 @@ TEST(TlsHandshake, AByteChangedOnTheWayNeverMakesTwoConnectionsOfOne) {
     middle.corrupt_at = at;
     TlsPair pair(middle.ends(), pinned_client(), server_context());
     bool failed = false, up = false;
-    for (int round = 0; round < 100 && !failed && !up; ++round) {  // a longer length makes an end wait: then neither happens
+    for (int round = 0; round < 100 && !failed && !up;
+         ++round) {  // a longer length makes an end wait: then neither happens
       const auto c = pair.client->handshake(), s = pair.server->handshake();
       middle.carry(4096);
       failed = !c || !s;
@@ -326,7 +333,8 @@ TEST(TlsHandshake, AnotherKeyThanThePinned) {
   EXPECT_EQ(pair.client_error->code, ErrorCode::PinMismatch);
   EXPECT_FALSE(pair.client_error->retry);
   EXPECT_EQ(pair.client_error->context,
-            "the server's key is not the one in your token. Either the server was reinstalled (ask for a new token) or someone is in between.");
+            "the server's key is not the one in your token. Either the server was reinstalled (ask for a new token) or "
+            "someone is in between.");
   EXPECT_FALSE(pair.client->handshake());  // it stays so
 }
 
@@ -406,14 +414,16 @@ TEST(TlsHandshake, Tls12OnlyWhereBothAskForIt) {
 }
 
 TEST(TlsHandshake, AnEndThatDoesNotSpeakTls) {
-  for (const std::string_view said : {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "FTUN\1\0\0\0\0\0\0\0\0\0\0\0", "SSH-2.0-x\r\n"}) {
+  for (const std::string_view said :
+       {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "FTUN\1\0\0\0\0\0\0\0\0\0\0\0", "SSH-2.0-x\r\n"}) {
     FdPair fds = tcp_pair();
     ASSERT_GT(::send(fds.a.get(), said.data(), said.size(), 0), 0);
     auto server = TlsStream::accept(fds.b.release(), server_context()).value();
     wait_for(server->fd(), POLLIN);
     const auto progress = server->handshake();
     ASSERT_FALSE(progress) << said;
-    EXPECT_NE(progress.error().context.find("does not speak TLS"), std::string::npos) << said << ": " << progress.error().context;
+    EXPECT_NE(progress.error().context.find("does not speak TLS"), std::string::npos)
+        << said << ": " << progress.error().context;
   }
   FdPair fds = tcp_pair();
   auto client = TlsStream::connect(fds.a.release(), pinned_client(), "").value();
@@ -443,7 +453,10 @@ bool send_some(TlsStream& stream, ConstBytes data, std::size_t& offset, JitterRn
   std::size_t count = 0, at = offset;
   while (count < pieces.size() && at < data.size()) {
     const std::uint64_t kind = rng.below(4);
-    const std::size_t want = kind == 0 ? 1 + rng.below(9) : kind == 1 ? rng.below(3000) : kind == 2 ? 8 + rng.below(20'000) : rng.below(200'000);
+    const std::size_t want = kind == 0   ? 1 + rng.below(9)
+                             : kind == 1 ? rng.below(3000)
+                             : kind == 2 ? 8 + rng.below(20'000)
+                                         : rng.below(200'000);
     const std::size_t n = std::min(want, data.size() - at);
     pieces[count++] = {const_cast<std::byte*>(data.data() + at), n};
     at += n;
@@ -464,7 +477,8 @@ void receive_some(TlsStream& stream, std::vector<std::byte>& sink, JitterRng& rn
   const MutBytes into = MutBytes(buffer).first(1 + rng.below(buffer.size()));
   const IoResult got = stream.read(into);
   ASSERT_NE(got.status, IoStatus::Error) << std::strerror(got.error) << " " << stream.failure().context;
-  if (got.status == IoStatus::Ok) sink.insert(sink.end(), into.begin(), into.begin() + static_cast<std::ptrdiff_t>(got.n));
+  if (got.status == IoStatus::Ok)
+    sink.insert(sink.end(), into.begin(), into.begin() + static_cast<std::ptrdiff_t>(got.n));
   if (got.status == IoStatus::Eof) eof = true;
 }
 
@@ -531,7 +545,8 @@ TEST(TlsBytes, AFullSocketLeavesAtLeastAByteToComeBackWith) {
     sent += wrote.n;
     ASSERT_LT(sent, data.size());
   }
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(write_text(*pair.client, std::string_view(data).substr(sent, 1)).status, IoStatus::WouldBlock);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(write_text(*pair.client, std::string_view(data).substr(sent, 1)).status, IoStatus::WouldBlock);
   // Once the peer reads, a retry with other memory and another length goes on where it was.
   std::string got;
   const TimePoint give_up = Clock::now() + std::chrono::seconds(20);
@@ -694,7 +709,6 @@ TEST(TlsEnd, ContextsMayGoBeforeTheirStreams) {
 
 // --- identity ---
 
-
 mode_t mode_of(const fs::path& path) {
   struct stat info{};
   EXPECT_EQ(::stat(path.c_str(), &info), 0) << path;
@@ -795,7 +809,8 @@ TEST(TlsIdentity, DamagedOrInTheWay) {
   EXPECT_NE(complaint(TlsIdentity::load_or_make(state)).find("not a file"), std::string::npos);
   write_file(directory / "plain", "");
   EXPECT_NE(complaint(TlsIdentity::load_or_make(directory / "plain")).find("not a directory"), std::string::npos);
-  EXPECT_NE(complaint(TlsIdentity::load_or_make(directory / "plain" / "x")).find((directory / "plain").string()), std::string::npos);
+  EXPECT_NE(complaint(TlsIdentity::load_or_make(directory / "plain" / "x")).find((directory / "plain").string()),
+            std::string::npos);
   fs::create_directory(directory / "open");
   ::chmod((directory / "open").c_str(), 0777);
   EXPECT_NE(complaint(TlsIdentity::load_or_make(directory / "open")).find("writable by everybody"), std::string::npos);
@@ -814,11 +829,14 @@ TEST(TlsIdentity, FromFiles) {
   ASSERT_TRUE(loaded) << loaded.error().context;
   EXPECT_EQ(loaded->fingerprint(), identity.fingerprint());
   EXPECT_TRUE(loaded->chain().empty());
-  EXPECT_NE(complaint(TlsIdentity::load(directory / "cert", directory / "other.key")).find("does not belong"), std::string::npos);
+  EXPECT_NE(complaint(TlsIdentity::load(directory / "cert", directory / "other.key")).find("does not belong"),
+            std::string::npos);
   EXPECT_NE(complaint(TlsIdentity::load(directory / "none", directory / "key")).find("none"), std::string::npos);
   EXPECT_NE(complaint(TlsIdentity::load(directory / "cert", directory / "none")).find("none"), std::string::npos);
-  EXPECT_NE(complaint(TlsIdentity::load(directory / "key", directory / "key")).find("no certificate"), std::string::npos);
-  EXPECT_NE(complaint(TlsIdentity::load(directory / "cert", directory / "cert")).find("private key"), std::string::npos);
+  EXPECT_NE(complaint(TlsIdentity::load(directory / "key", directory / "key")).find("no certificate"),
+            std::string::npos);
+  EXPECT_NE(complaint(TlsIdentity::load(directory / "cert", directory / "cert")).find("private key"),
+            std::string::npos);
 
   const auto above = TlsIdentity::make("above").value();
   TestCa::write_certificate(directory / "cert", above.certificate());  // appended

@@ -77,7 +77,8 @@ TEST(Control, EveryFieldMissingOrOfAnotherType) {
       } else {
         EXPECT_NE(failure(without).context.find('"' + name + "\" is missing"), std::string::npos) << without;
       }
-      for (const char* other : {"null", "true", "[]", "{}", "-1", "1.5", "1e99", "18446744073709551616", "\"\\u0000\""}) {
+      for (const char* other :
+           {"null", "true", "[]", "{}", "-1", "1.5", "1e99", "18446744073709551616", "\"\\u0000\""}) {
         const std::string wrong = json.substr(0, value) + other + json.substr(next);
         const auto decoded = decode(wrong);
         const bool is_text = json[value] == '"';
@@ -98,14 +99,18 @@ TEST(Control, LimitsOfTextAndNumbers) {
   EXPECT_TRUE(decode(reg(253)));
   EXPECT_NE(failure(reg(254)).context.find("\"host\""), std::string::npos);
 
-  const auto port = [](std::string_view n) { return R"({"type":"register","req":1,"name":"a","proto":"tcp","port":)" + std::string(n) + "}"; };
+  const auto port = [](std::string_view n) {
+    return R"({"type":"register","req":1,"name":"a","proto":"tcp","port":)" + std::string(n) + "}";
+  };
   EXPECT_TRUE(decode(port("0")));
   EXPECT_TRUE(decode(port("65535")));
   failure(port("65536"));
   failure(port("-1"));
   failure(port("4294967297"));
 
-  const auto named = [](std::string_view name) { return R"({"type":"register","req":1,"name":")" + std::string(name) + R"(","proto":"tcp","port":1})"; };
+  const auto named = [](std::string_view name) {
+    return R"({"type":"register","req":1,"name":")" + std::string(name) + R"(","proto":"tcp","port":1})";
+  };
   EXPECT_TRUE(decode(named(std::string(64, 'n'))));
   failure(named(std::string(65, 'n')));
   failure(named(""));
@@ -117,7 +122,8 @@ TEST(Control, LimitsOfTextAndNumbers) {
   failure(R"({"type":"registered","req":1,"tunnel":0,"url":""})");
   failure(R"({"type":"unregister","tunnel":4294967296})");
   const auto welcome = [](std::string_view ms) {
-    return R"({"type":"welcome","session":"s","proof":")" + base64url_encode(counting<32>(0)) + R"(","heartbeat_ms":)" + std::string(ms) + "}";
+    return R"({"type":"welcome","session":"s","proof":")" + base64url_encode(counting<32>(0)) + R"(","heartbeat_ms":)" +
+           std::string(ms) + "}";
   };
   EXPECT_TRUE(decode(welcome("100")));
   EXPECT_TRUE(decode(welcome("600000")));
@@ -126,7 +132,9 @@ TEST(Control, LimitsOfTextAndNumbers) {
 }
 
 TEST(Control, BytesOfTheWrongLengthOrAlphabet) {
-  const auto challenge = [](std::string_view nonce) { return R"({"type":"challenge","version":"","nonce":")" + std::string(nonce) + "\"}"; };
+  const auto challenge = [](std::string_view nonce) {
+    return R"({"type":"challenge","version":"","nonce":")" + std::string(nonce) + "\"}";
+  };
   const std::string good = base64url_encode(counting<32>(0xf0));
   EXPECT_TRUE(decode(challenge(good)));
   failure(challenge(good + "="));
@@ -147,16 +155,19 @@ TEST(Control, UnknownTypesAndFields) {
 }
 
 TEST(Control, NotAnObjectWithAType) {
-  for (const char* json : {"", " ", "[]", "1", "null", "\"type\"", "{}", R"({"type":1})", R"({"type":null})", "{\"type\":\"unregister\",\"tunnel\":1}x",
-                           "{\"type\":\"unregister\",\"tunnel\":1}{}", R"({"type":"unregister","tunnel":1,})", R"({'type':"x"})",
-                           "{\"type\":\"\xff\"}", "{\"type\":\"\\ud800\"}", R"({"type":"unregister","tunnel":01})", "{\"type\":\"x\",\"a\":NaN}"}) {
+  for (const char* json :
+       {"", " ", "[]", "1", "null", "\"type\"", "{}", R"({"type":1})", R"({"type":null})",
+        "{\"type\":\"unregister\",\"tunnel\":1}x", "{\"type\":\"unregister\",\"tunnel\":1}{}",
+        R"({"type":"unregister","tunnel":1,})", R"({'type':"x"})", "{\"type\":\"\xff\"}", "{\"type\":\"\\ud800\"}",
+        R"({"type":"unregister","tunnel":01})", "{\"type\":\"x\",\"a\":NaN}"}) {
     failure(json);
   }
 }
 
 TEST(Control, Depth) {
   const auto nested = [](int depth) {
-    return R"({"type":"later","x":)" + std::string(static_cast<std::size_t>(depth - 1), '[') + std::string(static_cast<std::size_t>(depth - 1), ']') + "}";
+    return R"({"type":"later","x":)" + std::string(static_cast<std::size_t>(depth - 1), '[') +
+           std::string(static_cast<std::size_t>(depth - 1), ']') + "}";
   };
   EXPECT_TRUE(decode(nested(8)));
   failure(nested(9));
@@ -175,8 +186,9 @@ TEST(Control, Size) {
 
 TEST(Control, WhatIsEncodedIsAlwaysAccepted) {
   const std::string awkward = "\xff\xc3\"\\\n\x01\xe2\x80\xaeok " + std::string(2000, 'x');
-  for (const ControlMessage& message : {ControlMessage(Refused{"c", awkward}), ControlMessage(Rejected{1, "c", awkward}),
-                                        ControlMessage(Challenge{{}, awkward}), ControlMessage(Welcome{{}, awkward, 3000})}) {
+  for (const ControlMessage& message :
+       {ControlMessage(Refused{"c", awkward}), ControlMessage(Rejected{1, "c", awkward}),
+        ControlMessage(Challenge{{}, awkward}), ControlMessage(Welcome{{}, awkward, 3000})}) {
     const std::string json = encode(message);
     EXPECT_LE(json.size(), 4096u);
     ASSERT_TRUE(decode(json)) << json;
@@ -192,8 +204,12 @@ TEST(CleanText, OneLineOfValidUtf8) {
   EXPECT_EQ(clean_text("plain text"), "plain text");
   EXPECT_EQ(clean_text("a\nb\x1b[31mc\x7f"), "a?b?[31mc?");
   EXPECT_EQ(clean_text("gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80"), "gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80");
-  EXPECT_EQ(clean_text("\xc2\x9b" "31m"), "?31m");                 // C1's CSI
-  EXPECT_EQ(clean_text("a\xe2\x80\xae" "b"), "a?b");               // right-to-left override
+  EXPECT_EQ(clean_text("\xc2\x9b"
+                       "31m"),
+            "?31m");  // C1's CSI
+  EXPECT_EQ(clean_text("a\xe2\x80\xae"
+                       "b"),
+            "a?b");                                                  // right-to-left override
   EXPECT_EQ(clean_text("\xc0\xaf\xed\xa0\x80\xf5\x80"), "???????");  // overlong, surrogate, out of range
   EXPECT_EQ(clean_text("\xe2\x82"), "??");
   EXPECT_EQ(clean_text("12345", 3), "123");
@@ -209,8 +225,9 @@ TEST(ValidName, Table) {
 }
 
 TEST(Base64Url, KnownValues) {
-  const std::pair<std::string, std::string> table[] = {{"", ""},         {"f", "Zg"},        {"fo", "Zm8"},          {"foo", "Zm9v"},
-                                                       {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}, {"\xfb\xff\xfe", "-__-"}};
+  const std::pair<std::string, std::string> table[] = {
+      {"", ""},           {"f", "Zg"},          {"fo", "Zm8"},          {"foo", "Zm9v"},
+      {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}, {"\xfb\xff\xfe", "-__-"}};
   for (const auto& [bytes, text] : table) {
     EXPECT_EQ(base64url_encode(as_bytes(bytes)), text);
     const auto decoded = base64url_decode(text);
@@ -220,7 +237,11 @@ TEST(Base64Url, KnownValues) {
 }
 
 TEST(Base64Url, OnlyOneTextForEachValue) {
-  for (const char* text : {"Z", "Zg=", "Zg==", "Zh", "Zm9", "Zm9vY", "Zm 9v", "Zm9v\n", "+/+/", "Zm\xff" "9", "Zm9vYmF"}) EXPECT_FALSE(base64url_decode(text)) << text;
+  for (const char* text : {"Z", "Zg=", "Zg==", "Zh", "Zm9", "Zm9vY", "Zm 9v", "Zm9v\n", "+/+/",
+                           "Zm\xff"
+                           "9",
+                           "Zm9vYmF"})
+    EXPECT_FALSE(base64url_decode(text)) << text;
   // Every two characters: only those whose stray bits are zero.
   int good = 0;
   for (int a = 0; a < 256; ++a)
