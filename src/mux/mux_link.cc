@@ -105,7 +105,7 @@ void MuxLink::read_some() {
         break;
       case IoStatus::Eof:
         return close(Error(ErrorCode::Closed, Side::Tunnel, true, core_.draining() ? "the link was drained" : "the other end closed the connection"));
-      case IoStatus::Error: return close(errno_error(got.error, Side::Tunnel, "the connection to the other end failed"));
+      case IoStatus::Error: return close(stream_->explain(got));
     }
   }
 }
@@ -119,7 +119,7 @@ bool MuxLink::write_pending() {
       if (out_begin_ == out_end_ || !stream_->plain()) continue;
     }
     if (wrote.status == IoStatus::Error) {
-      close(errno_error(wrote.error, Side::Tunnel, "the connection to the other end failed"));
+      close(stream_->explain(wrote));
       return false;
     }
     writable_ = false;  // on_ready() goes on from here

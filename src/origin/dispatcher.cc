@@ -13,7 +13,16 @@ using transport::StreamEnd;
 
 namespace {
 constexpr Duration kConnectAgain = std::chrono::milliseconds(20);
+
+ResetReason reason_of(int error) {
+  switch (error) {
+    case ECONNREFUSED: return ResetReason::OriginRefused;
+    case ETIMEDOUT: return ResetReason::OriginTimeout;
+    default: return ResetReason::OriginUnreachable;
+  }
 }
+
+}  // namespace
 
 // One stream and its local connection: first the dial, then the relay.
 class OriginDispatcher::Connection final : public boost::intrusive::list_base_hook<>,
@@ -42,7 +51,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     Dial(Connection& c, Stream& s, TargetPtr t, TimePoint until) : connection(c), stream(s), target(std::move(t)), give_up(until) {}
     void on_deadline() override {
       if (!fd && connection.owner_.shard_.now() < give_up) return connection.connect();
-      connection.fail(Error(ErrorCode::Timeout, Side::Origin, true, target->text + " does not answer"));
+      connection.fail(Error(ErrorCode::Timeout, Side::Origin, true, target->text + " does not answer"), ResetReason::OriginTimeout);
     }
     Connection& connection;
     Stream& stream;
@@ -59,12 +68,14 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
       // A unix socket's queue of connections is full (EAGAIN): nothing will tell when it no longer is. TCP would try again by itself.
       if (address.family() == AF_UNIX && connecting.error().code == ErrorCode::Io && connecting.error().retry)
         return owner_.shard_.arm(*dial_, kConnectAgain);
-      return fail(connecting.error());
+      // A path that is not there, or that nobody listens on any more: to the visitor it is a service that does not run.
+      const bool refused = address.family() == AF_UNIX && connecting.error().code == ErrorCode::Unreachable;
+      return fail(connecting.error(), refused ? ResetReason::OriginRefused : ResetReason::OriginUnreachable);
     }
     dial_->fd = std::move(connecting->fd);
     if (connecting->done) return connected();
     auto added = owner_.shard_.poller().add(dial_->fd.get(), *this);
-    if (!added) return fail(added.error());
+    if (!added) return fail(added.error(), ResetReason::OriginUnreachable);
     dial_->watched = true;
     owner_.shard_.arm(*dial_, dial_->give_up - owner_.shard_.now());
   }
@@ -77,7 +88,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
   void on_ready(std::uint32_t what) override {
     if ((what & (transport::kWritable | transport::kFailed)) == 0 || !dial_) return;
     if (const int error = transport::take_error(dial_->fd.get()); error != 0)
-      return fail(errno_error(error, Side::Origin, "cannot connect to " + dial_->target->text));
+      return fail(errno_error(error, Side::Origin, "cannot connect to " + dial_->target->text), reason_of(error));
     connected();
   }
 
@@ -91,17 +102,9 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     if (fin_early_) relay_->end_input();
   }
 
-  void fail(const Error& error) {
-    auto reason = ResetReason::OriginUnreachable;
-    if (error.code == ErrorCode::Timeout) {
-      reason = ResetReason::OriginTimeout;
-      ++owner_.counters_.timed_out;
-    } else if (error.code == ErrorCode::Unreachable) {
-      reason = ResetReason::OriginRefused;
-      ++owner_.counters_.refused;
-    } else {
-      ++owner_.counters_.unreachable;
-    }
+  void fail(const Error& error, ResetReason reason) {
+    auto& counters = owner_.counters_;
+    ++(reason == ResetReason::OriginTimeout ? counters.timed_out : reason == ResetReason::OriginRefused ? counters.refused : counters.unreachable);
     unwatch();
     const std::unique_ptr<Dial> dial = std::move(dial_);
     dial->stream.reset(reason);

@@ -42,7 +42,7 @@ Result<OriginTarget> parse_target(std::string_view text, std::string_view scheme
   if (error != std::errc{} || end != port.data() + port.size() || number == 0 || number > 65535)
     return bad(text, "the port has to be a number from 1 to 65535");
   auto address = transport::parse_ip(host, static_cast<std::uint16_t>(number));
-  if (!address) return bad(text, "the host has to be localhost or an IP address");
+  if (!address || host == "*") return bad(text, "the host has to be localhost or an IP address");
   return OriginTarget{*address, std::string(scheme) + "://" + address->text()};
 }
 

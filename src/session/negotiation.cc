@@ -92,7 +92,7 @@ bool Negotiation::read_some() {
     case IoStatus::Eof:
       finish(std::unexpected(Error(ErrorCode::Closed, Side::Tunnel, true, "the other end closed the connection during the handshake")));
       return false;
-    case IoStatus::Error: finish(std::unexpected(errno_error(got.error, Side::Tunnel, "the connection failed during the handshake"))); return false;
+    case IoStatus::Error: finish(std::unexpected(stream_->explain(got))); return false;
   }
   return false;
 }
@@ -109,7 +109,7 @@ bool Negotiation::write_some() {
       shard_.poller().await(stream_->fd(), *this, kWritable);
       return false;
     } else {
-      finish(std::unexpected(failed_ ? *failed_ : errno_error(wrote.error, Side::Tunnel, "the connection failed during the handshake")));
+      finish(std::unexpected(failed_ ? *failed_ : stream_->explain(wrote)));
       return false;
     }
   }

@@ -13,6 +13,7 @@
 #include <span>
 
 #include "base/bytes.h"
+#include "base/error.h"
 
 namespace ferrotunnel::transport {
 
@@ -53,6 +54,11 @@ class ByteStream {
 
   // Makes the close that follows send an RST.
   virtual void abort() = 0;
+
+  // The whole of why a read or write just said Error; a TLS connection knows more than errno.
+  [[nodiscard]] virtual Error explain(const IoResult& failed) const {
+    return errno_error(failed.error, Side::Tunnel, "the connection to the other end failed");
+  }
 
   // Where it is a plain socket whose bytes may be spliced, true.
   [[nodiscard]] virtual bool plain() const { return false; }

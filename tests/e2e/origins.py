@@ -134,7 +134,8 @@ pid {work}/nginx.pid;
 error_log {work}/error.log warn;
 events {{ worker_connections 4096; }}
 http {{
-  access_log {work}/access.log;
+  log_format connections '$connection $request $status';
+  access_log {work}/access.log connections;
   client_body_temp_path {work}/body;
   proxy_temp_path {work}/proxy;
   fastcgi_temp_path {work}/fastcgi;

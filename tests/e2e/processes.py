@@ -154,8 +154,8 @@ def address(text):
 
 
 class Server(Process):
-    def __init__(self, argv, work, name, env, state):
-        super().__init__(argv, work, name, env)
+    def __init__(self, argv, work, name, env, state, lines=True):
+        super().__init__(argv, work, name, env, lines)
         self.state = state
         self.listen = self.http = self.join = None
 
@@ -204,11 +204,11 @@ class World:
             assert mark not in done.stderr, done.stderr
         return done
 
-    def server(self, *flags, listen="127.0.0.1:0", http="127.0.0.1:0", state=None, env=None, wait=True):
+    def server(self, *flags, listen="127.0.0.1:0", http="127.0.0.1:0", state=None, env=None, lines=True):
         state = Path(state) if state else self.work / self.name("state")
         argv = [BINARY, "server", "--listen", listen, "--http-listen", http, "--tcp-listen-host", "127.0.0.1", "--state", state, *flags]
-        server = self.add(Server(argv, self.work, self.name("server"), {**self.env, **(env or {})}, state))
-        return server.wait_ready() if wait else server
+        server = self.add(Server(argv, self.work, self.name("server"), {**self.env, **(env or {})}, state, lines))
+        return server.wait_ready() if lines else server
 
     def client(self, *words, join=None, env=None, lines=True):
         """ferrotunnel with these words, which begin with http, tcp or client."""
@@ -247,8 +247,7 @@ class World:
                     if code != 0:
                         problems.append(f"{process.name} ended with {code}\n{process.story()}")
                 process.check_sanitizers()
-                bad = process.events("not-json")
-                if bad and isinstance(process, (Server,)):
+                if bad := process.events("not-json"):
                     problems.append(f"{process.name} printed what is not JSON: {bad}")
             except AssertionError as error:
                 problems.append(str(error))

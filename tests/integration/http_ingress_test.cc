@@ -35,7 +35,6 @@ class Origin {
       if (answer && connection.got.size() > before) answer(connection);
     }
   }
-  void stop_listening() { listener_.reset(); }
 
   std::list<Visitor> connections;
   Answer answer;

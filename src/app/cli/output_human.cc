@@ -103,7 +103,8 @@ void HumanOutput::request(const RequestEvent& event) {
   if (level_ < (failed ? LogLevel::Warn : LogLevel::Info)) return;
   const std::string status = event.status == 0 ? "left" : std::to_string(event.status);
   const Colour colour = event.status == 0 || event.status >= 500 ? Colour::Red : event.status >= 400 ? Colour::Yellow : Colour::Green;
-  std::string line = label(colour, status) + shown(event.method, kLongest) + " " + shown(event.host, kLongest) + shown(event.path, kLongest);
+  std::string line = label(colour, status);
+  line += event.method.empty() ? "(not understood)" : shown(event.method, kLongest) + " " + shown(event.host, kLongest) + shown(event.path, kLongest);
   line += "   " + duration_text(event.took) + "   " + amount_text(event.bytes_out);
   if (event.failed_side) line += "   " + std::string(to_string(*event.failed_side)) + ": " + shown(event.failure, kLongest) + "   request " + shown(event.request_id, kLongest);
   print_event(line);

@@ -14,7 +14,8 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
   HttpIngressStats& stats = context_.stats;
   ++stats.accepted;
   // While draining, only a request that was already read elsewhere is still served.
-  if (stats.visitors >= context_.options.max_visitors || (context_.draining && early_bytes.empty())) {
+  if (stats.visitors >= context_.options.max_visitors || (context_.draining && early_bytes.empty()) ||
+      early_bytes.size() > BufferPool::kSizes.back()) {
     ++stats.refused;
     return;
   }

@@ -43,6 +43,7 @@ OriginPtr OriginPool::take(const TunnelKey& key, transport::StreamHandler& handl
   const auto found = tunnels_.find(key);
   if (found == tunnels_.end() || found->second.idle.empty()) return nullptr;
   OriginPtr connection = detach(found->second.idle.front());
+  used_.push_back(*connection);
   connection->reused_ = true;
   connection->stream().set_handler(handler);
   ++counters_.reused;
@@ -60,12 +61,14 @@ Result<OriginPtr> OriginPool::open(transport::Link& link, const TunnelKey& tunne
   ++counters_.opened;
   auto connection = std::make_unique<OriginConnection>(*this, tunnel);
   connection->stream_ = *stream;
+  used_.push_back(*connection);
   return connection;
 }
 
 void OriginPool::put(OriginPtr connection) {
-  if (closed_ || options_.max_idle_per_tunnel == 0 || options_.max_idle == 0) return retire(std::move(connection));
+  if (closed_ || connection->spent_ || options_.max_idle_per_tunnel == 0 || options_.max_idle == 0) return retire(std::move(connection));
   OriginConnection& idle = *connection.release();
+  idle.detail::AgeHook::unlink();
   idle.stream().set_handler(idle);
   idle.state_ = OriginConnection::State::Idle;
   idle.since_ = shard_.now();
@@ -84,6 +87,7 @@ void OriginPool::retire(OriginPtr connection) {
   // One that hangs open holds its stream until the deadline: not without bound.
   if (closing_count_ >= options_.max_idle) return;
   OriginConnection& closing = *connection.release();
+  closing.detail::AgeHook::unlink();
   closing.state_ = OriginConnection::State::Closing;
   closing.since_ = shard_.now();
   closing_.push_back(closing);
@@ -119,6 +123,9 @@ void OriginPool::forget_session(route::SessionId session) {
     }
     while (!at->second.idle.empty()) drop(at->second.idle.front());
     at = tunnels_.erase(at);
+  }
+  for (OriginConnection& connection : used_) {
+    if (connection.tunnel_.session == session) connection.spent_ = true;
   }
   for (auto at = closing_.begin(); at != closing_.end();) {
     OriginConnection& connection = *at++;

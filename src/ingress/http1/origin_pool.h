@@ -65,6 +65,7 @@ class OriginConnection final : public detail::TunnelHook, public detail::AgeHook
   TimePoint since_{};  // when it became idle, or was told to close
   State state_ = State::Used;
   bool reused_ = false;
+  bool spent_ = false;  // its session is going: it is not kept again
 };
 using OriginPtr = std::unique_ptr<OriginConnection>;
 
@@ -89,6 +90,7 @@ class OriginPool final : private transport::Deadline {
   // Ends it in good order: FIN both ways; what the origin still says is dropped.
   void retire(OriginPtr connection);
 
+  // Drops the session's idle ones, and keeps none of those in use when they come back: its link is gone or draining.
   void forget_session(route::SessionId session);
   void close();  // retires the idle ones and keeps none from now on
   void clear();  // resets all that it has
@@ -119,6 +121,7 @@ class OriginPool final : private transport::Deadline {
   std::unordered_map<TunnelKey, Tunnel, TunnelKeyHash> tunnels_;
   AgeList ages_;     // idle, the oldest first
   AgeList closing_;  // the oldest first
+  AgeList used_;     // lent out
   std::size_t idle_ = 0;
   std::size_t closing_count_ = 0;
   bool closed_ = false;

@@ -46,6 +46,7 @@ class TlsStream final : public ByteStream {
   [[nodiscard]] bool read_pending() const override;
   void shutdown_write() override;
   void abort() override;
+  [[nodiscard]] Error explain(const IoResult&) const override { return failure_; }
 
   // 32 bytes that only the two ends of this connection know (RFC 8446 section 7.5, empty context). Errors: Tls (before the
   // handshake is done; TLS 1.2 without extended master secret, where they would not be bound to this connection).

@@ -346,6 +346,41 @@ TEST_P(HttpFlow, EachCallOfTheSocketFails) {
   }
 }
 
+// The price of a request in steady state: one read, one write, and no buffer or exchange made anew.
+TEST_P(HttpFlow, OneReadAndOneWriteARequest) {
+  if (portable()) GTEST_SKIP() << "its waits cannot tell a FIN from bytes, so it reads once more";
+  class Counting final : public transport::ByteStream {
+   public:
+    Counting(transport::UniqueFd fd, int& calls) : stream_(std::move(fd)), calls_(calls) {}
+    [[nodiscard]] int fd() const override { return stream_.fd(); }
+    [[nodiscard]] transport::IoResult read(MutBytes into) override { return ++calls_, stream_.read(into); }
+    [[nodiscard]] transport::IoResult write(std::span<const iovec> pieces) override { return ++calls_, stream_.write(pieces); }
+    void shutdown_write() override { stream_.shutdown_write(); }
+    void abort() override { stream_.abort(); }
+    [[nodiscard]] bool plain() const override { return true; }
+
+   private:
+    transport::TcpStream stream_;
+    int& calls_;
+  };
+  HttpWorld world(portable());
+  world.link.origin = answer_heads([](std::string_view) { return ok("Hello, world!"); });
+  SocketPair pair = tcp_pair();
+  Visitor visitor(std::move(pair.visitor));
+  int calls = 0;
+  world.ingress->adopt(std::make_unique<Counting>(std::move(pair.server), calls), HttpWorld::peer());
+  for (int i = 1; i <= 20; ++i) {
+    visitor.send(get());
+    ASSERT_TRUE(world.until([&] {
+      visitor.move();
+      return visitor.got == ok("Hello, world!");
+    }));
+    visitor.got.clear();
+    world.settle();
+    EXPECT_EQ(calls, 2 * i);
+  }
+}
+
 TEST(HttpAdopt, WhatCannotBeWatchedIsClosed) {
   HttpWorld world(false);
   // epoll refuses regular files.

@@ -134,6 +134,22 @@ TEST_F(OriginPoolTest, ForgetSession) {
   EXPECT_EQ(pool.idle(), 1u);
 }
 
+TEST_F(OriginPoolTest, WhatIsInUseWhenItsSessionGoesIsNotKept) {
+  OriginPool pool(shard_, {});
+  OriginPtr fresh = open(pool, kA);
+  FakeStream& fresh_stream = link_.last();
+  FakeStream& warm_stream = warm(pool, kA);
+  OriginPtr taken = pool.take(kA, user_);
+  OriginPtr other = open(pool, kC);
+  pool.forget_session(1);
+  pool.put(std::move(fresh));
+  pool.put(std::move(taken));
+  pool.put(std::move(other));
+  EXPECT_EQ(pool.idle(), 1u);
+  EXPECT_EQ(pool.idle(kC), 1u);
+  EXPECT_TRUE(until([&] { return fresh_stream.got_fin && warm_stream.got_fin; }));
+}
+
 TEST_F(OriginPoolTest, CloseKeepsNoMore) {
   OriginPool pool(shard_, {});
   FakeStream& before = warm(pool, kA);

@@ -251,8 +251,9 @@ struct Pair {
   // Until neither has anything to say.
   void settle() {
     for (int i = 0; i < 100'000; ++i) {
-      const bool moved = carry(server, client) | carry(client, server);
-      if (!moved && !server.core.has_output() && !client.core.has_output()) return;
+      const bool there = carry(server, client);
+      const bool back = carry(client, server);
+      if (!there && !back && !server.core.has_output() && !client.core.has_output()) return;
     }
     ADD_FAILURE() << "never settles";
   }

@@ -161,6 +161,7 @@ TEST(MuxStream, FramesThatCrossTheResetAreDroppedAndCounted) {
   auto [near, far] = pair.join();
   far->send("crosses");                      // DATA, not yet carried
   near->stream->reset(ResetReason::Cancel);  // crosses it
+  pair.carry(pair.client, pair.server);
   pair.settle();
   EXPECT_EQ(pair.server.core.counters().late_frames, 1u);
   EXPECT_EQ(pair.server.core.counters().bytes_in, 7u);

@@ -289,7 +289,7 @@ TEST_P(NegotiationTest, ThePeerClosesDuringTls) {
   for (const bool to_client : {true, false}) {
     const std::size_t all = run_with_cut(GetParam(), &tls(), to_client, 1 << 20, false);
     ASSERT_GT(all, 500u);
-    for (std::size_t n = 0; n + 40 < all && !HasFailure(); n += 29) run_with_cut(GetParam(), &tls(), to_client, n, n % 2 == 0);
+    for (std::size_t n = 0; n + 40 < all && !HasFailure(); n += 7) run_with_cut(GetParam(), &tls(), to_client, n, n % 2 == 0);
   }
 }
 
