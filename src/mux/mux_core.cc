@@ -329,7 +329,8 @@ std::size_t MuxCore::produce_data(MutBytes out) {
     }
     if (fill.fin) {
       stream.fin_sent_ = true;
-      unready(stream);  // it may have asked again from inside fill()
+      stream.wants_write_ = false;  // it may have asked again from inside fill()
+      unready(stream);
       maybe_finish(stream);
     } else if (fill.more || stream.wants_write_) {
       stream.wants_write_ = true;

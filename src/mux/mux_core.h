@@ -48,7 +48,7 @@ class MuxCore {
   // out must hold kMinProduce bytes.
   static constexpr std::size_t kMinProduce = 1024;
   [[nodiscard]] std::size_t produce(MutBytes out, TimePoint now);
-  [[nodiscard]] bool has_output() const { return control_begin_ < control_.size() || !ready_streams_.empty(); }
+  [[nodiscard]] bool has_output() const { return control_begin_ < control_.size() || (!failed_ && !ready_streams_.empty()); }
 
   [[nodiscard]] Result<transport::Stream*> open(const transport::OpenInfo& info, transport::StreamHandler& handler);
   void send_control(std::string_view json);

@@ -42,7 +42,7 @@ struct Echo final : transport::StreamHandler {
   std::optional<transport::StreamEnd> end;
 };
 
-class TcpIngressTest : public testing::TestWithParam<bool>, private TcpIngressHost {
+class TcpIngressTest : public testing::TestWithParam<bool>, protected TcpIngressHost {
  protected:
   TcpIngressTest() { connect({}); }
   ~TcpIngressTest() override {

@@ -37,6 +37,8 @@ class Storm {
     EXPECT_EQ(world_.shard.buffers().lent(), 0u);
   }
 
+  int answers = 0;
+
  private:
   static HttpIngressOptions options() {
     HttpIngressOptions options;
@@ -149,14 +151,17 @@ class Storm {
   }
 
   // No visitor sees another one's answer, nor one twice, nor out of order.
-  void check(const Visitor& visitor) {
+  void check(Visitor& visitor) {
+    const std::string got = visitor.take();
     std::size_t last = 0;
-    for (std::size_t at = 0; (at = visitor.got.find("[/", at)) != std::string::npos; ++at) {
-      if (visitor.got.compare(at, 4, "[/up") == 0) continue;
-      const std::size_t number = std::stoul(visitor.got.substr(at + 2));
+    for (std::size_t at = 0; (at = got.find("[/", at)) != std::string::npos; ++at) {
+      const std::size_t end = got.find(']', at);
+      if (end == std::string::npos || got.compare(at, 4, "[/up") == 0) continue;
+      const std::size_t number = std::stoul(got.substr(at + 2, end - at - 2));
       EXPECT_GT(number, last);
       last = number;
       EXPECT_TRUE(answered_.insert(number).second) << number << " was answered twice";
+      ++answers;
     }
   }
 
@@ -170,10 +175,14 @@ class HttpStorm : public HttpTest {};
 FT_ON_BOTH_POLLERS(HttpStorm);
 
 TEST_P(HttpStorm, AnythingAtAnyTime) {
-  for (unsigned seed = 1; seed <= 40 && !HasFailure(); ++seed) {
+  int answers = 0;
+  for (unsigned seed = 1; seed <= 12 && !HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    Storm(seed, portable()).run(400);
+    Storm storm(seed, portable());
+    storm.run(400);
+    answers += storm.answers;
   }
+  EXPECT_GT(answers, 200) << "the storm has to reach somebody";
 }
 
 }  // namespace

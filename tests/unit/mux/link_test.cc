@@ -295,13 +295,13 @@ class MuxCallbacks : public testing::TestWithParam<std::tuple<Where, What>> {};
 
 TEST_P(MuxCallbacks, AreSafe) {
   const auto [where, what] = GetParam();
+  Recorder extra, taker;
   Pair pair;
   auto [near, far] = pair.join();
   auto [other, far_other] = pair.join();
   far_other->appetite = 0;
   other->send("held for the other");
   pair.settle();
-  Recorder extra, taker;
   bool did = false;
   const auto act = [&](Stream& self) {
     if (std::exchange(did, true)) return;

@@ -231,7 +231,7 @@ TEST_P(MuxRates, AreKept) {
   Side client(Role::Client, limits);
   client.feed(open_frame(2));
   for (std::uint32_t n = 0; n < 20 * kLimit; ++n) {
-    client.now += 1s / kLimit;
+    client.now += 1000ms / kLimit;
     ASSERT_TRUE(client.feed(rate.make(n))) << "inside its limit: " << n;
     client.drain();
   }
