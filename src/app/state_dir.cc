@@ -87,7 +87,7 @@ Result<LoadedSecret> load_or_make_secret(const std::filesystem::path& state, std
   const std::filesystem::path directory = state / "grants";
   const std::filesystem::path file = directory / grant;
   transport::UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (!fd && errno == ENOENT) {
+  if (!fd && (errno == ENOENT || errno == ENOTDIR)) {
     if (auto made = make_directories(state, directory); !made) return std::unexpected(made.error());
     LoadedSecret loaded{session::Secret::generate(), true};
     auto published = publish(file, wire::base64url_encode(loaded.secret.bytes) + "\n");

@@ -89,9 +89,12 @@ bool Negotiation::read_some() {
       return true;
     }
     case IoStatus::WouldBlock: shard_.poller().await(stream_->fd(), *this, kReadable); return false;
-    case IoStatus::Eof:
-      finish(std::unexpected(Error(ErrorCode::Closed, Side::Tunnel, true, "the other end closed the connection during the handshake")));
+    case IoStatus::Eof: {
+      std::string text = "the other end closed the connection during the handshake";
+      if (transport_ == kPlain) text += ". Does it speak TLS? Either both ends use it, or both are told --tls off";
+      finish(std::unexpected(Error(ErrorCode::Closed, Side::Tunnel, true, std::move(text))));
       return false;
+    }
     case IoStatus::Error: finish(std::unexpected(stream_->explain(got))); return false;
   }
   return false;

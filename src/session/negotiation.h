@@ -6,6 +6,8 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "session/handshake.h"
@@ -54,7 +56,8 @@ class Negotiation final : private transport::PollHandler, private transport::Tur
   OnDone on_done_;
   std::unique_ptr<HandshakeBase> handshake_;
   std::vector<std::byte> early_;
-  std::string transport_ = "tcp, plain";
+  static constexpr std::string_view kPlain = "tcp, plain";
+  std::string transport_{kPlain};
   std::optional<Error> failed_;  // what is left to send goes out first
   std::optional<Result<Negotiated>> result_;
   bool watched_ = false;

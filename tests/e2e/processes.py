@@ -214,7 +214,7 @@ class World:
         """ferrotunnel with these words, which begin with http, tcp or client."""
         argv = [BINARY, *words]
         if join is not None:
-            argv += ["--join", getattr(join, "join", join)]
+            argv += ["--join", join.join if isinstance(join, Server) else join]
         return self.add(Process(argv, self.work, self.name("client"), {**self.env, **(env or {})}, lines=lines))
 
     def http_tunnel(self, server, target, host, *flags):

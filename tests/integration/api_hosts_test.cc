@@ -93,7 +93,11 @@ class RawClient final : private transport::LinkHandler {
     const auto join = session::decode_join_token(token);
     session::DialOptions options;
     options.addresses = join->addresses;
-    if (join->tls) options.tls = *transport::TlsClientContext::make({.pin = join->fingerprint});
+    if (join->tls) {
+      transport::TlsClientOptions tls;
+      tls.pin = join->fingerprint;
+      options.tls = *transport::TlsClientContext::make(tls);
+    }
     options.handshake.grant = join->grant;
     options.handshake.key = session::AuthKey::of(join->secret);
     options.handshake.instance.fill(std::byte{instance});

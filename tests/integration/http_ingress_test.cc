@@ -153,7 +153,8 @@ TEST_P(HttpThroughLinks, ManyRequestsOverOneOriginConnection) {
 }
 
 TEST_P(HttpThroughLinks, ManyVisitorsAtOnce) {
-  origin_.answer = answering([](const std::string& head) { return ok(head.substr(4, head.find(' ', 4) - 4) + std::string(3000, 'x')); });
+  origin_.answer = answering(
+      [](const std::string& head) { return ok(head.substr(4, head.find(' ', 4) - 4) + std::string(3000, 'x')); });
   for (int i = 0; i < 200; ++i) connect().send(get("/" + std::to_string(i)));
   int i = 0;
   for (Visitor& visitor : visitors_) {
@@ -166,7 +167,8 @@ TEST_P(HttpThroughLinks, ManyVisitorsAtOnce) {
 TEST_P(HttpThroughLinks, LargeBodiesBothWaysAndASlowVisitor) {
   std::string body(8u << 20, '\0');
   for (std::size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>(i * 2654435761u >> 11);
-  const std::string request = "POST /echo HTTP/1.1\r\nHost: a.test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+  const std::string request =
+      "POST /echo HTTP/1.1\r\nHost: a.test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
   origin_.answer = [&](Visitor& connection) {
     const std::size_t head = connection.got.find("\r\n\r\n");
     if (head == std::string::npos || connection.got.size() < head + 4 + body.size()) return;
@@ -191,7 +193,8 @@ TEST_P(HttpThroughLinks, LargeBodiesBothWaysAndASlowVisitor) {
 
 TEST_P(HttpThroughLinks, UpgradeIsARawRelay) {
   origin_.answer = [](Visitor& connection) {
-    if (const std::size_t head = connection.got.find("\r\n\r\n"); connection.got.starts_with("GET ") && head != std::string::npos) {
+    if (const std::size_t head = connection.got.find("\r\n\r\n");
+        connection.got.starts_with("GET ") && head != std::string::npos) {
       connection.got.erase(0, head + 4);
       connection.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello;");
     }
@@ -215,7 +218,9 @@ TEST_P(HttpThroughLinks, RefusedByTheOrigin) {
     const Origin gone;
     nobody = gone.target();
   }
-  client_->opened = [&](transport::Stream& stream, const transport::OpenInfo& info) { dispatcher_->dispatch(stream, info.tunnel, nobody); };
+  client_->opened = [&](transport::Stream& stream, const transport::OpenInfo& info) {
+    dispatcher_->dispatch(stream, info.tunnel, nobody);
+  };
   Visitor& visitor = connect();
   visitor.send(get());
   ASSERT_TRUE(until([&] { return visitor.got.contains("Ferrotunnel-Error: origin-refused\r\n"); })) << visitor.got;
@@ -258,7 +263,8 @@ TEST_P(HttpThroughLinks, OriginClosesJustWhenARequestGoesOut) {
 }
 
 TEST_P(HttpThroughLinks, AnRstOfTheOriginReachesTheVisitor) {
-  origin_.answer = answering([](const std::string&) { return std::string("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"); });
+  origin_.answer =
+      answering([](const std::string&) { return std::string("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"); });
   Visitor& visitor = connect();
   visitor.send(get());
   ASSERT_TRUE(until([&] { return visitor.got.ends_with("abc"); }));
@@ -270,7 +276,8 @@ TEST_P(HttpThroughLinks, AnRstOfTheOriginReachesTheVisitor) {
 TEST_P(HttpThroughLinks, AnRstOfTheVisitorReachesTheOrigin) {
   Visitor& visitor = connect();
   visitor.send(get());
-  ASSERT_TRUE(until([&] { return !origin_.connections.empty() && origin_.connections.front().got.ends_with("\r\n\r\n"); }));
+  ASSERT_TRUE(
+      until([&] { return !origin_.connections.empty() && origin_.connections.front().got.ends_with("\r\n\r\n"); }));
   visitor.close_with_rst();
   ASSERT_TRUE(until([&] { return origin_.connections.front().closed(); }));
   EXPECT_TRUE(origin_.connections.front().reset);
@@ -291,7 +298,8 @@ TEST_P(HttpThroughLinks, LinkIsLost) {
   server_->link.close(Error(ErrorCode::Io, Side::Tunnel, true, "cut"));
   ASSERT_TRUE(until([&] { return server_->closed; }));
   links_.remove(kSession);
-  ASSERT_TRUE(until([&] { return waiting.got.contains("Ferrotunnel-Error: link-lost\r\n") && part.reset; })) << waiting.got;
+  ASSERT_TRUE(until([&] { return waiting.got.contains("Ferrotunnel-Error: link-lost\r\n") && part.reset; }))
+      << waiting.got;
   EXPECT_EQ(ingress_->stats().idle_origins, 0u);
   idle.got.clear();
   idle.send(get());

@@ -5,7 +5,6 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cstdlib>
-#include <set>
 
 #include "app/cli/escape.h"
 #include "app/cli/help.h"
@@ -27,8 +26,10 @@ Error unknown_command(std::string_view typed) {
 Error unknown_word(const Command& command, std::string_view typed) {
   const std::string name(command.name);
   if (!typed.starts_with('-') || typed == "-" || typed == "--")
-    return wrong("'" + shown(typed, 80) + "' is one argument too many for ferrotunnel " + name + " (see ferrotunnel " + name + " --help)");
-  const std::string_view flag = typed.substr(typed.find_first_not_of('-') == std::string_view::npos ? typed.size() : typed.find_first_not_of('-'));
+    return wrong("'" + shown(typed, 80) + "' is one argument too many for ferrotunnel " + name + " (see ferrotunnel " +
+                 name + " --help)");
+  const std::string_view flag = typed.substr(
+      typed.find_first_not_of('-') == std::string_view::npos ? typed.size() : typed.find_first_not_of('-'));
   const std::string_view bare = flag.substr(0, flag.find('='));
   Nearest nearest(bare);
   for (const FlagGroup& group : command.groups)
@@ -37,7 +38,8 @@ Error unknown_word(const Command& command, std::string_view typed) {
   if (!nearest.best().empty()) return wrong(text + "; did you mean --" + std::string(nearest.best()) + "?");
   std::string others;
   for (const Command& other : commands())
-    if (&other != &command && find_flag(other, bare) != nullptr) others += (others.empty() ? "" : ", ") + std::string(other.name);
+    if (&other != &command && find_flag(other, bare) != nullptr)
+      others += (others.empty() ? "" : ", ") + std::string(other.name);
   if (!others.empty()) text += "; it belongs to " + others;
   return wrong(text + " (see ferrotunnel " + name + " --help)");
 }
@@ -110,7 +112,8 @@ std::optional<Arguments::Value> Arguments::value(std::string_view flag) const {
 
 Result<ParsedLine> parse_arguments(const std::vector<std::string>& words) {
   ParsedLine line;
-  if (words.empty()) return std::unexpected(wrong("which command? One of server, http, tcp, client, version (see ferrotunnel --help)"));
+  if (words.empty())
+    return std::unexpected(wrong("which command? One of server, http, tcp, client, version (see ferrotunnel --help)"));
   const std::string& first = words.front();
   if (first == "--help" || first == "-h" || (first == "help" && words.size() == 1)) {
     line.print = help_of_all();
@@ -124,7 +127,9 @@ Result<ParsedLine> parse_arguments(const std::vector<std::string>& words) {
   const std::string& name = help_asked ? words[1] : first;
   const Command* command = find_command(name);
   if (command == nullptr) {
-    if (name.starts_with('-')) return std::unexpected(wrong("the command comes first: ferrotunnel server " + shown(name, 80) + " … (see ferrotunnel --help)"));
+    if (name.starts_with('-'))
+      return std::unexpected(
+          wrong("the command comes first: ferrotunnel server " + shown(name, 80) + " … (see ferrotunnel --help)"));
     return std::unexpected(unknown_command(name));
   }
   if (help_asked) {
@@ -165,7 +170,8 @@ Result<ParsedLine> parse_arguments(const std::vector<std::string>& words) {
   }
 
   const std::vector<std::string> extra = app.remaining();
-  const auto dashed = std::ranges::find_if(extra, [](const std::string& word) { return word.starts_with('-') && word != "--"; });
+  const auto dashed =
+      std::ranges::find_if(extra, [](const std::string& word) { return word.starts_with('-') && word != "--"; });
   if (dashed != extra.end()) return std::unexpected(unknown_word(*command, *dashed));
   if (!extra.empty()) return std::unexpected(unknown_word(*command, extra.front()));
 
@@ -174,7 +180,8 @@ Result<ParsedLine> parse_arguments(const std::vector<std::string>& words) {
   arguments.target_ = target;
   for (auto& [flag, given] : texts) {
     if (given.empty()) continue;
-    if (given.size() > 1 && !find_flag(*command, flag)->repeated) return std::unexpected(wrong("--" + flag + " is given twice"));
+    if (given.size() > 1 && !find_flag(*command, flag)->repeated)
+      return std::unexpected(wrong("--" + flag + " is given twice"));
     arguments.given_[flag] = std::move(given);
   }
   for (const auto& [flag, on] : switches)

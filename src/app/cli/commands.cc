@@ -9,34 +9,45 @@ namespace {
 
 constexpr std::array kOutputFlags = {
     Flag{"log-format", "FORMAT",
-         "human: lines for a person. json: one JSON object a line. auto: human on a terminal, json elsewhere. Default auto."},
+         "human: lines for a person. json: one JSON object a line. auto: human on a terminal, json elsewhere. Default "
+         "auto."},
     Flag{"log-level", "LEVEL",
-         "error, warn, info or debug: the least important kind of line to print. Addresses and the join line are always printed. Default info."},
+         "error, warn, info or debug: the least important kind of line to print. Addresses and the join line are "
+         "always printed. Default info."},
     Flag{"drain-timeout", "SECONDS",
-         "After SIGTERM, SIGINT or SIGHUP, how long visitors that are there may take to finish. A second signal stops at once. Default 10."},
+         "After SIGTERM, SIGINT or SIGHUP, how long visitors that are there may take to finish. A second signal stops "
+         "at once. Default 10."},
     Flag{"memory-limit", "SIZE", "All buffers together, in bytes or with K, M or G behind the number. Default 256M."},
 };
 
 // --- server ---
 
 constexpr std::array kServerAddressFlags = {
-    Flag{"listen", "ADDR", "Where clients sign in, HOST:PORT or :PORT for every address. Port 0 lets the system pick one. Default :7835."},
+    Flag{
+        "listen", "ADDR",
+        "Where clients sign in, HOST:PORT or :PORT for every address. Port 0 lets the system pick one. Default :7835."},
     Flag{"http-listen", "ADDR", "Where HTTP visitors arrive, HOST:PORT or :PORT; \"off\" for none. Default :8080."},
     Flag{"tcp-listen-host", "IP", "The address on which TCP tunnels get their ports. Default: every address."},
     Flag{"public-address", "HOST:PORT",
-         "How clients reach --listen from where they are; it goes into the join token. May be repeated. Default: this machine's name, or the "
+         "How clients reach --listen from where they are; it goes into the join token. May be repeated. Default: this "
+         "machine's name, or the "
          "address of --listen where that is a specific one.",
          true},
 };
 constexpr std::array kServerTrustFlags = {
     Flag{"state", "DIR",
-         "Where the server's key and the grants' secrets are kept; made when missing. Default: $STATE_DIRECTORY, else /var/lib/ferrotunnel for root, "
+         "Where the server's key and the grants' secrets are kept; made when missing. Default: $STATE_DIRECTORY, else "
+         "/var/lib/ferrotunnel for root, "
          "else $XDG_STATE_HOME/ferrotunnel or ~/.local/state/ferrotunnel."},
     Flag{"tls", "on|off", "off: clients sign in over plain TCP. Only for a network that is trusted. Default on."},
-    Flag{"tls-cert", "FILE", "A certificate (PEM, its chain behind it) of your own instead of the key in the state directory. Needs --tls-key."},
+    Flag{"tls-cert", "FILE",
+         "A certificate (PEM, its chain behind it) of your own instead of the key in the state directory. Needs "
+         "--tls-key."},
     Flag{"tls-key", "FILE", "The private key (PEM) of --tls-cert."},
     Flag{"tls-client-ca", "FILE", "Clients must show a certificate signed by one of these (PEM)."},
-    Flag{"grant", "NAME", "A grant of your own, instead of the grant \"default\", whose secret is made in the state directory. Needs --secret-file."},
+    Flag{"grant", "NAME",
+         "A grant of your own, instead of the grant \"default\", whose secret is made in the state directory. Needs "
+         "--secret-file."},
     Flag{"secret-file", "FILE", "The file that holds the secret of --grant: 16 to 64 characters."},
 };
 constexpr std::array kServerOtherFlags = {
@@ -50,7 +61,8 @@ constexpr std::array kServerGroups = {
 };
 constexpr std::array kServerExamples = {
     Example{"Everything by default; prints the line to run on the other machine:", "ferrotunnel server"},
-    Example{"Behind a name of your own, visitors on port 80:", "ferrotunnel server --http-listen :80 --public-address eu.example.com:7835"},
+    Example{"Behind a name of your own, visitors on port 80:",
+            "ferrotunnel server --http-listen :80 --public-address eu.example.com:7835"},
     Example{"For a script: ports that the system picks, and JSON that says which:",
             "ferrotunnel server --listen 127.0.0.1:0 --http-listen 127.0.0.1:0 --log-format json"},
 };
@@ -59,14 +71,19 @@ constexpr std::array kServerExamples = {
 
 constexpr std::array kJoinFlags = {
     Flag{"join", "TOKEN|@FILE",
-         "The join token that the server printed, or @ and a file that holds it (other users of a machine can see the arguments of a "
+         "The join token that the server printed, or @ and a file that holds it (other users of a machine can see the "
+         "arguments of a "
          "command). After a first successful sign-in it is kept, and is the default from then on."},
     Flag{"no-save", "", "Do not keep the token."},
-    Flag{"server", "HOST:PORT", "The server's address: without a token, or to reach it another way than the token says. May be repeated.", true},
+    Flag{"server", "HOST:PORT",
+         "The server's address: without a token, or to reach it another way than the token says. May be repeated.",
+         true},
     Flag{"grant", "NAME", "Without a token: the grant to sign in with. Needs --secret-file."},
     Flag{"secret-file", "FILE", "Without a token: the file that holds the grant's secret."},
-    Flag{"tls", "on|off", "off: plain TCP, where the server does that too. Default: what the token says, and on without one."},
-    Flag{"tls-ca", "FILE", "Verify the server by these certificate authorities (PEM) and its name, not by the key in the token."},
+    Flag{"tls", "on|off",
+         "off: plain TCP, where the server does that too. Default: what the token says, and on without one."},
+    Flag{"tls-ca", "FILE",
+         "Verify the server by these certificate authorities (PEM) and its name, not by the key in the token."},
     Flag{"tls-cert", "FILE", "A certificate (PEM) to show to a server that asks for one. Needs --tls-key."},
     Flag{"tls-key", "FILE", "The private key (PEM) of --tls-cert."},
 };
@@ -77,11 +94,13 @@ constexpr std::array kClientRunFlags = {
 
 constexpr std::array kClientTunnelFlags = {
     Flag{"http", "NAME=TARGET[,host=HOST]",
-         "A web service to share. TARGET is a PORT, HOST:PORT, http:// URL or unix:PATH; HOST is the name that visitors use, or *.NAME for "
+         "A web service to share. TARGET is a PORT, HOST:PORT, http:// URL or unix:PATH; HOST is the name that "
+         "visitors use, or *.NAME for "
          "every name under it; without one the server picks it. May be repeated.",
          true},
     Flag{"tcp", "NAME=TARGET[,port=PORT]",
-         "A TCP service to share. TARGET is a PORT, HOST:PORT or unix:PATH; PORT is the server's port for visitors; without one the server picks "
+         "A TCP service to share. TARGET is a PORT, HOST:PORT or unix:PATH; PORT is the server's port for visitors; "
+         "without one the server picks "
          "it. May be repeated.",
          true},
 };
@@ -92,12 +111,15 @@ constexpr std::array kClientGroups = {
     FlagGroup{"", kOutputFlags},
 };
 constexpr std::array kClientExamples = {
-    Example{"Two services at once:", "ferrotunnel client --join ft1_AbC… --http web=8080,host=app.example.com --tcp ssh=22,port=2222"},
-    Example{"The token from a file, the web service on a unix socket:", "ferrotunnel client --join @/etc/ferrotunnel/token --http web=unix:/run/app.sock"},
+    Example{"Two services at once:",
+            "ferrotunnel client --join ft1_AbC… --http web=8080,host=app.example.com --tcp ssh=22,port=2222"},
+    Example{"The token from a file, the web service on a unix socket:",
+            "ferrotunnel client --join @/etc/ferrotunnel/token --http web=unix:/run/app.sock"},
 };
 
 constexpr std::array kHttpTunnelFlags = {
-    Flag{"host", "HOST", "The name that visitors use, or *.NAME for every name under it. Default: the server picks one."},
+    Flag{"host", "HOST",
+         "The name that visitors use, or *.NAME for every name under it. Default: the server picks one."},
     Flag{"name", "NAME", "What the tunnel is called in logs. Default http."},
 };
 constexpr std::array kHttpGroups = {
@@ -109,7 +131,8 @@ constexpr std::array kHttpGroups = {
 constexpr std::array kHttpExamples = {
     Example{"The first time, with the line that the server printed:", "ferrotunnel http 8080 --join ft1_AbC…"},
     Example{"From then on, under a name of your choice:", "ferrotunnel http 8080 --host app.example.com"},
-    Example{"Every name under one, to a unix socket:", "ferrotunnel http unix:/run/app.sock --host '*.dev.example.com'"},
+    Example{"Every name under one, to a unix socket:",
+            "ferrotunnel http unix:/run/app.sock --host '*.dev.example.com'"},
 };
 
 constexpr std::array kTcpTunnelFlags = {
@@ -138,27 +161,41 @@ constexpr std::array kVersionGroups = {
 
 constexpr std::array kCommands = {
     Command{"server", "where visitors arrive and clients sign in", "[FLAGS]", "",
-            "Listens for clients and for visitors. With no flags it works at once: it makes its state (a key and the grant \"default\"), and "
+            "Listens for clients and for visitors. With no flags it works at once: it makes its state (a key and the "
+            "grant \"default\"), and "
             "prints the line to run on the machine whose service is to be shared.\n\n"
-            "The join token in that line holds a secret: whoever has it may add tunnels to this server. It carries the fingerprint of the "
-            "server's key too, so clients know the server without any certificate authority. It stays the same as long as the state "
+            "The join token in that line holds a secret: whoever has it may add tunnels to this server. It carries the "
+            "fingerprint of the "
+            "server's key too, so clients know the server without any certificate authority. It stays the same as long "
+            "as the state "
             "directory and the addresses do.",
             kServerGroups, kServerExamples},
     Command{"http", "shares one local web service", "TARGET [FLAGS]", "TARGET",
-            "Signs in at a server and sends the HTTP requests for one host to a local web service. TARGET is a PORT of this machine, "
+            "Signs in at a server and sends the HTTP requests for one host to a local web service. TARGET is a PORT of "
+            "this machine, "
             "HOST:PORT, an http:// URL or unix:PATH.\n\n"
-            "The connection comes back by itself after a cut or a restart of the server. While the local service does not answer, "
+            "The connection comes back by itself after a cut or a restart of the server. While the local service does "
+            "not answer, "
             "visitors get a page that says so.",
             kHttpGroups, kHttpExamples},
     Command{"tcp", "shares one local TCP service", "TARGET [FLAGS]", "TARGET",
-            "Signs in at a server and joins each connection to a port of the server to a local TCP service. TARGET is a PORT of this "
+            "Signs in at a server and joins each connection to a port of the server to a local TCP service. TARGET is "
+            "a PORT of this "
             "machine, HOST:PORT or unix:PATH.\n\n"
-            "The connection comes back by itself after a cut or a restart of the server. Half-closed connections and resets arrive as what they are.",
+            "The connection comes back by itself after a cut or a restart of the server. Half-closed connections and "
+            "resets arrive as what they are.",
             kTcpGroups, kTcpExamples},
     Command{"client", "shares several local services at once", "--http NAME=TARGET | --tcp NAME=TARGET ... [FLAGS]", "",
-            "Signs in at a server and shares each service that is named: what http and tcp do, several times over one connection.", kClientGroups,
-            kClientExamples},
-    Command{"version", "prints the version", "[--json]", "", "Prints the version of this program and of the wire protocol that it speaks.", kVersionGroups, {}},
+            "Signs in at a server and shares each service that is named: what http and tcp do, several times over one "
+            "connection.",
+            kClientGroups, kClientExamples},
+    Command{"version",
+            "prints the version",
+            "[--json]",
+            "",
+            "Prints the version of this program and of the wire protocol that it speaks.",
+            kVersionGroups,
+            {}},
 };
 
 // Insertions, deletions, substitutions and swaps of neighbours.
@@ -170,7 +207,8 @@ std::size_t distance(std::string_view a, std::string_view b) {
     for (std::size_t j = 1; j <= b.size(); ++j) {
       const std::size_t change = a[i - 1] == b[j - 1] ? 0 : 1;
       row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + change});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before_last[j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        row[j] = std::min(row[j], before_last[j - 2] + 1);
     }
     std::swap(before_last, last);
     std::swap(last, row);
@@ -205,7 +243,8 @@ void Nearest::offer(std::string_view name) {
   if (typed_.size() > kMaxTyped) return;
   const std::size_t d = distance(typed_, name);
   // A third of it may be wrong; and "log" is near enough to "log-level".
-  const bool near = d <= std::max<std::size_t>(1, std::max(typed_.size(), name.size()) / 3) || (typed_.size() >= 3 && name.starts_with(typed_));
+  const bool near = d <= std::max<std::size_t>(1, std::max(typed_.size(), name.size()) / 3) ||
+                    (typed_.size() >= 3 && name.starts_with(typed_));
   if (near && d < distance_) {
     distance_ = d;
     best_ = name;

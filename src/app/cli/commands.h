@@ -9,10 +9,11 @@
 namespace ferrotunnel::cli {
 
 struct Flag {
-  std::string_view name;    // "listen", without dashes
-  std::string_view value;   // "ADDR"; empty: a switch
-  std::string_view help;    // sentences; ends with the default where there is one
-  bool repeated = false;    // may be given several times; in its environment variable, values are separated by white space
+  std::string_view name;   // "listen", without dashes
+  std::string_view value;  // "ADDR"; empty: a switch
+  std::string_view help;   // sentences; ends with the default where there is one
+  bool repeated =
+      false;  // may be given several times; in its environment variable, values are separated by white space
 };
 [[nodiscard]] std::string environment_name(const Flag& flag);  // "FERROTUNNEL_LISTEN"
 
@@ -27,10 +28,10 @@ struct Example {
 
 struct Command {
   std::string_view name;
-  std::string_view summary;     // half a sentence
-  std::string_view synopsis;    // behind the name
-  std::string_view target;      // what its one positional argument is called; empty: it has none
-  std::string_view description; // paragraphs, separated by empty lines
+  std::string_view summary;      // half a sentence
+  std::string_view synopsis;     // behind the name
+  std::string_view target;       // what its one positional argument is called; empty: it has none
+  std::string_view description;  // paragraphs, separated by empty lines
   std::span<const FlagGroup> groups;
   std::span<const Example> examples;
 };

@@ -36,7 +36,8 @@ Console::Console(const RunOptions& options) {
   const bool terminal = ::isatty(STDOUT_FILENO) == 1;
   const WallClock now = [] { return std::chrono::system_clock::now(); };
   if (options.log_format == LogFormat::Json || (options.log_format == LogFormat::Auto && !terminal)) {
-    sink_ = std::make_unique<FdSink>(STDOUT_FILENO, [now](std::uint64_t count) { return JsonOutput::dropped_line(count, now()); });
+    sink_ = std::make_unique<FdSink>(STDOUT_FILENO,
+                                     [now](std::uint64_t count) { return JsonOutput::dropped_line(count, now()); });
     output_ = std::make_unique<JsonOutput>(*sink_, options.log_level, now);
     return;
   }

@@ -74,17 +74,28 @@ std::string help_of_all() {
   append_wrapped(out, "ferrotunnel - shares a local service through a server that can be reached", kIndent);
   append_section(out, "SYNOPSIS");
   for (const Command& command : commands())
-    out.append(kIndent, ' ').append("ferrotunnel ").append(command.name).append(" ").append(command.synopsis).append("\n");
+    out.append(kIndent, ' ')
+        .append("ferrotunnel ")
+        .append(command.name)
+        .append(" ")
+        .append(command.synopsis)
+        .append("\n");
   append_section(out, "COMMANDS");
   for (const Command& command : commands()) {
     constexpr std::size_t kColumn = 10;
-    out.append(kIndent, ' ').append(command.name).append(kColumn - command.name.size(), ' ').append(command.summary).append("\n");
+    out.append(kIndent, ' ')
+        .append(command.name)
+        .append(kColumn - command.name.size(), ' ')
+        .append(command.summary)
+        .append("\n");
   }
   append_section(out, "DESCRIPTION");
   append_wrapped(out,
-                 "Run the server on a machine that others can reach, and a client beside the service that they cannot. The client dials out to the "
+                 "Run the server on a machine that others can reach, and a client beside the service that they cannot. "
+                 "The client dials out to the "
                  "server, and the server's visitors reach the service through that connection.\n\n"
-                 "Each flag has an environment variable, named in its help; a flag wins over the environment, the environment over the default. "
+                 "Each flag has an environment variable, named in its help; a flag wins over the environment, the "
+                 "environment over the default. "
                  "Output on a terminal is for a person, elsewhere one JSON object a line. NO_COLOR turns colours off.",
                  kIndent);
   append_section(out, "FLAGS");
@@ -122,7 +133,8 @@ std::string help_of(const Command& command) {
   if (find_flag(command, "state") != nullptr) {
     append_wrapped(out, "DIR/tls-identity.pem, DIR/grants/NAME  in the directory of --state", kIndent);
   } else if (find_flag(command, "join") != nullptr) {
-    append_wrapped(out, "$XDG_CONFIG_HOME/ferrotunnel/token or ~/.config/ferrotunnel/token  the token that is kept", kIndent);
+    append_wrapped(out, "$XDG_CONFIG_HOME/ferrotunnel/token or ~/.config/ferrotunnel/token  the token that is kept",
+                   kIndent);
   } else {
     out.resize(out.size() - std::string_view("\nFILES\n").size());
   }
@@ -139,7 +151,8 @@ std::string version_text(bool json) {
     object.text("system", system.sysname).text("machine", system.machine);
     return object.finish() + "\n";
   }
-  return "ferrotunnel " + std::string(version()) + " (wire protocol " + std::to_string(kWireVersion) + ", " + system.sysname + " " + system.machine + ")\n";
+  return "ferrotunnel " + std::string(version()) + " (wire protocol " + std::to_string(kWireVersion) + ", " +
+         system.sysname + " " + system.machine + ")\n";
 }
 
 }  // namespace ferrotunnel::cli

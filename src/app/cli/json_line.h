@@ -12,7 +12,9 @@ class JsonObject {
  public:
   JsonObject& text(std::string_view name, std::string_view value);
   // Left out where it is empty.
-  JsonObject& text_if(std::string_view name, std::string_view value) { return value.empty() ? *this : text(name, value); }
+  JsonObject& text_if(std::string_view name, std::string_view value) {
+    return value.empty() ? *this : text(name, value);
+  }
   JsonObject& number(std::string_view name, std::uint64_t value);
   JsonObject& milliseconds(std::string_view name, std::uint64_t microseconds);  // 12.345
   JsonObject& boolean(std::string_view name, bool value);

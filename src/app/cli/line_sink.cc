@@ -44,7 +44,8 @@ void FdSink::run() {
     changed_.wait(lock, [this] { return !queue_.empty() || closing_; });
     if (queue_.empty() || give_up_) return;
     std::string batch = std::exchange(queue_, {});
-    if (const std::uint64_t dropped = std::exchange(dropped_, 0); dropped != 0 && dropped_line_) batch += dropped_line_(dropped);
+    if (const std::uint64_t dropped = std::exchange(dropped_, 0); dropped != 0 && dropped_line_)
+      batch += dropped_line_(dropped);
     idle_ = false;
     lock.unlock();
     const bool alive = put(batch);

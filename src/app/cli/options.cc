@@ -12,7 +12,9 @@ using Value = Arguments::Value;
 
 Error wrong(std::string text) { return {ErrorCode::BadInput, Side::Local, false, std::move(text)}; }
 
-Error wrong(const Value& value, std::string_view what) { return wrong(value.from + ": '" + shown(value.text, 120) + "' is not " + std::string(what)); }
+Error wrong(const Value& value, std::string_view what) {
+  return wrong(value.from + ": '" + shown(value.text, 120) + "' is not " + std::string(what));
+}
 
 // Reads flags one after another and keeps the first thing that is wrong, so that callers read as a list of flags.
 class Reader {
@@ -46,7 +48,8 @@ class Reader {
     double number = 0;
     const char* end = value->text.data() + value->text.size();
     const auto [at, failed] = std::from_chars(value->text.data(), end, number, std::chars_format::fixed);
-    if (failed != std::errc() || at != end || !(number >= 0) || number > kMost) return fail(wrong(*value, "a number of seconds, such as 10 or 0.5"));
+    if (failed != std::errc() || at != end || !(number >= 0) || number > kMost)
+      return fail(wrong(*value, "a number of seconds, such as 10 or 0.5"));
     into = std::chrono::milliseconds(std::llround(number * 1000));
   }
 
@@ -61,7 +64,8 @@ class Reader {
     if (shift != 0) digits.remove_suffix(1);
     std::uint64_t number = 0;
     const auto [at, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (failed != std::errc() || at != digits.data() + digits.size() || number == 0 || number > (std::uint64_t{1} << 40) >> shift)
+    if (failed != std::errc() || at != digits.data() + digits.size() || number == 0 ||
+        number > (std::uint64_t{1} << 40) >> shift)
       return fail(wrong(*value, "a size, such as 64M or 1G"));
     into = static_cast<std::size_t>(number << shift);
   }
@@ -82,7 +86,8 @@ class Reader {
     fail(wrong(there.from + " needs --" + std::string(first ? b : a) + " beside it"));
   }
   void files(std::optional<TlsFiles>& into) {
-    pair("tls-cert", "tls-key", [&](const std::string& certificate, const std::string& key) { into = {certificate, key}; });
+    pair("tls-cert", "tls-key",
+         [&](const std::string& certificate, const std::string& key) { into = {certificate, key}; });
   }
   void grant(std::optional<GrantOption>& into) {
     pair("grant", "secret-file", [&](const std::string& name, const std::string& file) {
@@ -94,17 +99,26 @@ class Reader {
 
   void run(RunOptions& into) {
     if (const auto value = arguments_.value("log-format")) {
-      if (value->text == "auto") into.log_format = LogFormat::Auto;
-      else if (value->text == "human") into.log_format = LogFormat::Human;
-      else if (value->text == "json") into.log_format = LogFormat::Json;
-      else fail(wrong(*value, "auto, human or json"));
+      if (value->text == "auto")
+        into.log_format = LogFormat::Auto;
+      else if (value->text == "human")
+        into.log_format = LogFormat::Human;
+      else if (value->text == "json")
+        into.log_format = LogFormat::Json;
+      else
+        fail(wrong(*value, "auto, human or json"));
     }
     if (const auto value = arguments_.value("log-level")) {
-      if (value->text == "error") into.log_level = LogLevel::Error;
-      else if (value->text == "warn") into.log_level = LogLevel::Warn;
-      else if (value->text == "info") into.log_level = LogLevel::Info;
-      else if (value->text == "debug") into.log_level = LogLevel::Debug;
-      else fail(wrong(*value, "error, warn, info or debug"));
+      if (value->text == "error")
+        into.log_level = LogLevel::Error;
+      else if (value->text == "warn")
+        into.log_level = LogLevel::Warn;
+      else if (value->text == "info")
+        into.log_level = LogLevel::Info;
+      else if (value->text == "debug")
+        into.log_level = LogLevel::Debug;
+      else
+        fail(wrong(*value, "error, warn, info or debug"));
     }
     seconds("drain-timeout", into.drain_timeout);
     size("memory-limit", into.memory_limit);
@@ -128,7 +142,8 @@ Result<TunnelOption> parse_tunnel(const Value& value, TunnelOption::Kind kind) {
   std::string_view text = value.text;
   const auto equals = text.find('=');
   if (equals == std::string_view::npos || equals == 0 || equals + 1 == text.size())
-    return std::unexpected(wrong(value, http ? "NAME=TARGET, such as web=8080 or web=8080,host=app.example.com" : "NAME=TARGET, such as ssh=22 or ssh=22,port=2222"));
+    return std::unexpected(wrong(value, http ? "NAME=TARGET, such as web=8080 or web=8080,host=app.example.com"
+                                             : "NAME=TARGET, such as ssh=22 or ssh=22,port=2222"));
   tunnel.name = text.substr(0, equals);
   text.remove_prefix(equals + 1);
   if (const auto at = text.rfind(key); at != std::string_view::npos) {
@@ -138,7 +153,8 @@ Result<TunnelOption> parse_tunnel(const Value& value, TunnelOption::Kind kind) {
       tunnel.host = last;
     } else {
       const auto [end, failed] = std::from_chars(last.data(), last.data() + last.size(), tunnel.port);
-      if (failed != std::errc() || end != last.data() + last.size()) return std::unexpected(wrong({std::string(last), value.from + " " + tunnel.name + ", port"}, "a port"));
+      if (failed != std::errc() || end != last.data() + last.size())
+        return std::unexpected(wrong({std::string(last), value.from + " " + tunnel.name + ", port"}, "a port"));
     }
   }
   tunnel.target = text;
@@ -156,13 +172,20 @@ Result<std::vector<TunnelOption>> tunnels_of(const Arguments& arguments) {
         tunnels.push_back(std::move(*tunnel));
       }
     }
-    if (tunnels.empty()) return std::unexpected(wrong("which service? Give at least one --http NAME=TARGET or --tcp NAME=TARGET, such as --http web=8080"));
+    if (tunnels.empty())
+      return std::unexpected(
+          wrong("which service? Give at least one --http NAME=TARGET or --tcp NAME=TARGET, such as --http web=8080"));
     return tunnels;
   }
   if (arguments.target().empty())
-    return std::unexpected(wrong("which service? Give its port or address: ferrotunnel " + std::string(command) + (command == "http" ? " 8080" : " 22")));
+    return std::unexpected(wrong("which service? Give its port or address: ferrotunnel " + std::string(command) +
+                                 (command == "http" ? " 8080" : " 22")));
   Reader read(arguments);
-  TunnelOption tunnel{command == "http" ? TunnelOption::Kind::Http : TunnelOption::Kind::Tcp, std::string(command), arguments.target(), {}, 0};
+  TunnelOption tunnel{command == "http" ? TunnelOption::Kind::Http : TunnelOption::Kind::Tcp,
+                      std::string(command),
+                      arguments.target(),
+                      {},
+                      0};
   read.text("name", tunnel.name);
   read.text("host", tunnel.host);
   read.number<std::uint16_t>("port", 0, 65535, tunnel.port);
@@ -200,8 +223,9 @@ Result<> find_token(const Arguments& arguments, const std::optional<TokenStore>&
     }
   }
   const std::string target = arguments.target().empty() ? "" : " " + shown(arguments.target(), 80);
-  return std::unexpected(wrong("no join token yet. The server prints one when it starts (ferrotunnel server); then: ferrotunnel " +
-                               std::string(arguments.command().name) + target + " --join ft1_…"));
+  return std::unexpected(
+      wrong("no join token yet. The server prints one when it starts (ferrotunnel server); then: ferrotunnel " +
+            std::string(arguments.command().name) + target + " --join ft1_…"));
 }
 
 }  // namespace
@@ -225,7 +249,8 @@ Result<ServerOptions> server_options(const Arguments& arguments) {
   constexpr unsigned kMostThreads = 1024;
   read.number("threads", 0u, kMostThreads, options.threads);
   if (!options.tls && (options.certificate || !options.client_ca.empty()))
-    read.fail(wrong("--tls off leaves nothing for --tls-cert, --tls-key or --tls-client-ca to do; leave one or the other out"));
+    read.fail(wrong(
+        "--tls off leaves nothing for --tls-cert, --tls-key or --tls-client-ca to do; leave one or the other out"));
   if (read.failed()) return std::unexpected(*read.failed());
   return options;
 }

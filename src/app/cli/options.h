@@ -48,14 +48,14 @@ struct ServerOptions {
 struct TunnelOption {
   enum class Kind : std::uint8_t { Http, Tcp } kind = Kind::Http;
   std::string name, target;
-  std::string host;         // HTTP; empty: the server picks
-  std::uint16_t port = 0;   // TCP; 0: the server picks
+  std::string host;        // HTTP; empty: the server picks
+  std::uint16_t port = 0;  // TCP; 0: the server picks
 };
 
 struct ClientOptions {
   RunOptions run;
-  std::string join;       // empty: signs in with `grant`
-  bool keep_join = false; // after it worked
+  std::string join;        // empty: signs in with `grant`
+  bool keep_join = false;  // after it worked
   std::vector<std::string> servers;
   std::optional<GrantOption> grant;
   std::optional<bool> tls;  // nothing: as the token says

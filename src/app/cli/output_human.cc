@@ -17,7 +17,8 @@ std::string cut(std::string text, std::size_t columns) {
 }
 
 std::string join_line(const ServerReady& ready) {
-  return (ready.http_listen.empty() ? "ferrotunnel tcp 22 --join " : "ferrotunnel http 8080 --join ") + ready.join_token;
+  return (ready.http_listen.empty() ? "ferrotunnel tcp 22 --join " : "ferrotunnel http 8080 --join ") +
+         ready.join_token;
 }
 
 }  // namespace
@@ -66,9 +67,11 @@ void HumanOutput::print_event(const std::string& line) {
 
 void HumanOutput::ready(const ServerReady& ready, std::chrono::milliseconds took) {
   std::string out = "  " + painted(Colour::Bold, "ferrotunnel " + std::string(version())) + "\n";
-  out += "  " + label(Colour::Green, "listening") + ready.listen + (ready.tls ? " (tunnels, TLS)" : " (tunnels, plain TCP: only for a network that is trusted)");
+  out += "  " + label(Colour::Green, "listening") + ready.listen +
+         (ready.tls ? " (tunnels, TLS)" : " (tunnels, plain TCP: only for a network that is trusted)");
   if (!ready.http_listen.empty()) out += "   " + ready.http_listen + " (http)";
-  out += "\n  " + label(Colour::Dim, "state") + shown(ready.state_dir) + (ready.state_made ? " (made now: key, one grant \"default\")" : "") + "\n";
+  out += "\n  " + label(Colour::Dim, "state") + shown(ready.state_dir) +
+         (ready.state_made ? " (made now: key, one grant \"default\")" : "") + "\n";
   out += "  join from the other machine:\n      " + painted(Colour::Bold, join_line(ready)) + "\n";
   out += "  " + label(Colour::Green, "ready") + "in " + std::to_string(took.count()) + " ms\n";
   print(out);
@@ -78,7 +81,8 @@ void HumanOutput::session(const SessionEvent& event) {
   if (level_ < LogLevel::Info) return;
   std::string line;
   if (event.kind == SessionEvent::Kind::Up) {
-    line = label(Colour::Green, "client up") + shown(event.id, kLongest) + "   " + shown(event.address, kLongest) + "   grant " + shown(event.grant, kLongest);
+    line = label(Colour::Green, "client up") + shown(event.id, kLongest) + "   " + shown(event.address, kLongest) +
+           "   grant " + shown(event.grant, kLongest);
     if (!event.transport.empty()) line += "   " + shown(event.transport, kLongest);
   } else {
     line = label(Colour::Yellow, "client down") + shown(event.id, kLongest) + "   " + shown(event.address, kLongest);
@@ -91,7 +95,9 @@ void HumanOutput::tunnel(const TunnelEvent& event) {
   const bool rejected = event.kind == TunnelEvent::Kind::Rejected;
   if (level_ < (rejected ? LogLevel::Warn : LogLevel::Info)) return;
   const bool up = event.kind == TunnelEvent::Kind::Up;
-  std::string line = rejected ? label(Colour::Red, "refused") : up ? label(Colour::Green, "tunnel up") : label(Colour::Yellow, "tunnel down");
+  std::string line = rejected ? label(Colour::Red, "refused")
+                     : up     ? label(Colour::Green, "tunnel up")
+                              : label(Colour::Yellow, "tunnel down");
   line += shown(event.name, kLongest);
   if (!event.url.empty()) line += "   " + shown(event.url, kLongest);
   if (event.why) line += "   " + shown(event.why->context, kLongest);
@@ -102,11 +108,17 @@ void HumanOutput::request(const RequestEvent& event) {
   const bool failed = event.failed_side && *event.failed_side != Side::Visitor;
   if (level_ < (failed ? LogLevel::Warn : LogLevel::Info)) return;
   const std::string status = event.status == 0 ? "left" : std::to_string(event.status);
-  const Colour colour = event.status == 0 || event.status >= 500 ? Colour::Red : event.status >= 400 ? Colour::Yellow : Colour::Green;
+  const Colour colour = event.status == 0 || event.status >= 500 ? Colour::Red
+                        : event.status >= 400                    ? Colour::Yellow
+                                                                 : Colour::Green;
   std::string line = label(colour, status);
-  line += event.method.empty() ? "(not understood)" : shown(event.method, kLongest) + " " + shown(event.host, kLongest) + shown(event.path, kLongest);
+  line += event.method.empty()
+              ? "(not understood)"
+              : shown(event.method, kLongest) + " " + shown(event.host, kLongest) + shown(event.path, kLongest);
   line += "   " + duration_text(event.took) + "   " + amount_text(event.bytes_out);
-  if (event.failed_side) line += "   " + std::string(to_string(*event.failed_side)) + ": " + shown(event.failure, kLongest) + "   request " + shown(event.request_id, kLongest);
+  if (event.failed_side)
+    line += "   " + std::string(to_string(*event.failed_side)) + ": " + shown(event.failure, kLongest) + "   request " +
+            shown(event.request_id, kLongest);
   print_event(line);
 }
 
@@ -117,14 +129,16 @@ void HumanOutput::connecting(const Connecting& event) {
 
 void HumanOutput::connected(const Connected& event) {
   if (level_ < LogLevel::Info) return;
-  std::string line = "  " + label(Colour::Green, "connected") + shown(event.address, kLongest) + "   " + shown(event.transport, kLongest);
+  std::string line = "  " + label(Colour::Green, "connected") + shown(event.address, kLongest) + "   " +
+                     shown(event.transport, kLongest);
   if (event.rtt.count() > 0) line += "   " + duration_text(event.rtt);
   print(line + "\n");
 }
 
 void HumanOutput::disconnected(const Disconnected& event) {
   if (!event.why.retry || level_ < LogLevel::Warn) return;  // what is final, main() says on stderr
-  print_event(label(Colour::Yellow, "no server") + shown(event.why.context, kLongest) + "; trying again in " + duration_text(event.retry_in));
+  print_event(label(Colour::Yellow, "no server") + shown(event.why.context, kLongest) + "; trying again in " +
+              duration_text(event.retry_in));
 }
 
 void HumanOutput::tunnel_up(const TunnelUp& event) {
@@ -145,8 +159,8 @@ void HumanOutput::live(const ClientStatus& status) {
   if (!style_.terminal) return;
   std::string text;
   if (status.connected) {
-    text = "  visitors " + std::to_string(status.visitors_now) + " now, " + std::to_string(status.visitors) + " in all    in " + amount_text(status.bytes_in) + "   out " +
-           amount_text(status.bytes_out);
+    text = "  visitors " + std::to_string(status.visitors_now) + " now, " + std::to_string(status.visitors) +
+           " in all    in " + amount_text(status.bytes_in) + "   out " + amount_text(status.bytes_out);
     if (status.rtt.count() > 0) text += "    server " + duration_text(status.rtt);
   }
   const std::lock_guard lock(mutex_);
@@ -160,8 +174,8 @@ void HumanOutput::live(const ClientStatus& status) {
 
 void HumanOutput::visitor(const VisitorEvent& event) {
   if (level_ < LogLevel::Debug) return;
-  print_event(label(Colour::Dim, event.opened ? "visitor" : "left") + shown(event.tunnel, kLongest) + "   " + std::to_string(event.now) + " now, " + std::to_string(event.total) +
-              " in all");
+  print_event(label(Colour::Dim, event.opened ? "visitor" : "left") + shown(event.tunnel, kLongest) + "   " +
+              std::to_string(event.now) + " now, " + std::to_string(event.total) + " in all");
 }
 
 void HumanOutput::error(const Error& error) {
@@ -182,10 +196,14 @@ void HumanOutput::stopping(std::chrono::milliseconds patience) {
     live_.clear();
   }
   if (level_ < LogLevel::Info) return print("");
-  print("  " + label(Colour::Yellow, "stopping") + "visitors may finish within " + duration_text(patience) + "; once more stops at once\n");
+  print("  " + label(Colour::Yellow, "stopping") + "visitors may finish within " + duration_text(patience) +
+        "; once more stops at once\n");
 }
 
-void HumanOutput::stopped(bool finished) { print("  " + label(Colour::Dim, "stopped") + (finished ? "all visitors had finished" : "some visitors were cut off") + "\n"); }
+void HumanOutput::stopped(bool finished) {
+  print("  " + label(Colour::Dim, "stopped") + (finished ? "all visitors had finished" : "some visitors were cut off") +
+        "\n");
+}
 
 std::string HumanOutput::dropped_line(std::uint64_t count) {
   return "  (" + std::to_string(count) + " lines were dropped: the output is read too slowly)\n";

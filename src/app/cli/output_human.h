@@ -56,7 +56,7 @@ class HumanOutput final : public Output {
   const WallClock now_;
   // Guarded by mutex_.
   std::mutex mutex_;
-  std::string live_;         // without control codes; empty: none
+  std::string live_;  // without control codes; empty: none
   bool live_shown_ = false;
   Repeats repeats_;
 };

@@ -57,7 +57,8 @@ Result<Client> build(const ClientOptions& options, Console& console, Signals& si
     ++progress.tunnels_refused;
     signals.wake();
   });
-  if (options.run.log_level >= LogLevel::Debug) builder.on_visitor([&out](const VisitorEvent& event) { out.visitor(event); });
+  if (options.run.log_level >= LogLevel::Debug)
+    builder.on_visitor([&out](const VisitorEvent& event) { out.visitor(event); });
   builder.on_error([&out](const Error& error) { out.error(error); });
   return builder.build();
 }
@@ -89,7 +90,8 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
   Progress progress;
   auto client = build(options, console, signals, progress);
   if (!client) return fail(console, client.error(), exit_code_of(client.error()));
-  if (const auto started = client->start(); !started) return fail(console, started.error(), exit_code_of(started.error()));
+  if (const auto started = client->start(); !started)
+    return fail(console, started.error(), exit_code_of(started.error()));
 
   bool kept = false;
   constexpr std::chrono::seconds kSecond(1);
@@ -102,14 +104,16 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
     }
     if (progress.tunnels_up == 0 && progress.tunnels_refused >= options.tunnels.size()) {
       client->stop();
-      const Error none(ErrorCode::Refused, Side::Tunnel, false,
-                       options.tunnels.size() == 1 ? "the server refused the tunnel" : "the server refused every tunnel");
+      const Error none(
+          ErrorCode::Refused, Side::Tunnel, false,
+          options.tunnels.size() == 1 ? "the server refused the tunnel" : "the server refused every tunnel");
       return fail(console, none, kExitRefused);
     }
     if (console.has_live_line()) console->live(client->status());
   }
   const auto patience = options.run.drain_timeout;
-  return drain_until_signal(signals, console, patience, [&] { return client->drain(patience); }, [&] { client->stop(); });
+  return drain_until_signal(
+      signals, console, patience, [&] { return client->drain(patience); }, [&] { client->stop(); });
 }
 
 }  // namespace ferrotunnel::cli

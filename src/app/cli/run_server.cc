@@ -21,9 +21,12 @@ Result<Server> build(const ServerOptions& options, Console& console) {
   Output& out = *console;
   builder.on_error([&out](const Error& error) { out.error(error); });
   builder.on_tunnel([&out](const TunnelEvent& event) { out.tunnel(event); });
-  if (options.run.log_level >= LogLevel::Info) builder.on_session([&out](const SessionEvent& event) { out.session(event); });
-  if (options.run.log_level >= LogLevel::Warn) builder.on_request([&out](const RequestEvent& event) { out.request(event); });
-  if (options.run.log_level >= LogLevel::Debug) builder.on_visitor([&out](const VisitorEvent& event) { out.visitor(event); });
+  if (options.run.log_level >= LogLevel::Info)
+    builder.on_session([&out](const SessionEvent& event) { out.session(event); });
+  if (options.run.log_level >= LogLevel::Warn)
+    builder.on_request([&out](const RequestEvent& event) { out.request(event); });
+  if (options.run.log_level >= LogLevel::Debug)
+    builder.on_visitor([&out](const VisitorEvent& event) { out.visitor(event); });
   return builder.build();
 }
 
@@ -44,12 +47,14 @@ int run_server(const ServerOptions& options) {
   if (!server) return fail(console, server.error());
   const auto ready = server->start();
   if (!ready) return fail(console, ready.error());
-  console->ready(*ready, std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began));
+  console->ready(*ready,
+                 std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began));
 
   while (signals.wait(std::chrono::hours(1)) != Signals::Woken::Stop) {
   }
   const auto patience = options.run.drain_timeout;
-  return drain_until_signal(signals, console, patience, [&] { return server->drain(patience); }, [&] { server->stop(); });
+  return drain_until_signal(
+      signals, console, patience, [&] { return server->drain(patience); }, [&] { server->stop(); });
 }
 
 }  // namespace ferrotunnel::cli

@@ -32,7 +32,8 @@ class File {
 };
 
 Error system_error(int err, std::string_view what, const std::filesystem::path& file) {
-  return {ErrorCode::Io, Side::Local, false, std::string(what) + " " + shown(file.string()) + ": " + std::generic_category().message(err)};
+  return {ErrorCode::Io, Side::Local, false,
+          std::string(what) + " " + shown(file.string()) + ": " + std::generic_category().message(err)};
 }
 
 std::string trimmed(std::string_view text) {
@@ -52,7 +53,8 @@ Result<std::string> read_all(const File& from, const std::filesystem::path& file
     if (n == 0) return trimmed(text);
     text.append(piece.data(), static_cast<std::size_t>(n));
     if (text.size() > kMaxText)
-      return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, shown(file.string()) + " is too large to be what is asked for"));
+      return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false,
+                                   shown(file.string()) + " is too large to be what is asked for"));
   }
 }
 
@@ -69,8 +71,10 @@ bool write_all(const File& to, std::string_view text) {
 }  // namespace
 
 std::optional<TokenStore> TokenStore::of_user() {
-  if (const char* xdg = std::getenv("XDG_CONFIG_HOME"); xdg != nullptr && *xdg == '/') return TokenStore(std::filesystem::path(xdg) / "ferrotunnel/token");
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') return TokenStore(std::filesystem::path(home) / ".config/ferrotunnel/token");
+  if (const char* xdg = std::getenv("XDG_CONFIG_HOME"); xdg != nullptr && *xdg == '/')
+    return TokenStore(std::filesystem::path(xdg) / "ferrotunnel/token");
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/')
+    return TokenStore(std::filesystem::path(home) / ".config/ferrotunnel/token");
   return std::nullopt;
 }
 
@@ -82,8 +86,9 @@ Result<std::optional<std::string>> TokenStore::load() const {
   }
   struct stat info{};
   if (::fstat(from.fd(), &info) == 0 && (info.st_mode & 077) != 0)
-    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false,
-                                 "others may read the kept token: chmod 600 " + shown(file_.string()) + ", and ask for a new one if they did"));
+    return std::unexpected(Error(
+        ErrorCode::BadInput, Side::Local, false,
+        "others may read the kept token: chmod 600 " + shown(file_.string()) + ", and ask for a new one if they did"));
   auto text = read_all(from, file_);
   if (!text) return std::unexpected(std::move(text.error()));
   if (text->empty()) return std::nullopt;
@@ -95,7 +100,8 @@ Result<bool> TokenStore::save(std::string_view token) const {
   const std::filesystem::path directory = file_.parent_path();
   std::error_code failed;
   std::filesystem::create_directories(directory.parent_path(), failed);
-  if (::mkdir(directory.c_str(), 0700) < 0 && errno != EEXIST) return std::unexpected(system_error(errno, "cannot make", directory));
+  if (::mkdir(directory.c_str(), 0700) < 0 && errno != EEXIST)
+    return std::unexpected(system_error(errno, "cannot make", directory));
 
   std::string fresh = file_.string() + ".XXXXXX";  // mkostemp makes it 0600
   {
@@ -119,7 +125,8 @@ Result<std::string> read_small_file(const std::filesystem::path& file) {
   const File from(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!from) return std::unexpected(system_error(errno, "cannot read", file));
   auto text = read_all(from, file);
-  if (text && text->empty()) return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, shown(file.string()) + " is empty"));
+  if (text && text->empty())
+    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, shown(file.string()) + " is empty"));
   return text;
 }
 

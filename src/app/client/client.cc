@@ -57,7 +57,7 @@ Result<> check_host(const std::string& host) {
   if (host.empty()) return {};
   const bool wild = host.starts_with("*.");
   std::string name;
-  if (!http::normalise_host(wild ? std::string_view(host).substr(2) : std::string_view(host), name) || name.find(':') != std::string::npos)
+  if (!http::normalise_host(wild ? std::string_view(host).substr(2) : std::string_view(host), name) || host.find(':') != std::string::npos)
     return bad("'" + host + "' is not a host name (app.example.com, or *.dev.example.com)");
   return {};
 }

@@ -40,8 +40,9 @@ bool idempotent(http::Method method) {
 
 }  // namespace
 
-void Exchange::begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel, const transport::PeerAddress& peer,
-                     std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner) {
+void Exchange::begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
+                     const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor,
+                     ExchangeOwner& owner) {
   visitor_ = &visitor;
   owner_ = &owner;
   failure_ = nullptr;
@@ -157,7 +158,8 @@ void Exchange::on_end(Stream&, StreamEnd end_of_stream) {
     return owner_->on_exchange_over();
   }
   if (over()) return;
-  if (status_ != 0) return fail(end_of_stream.reason == ResetReason::LinkLost ? failures::kLinkLost : failures::kResponseCut);
+  if (status_ != 0)
+    return fail(end_of_stream.reason == ResetReason::LinkLost ? failures::kLinkLost : failures::kResponseCut);
   if (retry) return lose(failures::kOriginClosed);
   fail(failure_of(end_of_stream.reason));
 }

@@ -33,11 +33,11 @@ class Exchange final : private transport::StreamHandler {
  public:
   enum class Outcome : std::uint8_t {
     Running,
-    Complete,     // the visitor has the whole response
-    Failed,       // nothing of a final response was sent: failure() says what page to send
-    Cut,          // the response broke off: its end must not look clean
-    Retry,        // a warm connection was dead and nothing is lost: connect() anew
-    Upgrade,      // a 101 went out: the streams are to be joined as they are
+    Complete,  // the visitor has the whole response
+    Failed,    // nothing of a final response was sent: failure() says what page to send
+    Cut,       // the response broke off: its end must not look clean
+    Retry,     // a warm connection was dead and nothing is lost: connect() anew
+    Upgrade,   // a 101 went out: the streams are to be joined as they are
     VisitorGone,
   };
 
@@ -45,8 +45,8 @@ class Exchange final : private transport::StreamHandler {
   ~Exchange() = default;
 
   // Takes what it needs from the head (the context's request), whose bytes may go afterwards.
-  void begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel, const transport::PeerAddress& peer,
-             std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner);
+  void begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
+             const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner);
   // On a warm connection or, on a retry, a new one. No link: it is lost.
   void connect(transport::Link* link);
   void reset();  // as new, keeping storage
@@ -67,9 +67,11 @@ class Exchange final : private transport::StreamHandler {
   [[nodiscard]] const RequestId& id() const { return id_; }
   [[nodiscard]] bool head_request() const { return method_ == http::Method::Head; }
   [[nodiscard]] std::uint8_t visitor_minor() const { return minor_; }
-  [[nodiscard]] bool visitor_keeps() const { return visitor_keeps_; }    // the visitor asked for keep-alive
-  [[nodiscard]] bool request_read() const { return request_.done(); }    // nothing of the request is left in the visitor's socket
-  [[nodiscard]] bool keep_alive() const { return keep_alive_; }          // what the response told the visitor
+  [[nodiscard]] bool visitor_keeps() const { return visitor_keeps_; }  // the visitor asked for keep-alive
+  [[nodiscard]] bool request_read() const {
+    return request_.done();
+  }  // nothing of the request is left in the visitor's socket
+  [[nodiscard]] bool keep_alive() const { return keep_alive_; }  // what the response told the visitor
 
   // Upgrade: the stream, or none when it ended meanwhile.
   [[nodiscard]] transport::Stream* take_stream();

@@ -64,7 +64,8 @@ std::size_t Exchange::take_head(ConstBytes bytes) {
   http::RequestContext asked;
   asked.head = head_request();
   asked.upgrade_protocol = upgrade_;
-  const http::Parse parsed = http::parse_response_head(view, context_.options.limits, scanner_, asked, context_.response);
+  const http::Parse parsed =
+      http::parse_response_head(view, context_.options.limits, scanner_, asked, context_.response);
   if (parsed.need_more()) {
     if (before == 0) (void)gather(bytes);
     return gathered_size_ - before;

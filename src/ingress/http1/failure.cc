@@ -7,41 +7,56 @@ using transport::ResetReason;
 
 namespace failures {
 constinit const Failure kNoSuchHost{404, FaultSide::Visitor, "no-such-host", "No tunnel serves {host} here."};
-constinit const Failure kHostMissing{400, FaultSide::Visitor, "host-missing", "The request does not say which host it is for."};
-constinit const Failure kLinkLost{502, FaultSide::Tunnel, "link-lost", "The tunnel to {host} lost its connection to this server."};
-constinit const Failure kLinkLimit{503, FaultSide::Tunnel, "link-limit", "The tunnel to {host} carries as many connections as it may."};
+constinit const Failure kHostMissing{400, FaultSide::Visitor, "host-missing",
+                                     "The request does not say which host it is for."};
+constinit const Failure kLinkLost{502, FaultSide::Tunnel, "link-lost",
+                                  "The tunnel to {host} lost its connection to this server."};
+constinit const Failure kLinkLimit{503, FaultSide::Tunnel, "link-limit",
+                                   "The tunnel to {host} carries as many connections as it may."};
 constinit const Failure kLinkClosing{503, FaultSide::Tunnel, "link-closing", "The tunnel to {host} is being closed."};
 constinit const Failure kOriginTimeout{504, FaultSide::Origin, "origin-timeout",
                                        "The tunnel to {host} is up, but its local service did not answer in time."};
 constinit const Failure kOriginStalled{504, FaultSide::Origin, "origin-stalled",
                                        "The tunnel to {host} is up, but its local service stopped taking the request."};
-constinit const Failure kOriginClosed{502, FaultSide::Origin, "origin-closed",
-                                      "The tunnel to {host} is up, but its local service closed the connection without an answer."};
-constinit const Failure kBadResponse{502, FaultSide::Origin, "bad-response",
-                                     "The tunnel to {host} is up, but its local service did not answer with valid HTTP."};
-constinit const Failure kResponseCut{502, FaultSide::Origin, "response-cut", "The local service of {host} broke its answer off."};
+constinit const Failure kOriginClosed{
+    502, FaultSide::Origin, "origin-closed",
+    "The tunnel to {host} is up, but its local service closed the connection without an answer."};
+constinit const Failure kBadResponse{
+    502, FaultSide::Origin, "bad-response",
+    "The tunnel to {host} is up, but its local service did not answer with valid HTTP."};
+constinit const Failure kResponseCut{502, FaultSide::Origin, "response-cut",
+                                     "The local service of {host} broke its answer off."};
 constinit const Failure kBadBody{400, FaultSide::Visitor, "bad-body", "The request's chunked body is malformed."};
-constinit const Failure kRequestTimeout{408, FaultSide::Visitor, "request-timeout", "The request did not arrive in time."};
+constinit const Failure kRequestTimeout{408, FaultSide::Visitor, "request-timeout",
+                                        "The request did not arrive in time."};
 constinit const Failure kRequestCut{400, FaultSide::Visitor, "request-cut", "The connection ended inside the request."};
-constinit const Failure kVisitorGone{499, FaultSide::Visitor, "visitor-gone", "The visitor went away before the answer was complete."};
-constinit const Failure kVisitorStalled{499, FaultSide::Visitor, "visitor-stalled", "The visitor stopped reading the answer."};
+constinit const Failure kVisitorGone{499, FaultSide::Visitor, "visitor-gone",
+                                     "The visitor went away before the answer was complete."};
+constinit const Failure kVisitorStalled{499, FaultSide::Visitor, "visitor-stalled",
+                                        "The visitor stopped reading the answer."};
 }  // namespace failures
 
 const Failure& failure_of(ResetReason reason) {
   static constexpr Failure kCancel{502, FaultSide::Tunnel, "cancel", "The client of {host} gave the connection up."};
   static constexpr Failure kPeerReset{502, FaultSide::Origin, "peer-reset",
                                       "The tunnel to {host} is up, but its local service reset the connection."};
-  static constexpr Failure kRefusedByOrigin{502, FaultSide::Origin, "origin-refused",
-                                            "The tunnel to {host} is up, but its local service refused the connection."};
+  static constexpr Failure kRefusedByOrigin{
+      502, FaultSide::Origin, "origin-refused",
+      "The tunnel to {host} is up, but its local service refused the connection."};
   static constexpr Failure kUnreachable{502, FaultSide::Origin, "origin-unreachable",
                                         "The tunnel to {host} is up, but its local service cannot be reached."};
-  static constexpr Failure kNoTunnel{502, FaultSide::Tunnel, "no-tunnel", "The client of {host} does not serve it any more."};
-  static constexpr Failure kRefused{503, FaultSide::Tunnel, "refused", "The client of {host} takes no more connections now."};
-  static constexpr Failure kFlowControl{502, FaultSide::Tunnel, "flow-control", "The tunnel to {host} broke its own flow control."};
+  static constexpr Failure kNoTunnel{502, FaultSide::Tunnel, "no-tunnel",
+                                     "The client of {host} does not serve it any more."};
+  static constexpr Failure kRefused{503, FaultSide::Tunnel, "refused",
+                                    "The client of {host} takes no more connections now."};
+  static constexpr Failure kFlowControl{502, FaultSide::Tunnel, "flow-control",
+                                        "The tunnel to {host} broke its own flow control."};
   static constexpr Failure kProtocol{502, FaultSide::Tunnel, "protocol", "The tunnel to {host} broke its protocol."};
-  static constexpr Failure kMemory{503, FaultSide::Tunnel, "memory", "The tunnel to {host} has no memory left for more."};
+  static constexpr Failure kMemory{503, FaultSide::Tunnel, "memory",
+                                   "The tunnel to {host} has no memory left for more."};
   static constexpr Failure kGoingAway{503, FaultSide::Tunnel, "going-away", "The client of {host} is shutting down."};
-  static constexpr Failure kIdle{502, FaultSide::Tunnel, "idle", "The tunnel to {host} closed a connection that was idle for too long."};
+  static constexpr Failure kIdle{502, FaultSide::Tunnel, "idle",
+                                 "The tunnel to {host} closed a connection that was idle for too long."};
   switch (reason) {
     case ResetReason::Cancel: return kCancel;
     case ResetReason::PeerReset: return kPeerReset;

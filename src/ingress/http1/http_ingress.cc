@@ -19,7 +19,8 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
     ++stats.refused;
     return;
   }
-  auto connection = std::make_unique<VisitorConnection>(context_, static_cast<VisitorOwner&>(*this), std::move(visitor), peer);
+  auto connection =
+      std::make_unique<VisitorConnection>(context_, static_cast<VisitorOwner&>(*this), std::move(visitor), peer);
   if (!connection->start(early_bytes)) {
     ++stats.refused;
     return;

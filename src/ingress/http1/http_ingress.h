@@ -17,8 +17,8 @@ namespace ferrotunnel::ingress {
 
 class HttpIngress final : private VisitorOwner {
  public:
-  HttpIngress(transport::Shard& shard, route::RouterCache& routes, route::LinkDirectory& links, const HttpIngressOptions& options,
-              HttpIngressHost& host);
+  HttpIngress(transport::Shard& shard, route::RouterCache& routes, route::LinkDirectory& links,
+              const HttpIngressOptions& options, HttpIngressHost& host);
   ~HttpIngress();
 
   // Takes a connected visitor. `early_bytes` were already read from it (it came from another shard).
@@ -36,7 +36,8 @@ class HttpIngress final : private VisitorOwner {
  private:
   void on_visitor_over(VisitorConnection& visitor) override;
 
-  using Visitors = boost::intrusive::list<VisitorConnection, boost::intrusive::base_hook<VisitorHook>, boost::intrusive::constant_time_size<false>>;
+  using Visitors = boost::intrusive::list<VisitorConnection, boost::intrusive::base_hook<VisitorHook>,
+                                          boost::intrusive::constant_time_size<false>>;
 
   IngressContext context_;
   Visitors visitors_;

@@ -31,8 +31,9 @@ struct HttpIngressOptions {
   Duration head_timeout = std::chrono::seconds(30);        // a request head, from its first byte to its last: 408
   Duration keep_alive_timeout = std::chrono::seconds(75);  // between requests, and before the first: closed
   Duration response_timeout = std::chrono::seconds(60);    // from the request's last byte to the response's first: 504
-  Duration stall_timeout = std::chrono::seconds(60);       // no byte of a body moves either way; not for upgraded connections
-  Duration linger_timeout = std::chrono::seconds(2);       // reading on after the last response, so that no RST overtakes it
+  Duration stall_timeout =
+      std::chrono::seconds(60);  // no byte of a body moves either way; not for upgraded connections
+  Duration linger_timeout = std::chrono::seconds(2);  // reading on after the last response, so that no RST overtakes it
   std::size_t linger_bytes = 256 * 1024;
   std::size_t max_visitors = 20'000;  // connections of the shard; more are closed at once
   std::string proto = "http";         // X-Forwarded-Proto: what visitors speak to this listener
@@ -51,7 +52,7 @@ struct RequestRecord {
   Duration duration{};          // from the whole request head to the last byte given to the kernel
   std::string_view slug;        // what failed, "" nothing; the page's Ferrotunnel-Error where there was one
   http::FaultSide side = http::FaultSide::Server;  // meaningful with a slug
-  route::SessionId session = 0;  // 0: no route was found
+  route::SessionId session = 0;                    // 0: no route was found
   std::uint32_t tunnel = 0;
   transport::PeerAddress visitor;
   bool upgraded = false;
@@ -62,7 +63,8 @@ struct RequestRecord {
 class HttpIngressHost {
  public:
   // The route's link lives on another shard: carry this there and adopt() it. Nothing of the request was sent anywhere.
-  virtual void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string early_bytes) = 0;
+  virtual void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
+                            std::string early_bytes) = 0;
   virtual void on_request(const RequestRecord& record) = 0;
 
  protected:
@@ -70,16 +72,16 @@ class HttpIngressHost {
 };
 
 struct HttpIngressStats {
-  std::size_t visitors = 0;         // connections now
-  std::size_t upgraded = 0;         // of them
-  std::size_t idle_origins = 0;     // warm connections in the pool
-  std::uint64_t accepted = 0;       // connections ever
-  std::uint64_t refused = 0;        // max_visitors, or no descriptor could be watched
-  std::uint64_t moved = 0;          // to another shard
-  std::uint64_t requests = 0;       // routed
-  std::uint64_t errors = 0;         // answered by a page of ours
-  std::uint64_t cut = 0;            // responses that broke off
-  std::uint64_t timeouts = 0;       // any of the options'
+  std::size_t visitors = 0;      // connections now
+  std::size_t upgraded = 0;      // of them
+  std::size_t idle_origins = 0;  // warm connections in the pool
+  std::uint64_t accepted = 0;    // connections ever
+  std::uint64_t refused = 0;     // max_visitors, or no descriptor could be watched
+  std::uint64_t moved = 0;       // to another shard
+  std::uint64_t requests = 0;    // routed
+  std::uint64_t errors = 0;      // answered by a page of ours
+  std::uint64_t cut = 0;         // responses that broke off
+  std::uint64_t timeouts = 0;    // any of the options'
   std::uint64_t origins_opened = 0;
   std::uint64_t origins_reused = 0;
   std::uint64_t origins_dropped = 0;  // idle ones that ended, spoke, or grew too old or too many

@@ -32,8 +32,8 @@ class RequestId {
 };
 
 struct IngressContext {
-  IngressContext(transport::Shard& on, route::RouterCache& routing, route::LinkDirectory& directory, const HttpIngressOptions& wanted,
-                 HttpIngressHost& around);
+  IngressContext(transport::Shard& on, route::RouterCache& routing, route::LinkDirectory& directory,
+                 const HttpIngressOptions& wanted, HttpIngressHost& around);
   ~IngressContext();
 
   // Exchanges are lent like buffers: an idle visitor has none, and a busy shard allocates none.

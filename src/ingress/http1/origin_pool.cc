@@ -9,7 +9,8 @@ using transport::Stream;
 
 std::size_t TunnelKeyHash::operator()(const TunnelKey& key) const {
   // Sessions and tunnels are small counters: spread them.
-  const std::uint64_t mixed = (key.session * 0x9e37'79b9'7f4a'7c15) ^ (std::uint64_t{key.tunnel} * 0xc2b2'ae3d'27d4'eb4f);
+  const std::uint64_t mixed =
+      (key.session * 0x9e37'79b9'7f4a'7c15) ^ (std::uint64_t{key.tunnel} * 0xc2b2'ae3d'27d4'eb4f);
   return static_cast<std::size_t>(mixed ^ (mixed >> 32));
 }
 
@@ -50,8 +51,8 @@ OriginPtr OriginPool::take(const TunnelKey& key, transport::StreamHandler& handl
   return connection;
 }
 
-Result<OriginPtr> OriginPool::open(transport::Link& link, const TunnelKey& tunnel, const transport::PeerAddress& visitor,
-                                   transport::StreamHandler& handler) {
+Result<OriginPtr> OriginPool::open(transport::Link& link, const TunnelKey& tunnel,
+                                   const transport::PeerAddress& visitor, transport::StreamHandler& handler) {
   transport::OpenInfo info;
   info.tunnel = tunnel.tunnel;
   info.kind = transport::OpenKind::Http;
@@ -66,7 +67,8 @@ Result<OriginPtr> OriginPool::open(transport::Link& link, const TunnelKey& tunne
 }
 
 void OriginPool::put(OriginPtr connection) {
-  if (closed_ || connection->spent_ || options_.max_idle_per_tunnel == 0 || options_.max_idle == 0) return retire(std::move(connection));
+  if (closed_ || connection->spent_ || options_.max_idle_per_tunnel == 0 || options_.max_idle == 0)
+    return retire(std::move(connection));
   OriginConnection& idle = *connection.release();
   idle.detail::AgeHook::unlink();
   idle.stream().set_handler(idle);

@@ -83,8 +83,8 @@ class OriginPool final : private transport::Deadline {
   // A warm connection whose handler is now `handler`, or none.
   [[nodiscard]] OriginPtr take(const TunnelKey& tunnel, transport::StreamHandler& handler);
   // A new one. Errors are the link's.
-  [[nodiscard]] Result<OriginPtr> open(transport::Link& link, const TunnelKey& tunnel, const transport::PeerAddress& visitor,
-                                       transport::StreamHandler& handler);
+  [[nodiscard]] Result<OriginPtr> open(transport::Link& link, const TunnelKey& tunnel,
+                                       const transport::PeerAddress& visitor, transport::StreamHandler& handler);
   // Back, after a complete exchange. From inside the stream's callbacks too.
   void put(OriginPtr connection);
   // Ends it in good order: FIN both ways; what the origin still says is dropped.
@@ -102,8 +102,10 @@ class OriginPool final : private transport::Deadline {
 
  private:
   friend class OriginConnection;
-  using TunnelList = boost::intrusive::list<OriginConnection, boost::intrusive::base_hook<detail::TunnelHook>, boost::intrusive::constant_time_size<false>>;
-  using AgeList = boost::intrusive::list<OriginConnection, boost::intrusive::base_hook<detail::AgeHook>, boost::intrusive::constant_time_size<false>>;
+  using TunnelList = boost::intrusive::list<OriginConnection, boost::intrusive::base_hook<detail::TunnelHook>,
+                                            boost::intrusive::constant_time_size<false>>;
+  using AgeList = boost::intrusive::list<OriginConnection, boost::intrusive::base_hook<detail::AgeHook>,
+                                         boost::intrusive::constant_time_size<false>>;
   struct Tunnel {
     TunnelList idle;  // most recently used first
     std::size_t count = 0;

@@ -127,7 +127,8 @@ VisitorConnection::Next VisitorConnection::read_request() {
       const http::Parse parsed = http::parse_request_head(input, context_.options.limits, scanner_, context_.request);
       if (parsed.done()) return begin_request(parsed.consumed);
       if (parsed.bad()) {
-        const Failure refused{parsed.refusal->status, http::FaultSide::Visitor, parsed.refusal->slug, parsed.refusal->sentence};
+        const Failure refused{parsed.refusal->status, http::FaultSide::Visitor, parsed.refusal->slug,
+                              parsed.refusal->sentence};
         return answer(refused, 0, false);
       }
     }
@@ -145,7 +146,8 @@ VisitorConnection::Next VisitorConnection::read_request() {
 
 VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes) {
   const http::RequestHead& head = context_.request;
-  if (head.host.empty() || !http::normalise_host(head.host, context_.host_name)) return answer(failures::kHostMissing, head_bytes, true);
+  if (head.host.empty() || !http::normalise_host(head.host, context_.host_name))
+    return answer(failures::kHostMissing, head_bytes, true);
   const route::RouteTarget* target = context_.routes.find(context_.host_name);
   if (target == nullptr) return answer(failures::kNoSuchHost, head_bytes, true);
   transport::Link* link = context_.links.find(target->session);
@@ -170,7 +172,8 @@ VisitorConnection::Next VisitorConnection::move_to(unsigned shard) {
 VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::size_t head_bytes, bool understood) {
   const http::RequestHead& head = context_.request;
   const RequestId id = context_.next_id();
-  const std::string_view host = understood ? (head.host.empty() ? std::string_view{} : std::string_view(context_.host_name)) : "";
+  const std::string_view host =
+      understood ? (head.host.empty() ? std::string_view{} : std::string_view(context_.host_name)) : "";
   const std::string sentence = sentence_of(failure, host);
   http::ErrorPage page;
   page.status = failure.status;

@@ -35,8 +35,8 @@ class VisitorOwner {
 };
 
 struct VisitorTag;
-using VisitorHook =
-    boost::intrusive::list_base_hook<boost::intrusive::tag<VisitorTag>, boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+using VisitorHook = boost::intrusive::list_base_hook<boost::intrusive::tag<VisitorTag>,
+                                                     boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
 class VisitorConnection final : public VisitorHook,
                                 private transport::PollHandler,
@@ -45,7 +45,8 @@ class VisitorConnection final : public VisitorHook,
                                 private transport::RelayOwner,
                                 private ExchangeOwner {
  public:
-  VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream, const transport::PeerAddress& peer);
+  VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
+                    const transport::PeerAddress& peer);
   ~VisitorConnection();
 
   [[nodiscard]] Result<> start(std::string_view early_bytes);

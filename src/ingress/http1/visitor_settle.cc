@@ -27,7 +27,8 @@ VisitorConnection::Next VisitorConnection::settle_complete() {
   context_.host.on_request(exchange_->record());
   const bool keep = exchange_->keep_alive();
   // A visitor that asked for the close, with nothing of it unread, sends nothing more.
-  const bool more = exchange_->visitor_keeps() || !exchange_->request_read() || !socket_.input().empty() || socket_.readable();
+  const bool more =
+      exchange_->visitor_keeps() || !exchange_->request_read() || !socket_.input().empty() || socket_.readable();
   end_exchange();
   return keep ? Next::Again : close(more);
 }
@@ -70,7 +71,8 @@ VisitorConnection::Next VisitorConnection::settle_upgrade() {
   timer_ = Timer::None;
   state_ = State::Relaying;
   ++context_.stats.upgraded;
-  relay_ = std::make_unique<transport::Relay>(context_.shard, std::move(socket), static_cast<transport::RelayOwner&>(*this), std::move(early));
+  relay_ = std::make_unique<transport::Relay>(context_.shard, std::move(socket),
+                                              static_cast<transport::RelayOwner&>(*this), std::move(early));
   relay_->start(*stream);
   if (exchange_->origin_finished()) relay_->end_input();
   return Next::Wait;

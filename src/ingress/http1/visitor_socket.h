@@ -44,7 +44,9 @@ class VisitorSocket {
 
   // ---- input ----
   enum class Read : std::uint8_t { Some, Nothing, Eof, Failed };
-  [[nodiscard]] std::string_view input() const { return {reinterpret_cast<const char*>(in_.data()) + in_begin_, in_end_ - in_begin_}; }
+  [[nodiscard]] std::string_view input() const {
+    return {reinterpret_cast<const char*>(in_.data()) + in_begin_, in_end_ - in_begin_};
+  }
   void consume(std::size_t n);
   void preload(std::string_view bytes);  // were read elsewhere; before anything else
   // One read to the end of input(), which may move.

@@ -192,6 +192,16 @@ IoResult TlsStream::fail_from_openssl() {
   io_.flush();  // the alert
   if (reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED)
     return fail(EPROTO, tls_error("the server asks for a client certificate, and none was shown"));
+  switch (reason) {
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+      return fail(EPROTO, tls_error("the other end does not accept the certificate that was shown: " + text));
+    default: break;
+  }
   return fail(EPROTO,
               tls_error("the TLS connection failed: " + (text.empty() ? std::string("no reason given") : text)));
 }

@@ -28,13 +28,13 @@ class FakeStream final : public transport::Stream {
 
   // What the test sees and sets.
   const transport::OpenInfo info;
-  std::string got;             // bytes that the ingress sent
+  std::string got;  // bytes that the ingress sent
   bool got_fin = false;
   std::optional<transport::ResetReason> got_reset;
   std::size_t credit = std::size_t{1} << 30;  // bytes that the ingress may still send
   std::size_t window = 65'536;                // bytes that may be held for it
   std::size_t max_held = 0;
-  std::size_t cut = 16'384;                   // size of the pieces that a response arrives in
+  std::size_t cut = 16'384;  // size of the pieces that a response arrives in
   bool dead = false;
   bool clean = false;
 
@@ -141,9 +141,9 @@ class FakeLink final : public transport::Link, private transport::TurnTask {
   std::vector<std::unique_ptr<FakeStream>> streams;  // every one there was
   std::size_t fill_size = 16'384;                    // what a turn of a stream offers fill()
   std::optional<Error> open_error;
-  std::size_t first_credit = std::size_t{1} << 30;   // of streams to come
+  std::size_t first_credit = std::size_t{1} << 30;  // of streams to come
   std::size_t first_cut = 16'384;
-  bool paused = false;                               // asks no stream for anything
+  bool paused = false;  // asks no stream for anything
   // The origin: called after each piece of a request; answers by say() and the like.
   std::function<void(FakeStream&)> origin;
 
@@ -159,9 +159,11 @@ class FakeLink final : public transport::Link, private transport::TurnTask {
     shard_.at_turn_end(*this);
   }
 
-  [[nodiscard]] Result<transport::Stream*> open(const transport::OpenInfo& info, transport::StreamHandler& handler) override {
+  [[nodiscard]] Result<transport::Stream*> open(const transport::OpenInfo& info,
+                                                transport::StreamHandler& handler) override {
     if (open_error) return std::unexpected(*open_error);
-    streams.push_back(std::make_unique<FakeStream>(*this, static_cast<std::uint32_t>(streams.size()) * 2 + 2, info, handler));
+    streams.push_back(
+        std::make_unique<FakeStream>(*this, static_cast<std::uint32_t>(streams.size()) * 2 + 2, info, handler));
     streams.back()->credit = first_credit;
     streams.back()->cut = first_cut;
     return streams.back().get();

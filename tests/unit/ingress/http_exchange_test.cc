@@ -11,7 +11,8 @@ TEST_P(HttpExchange, SimpleGet) {
   HttpWorld world(portable());
   Visitor& visitor = world.connect();
   const std::string request =
-      "GET /x?q=1 HTTP/1.1\r\nHost: A.Test:8080\r\nAccept: */*\r\nConnection: keep-alive\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n";
+      "GET /x?q=1 HTTP/1.1\r\nHost: A.Test:8080\r\nAccept: */*\r\nConnection: keep-alive\r\nX-Forwarded-For: "
+      "6.6.6.6\r\n\r\n";
   visitor.send(request);
   ASSERT_TRUE(world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n\r\n"); }));
   FakeStream& stream = world.link.last();
@@ -20,7 +21,9 @@ TEST_P(HttpExchange, SimpleGet) {
   EXPECT_EQ(stream.info.visitor.port, 50'000);
   const std::string head = stream.take();
   EXPECT_TRUE(head.starts_with("GET /x?q=1 HTTP/1.1\r\nHost: A.Test:8080\r\nAccept: */*\r\n")) << head;
-  EXPECT_TRUE(head.contains("\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: A.Test:8080\r\n")) << head;
+  EXPECT_TRUE(
+      head.contains("\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: A.Test:8080\r\n"))
+      << head;
   EXPECT_FALSE(head.contains("Connection")) << head;
   const std::size_t id_at = head.find("X-Request-Id: ");
   ASSERT_NE(id_at, std::string::npos);
@@ -57,7 +60,9 @@ TEST_P(HttpExchange, CutAtEachByte) {
     visitor.send(request.substr(0, cut));
     world.settle();
     visitor.send(request.substr(cut));
-    ASSERT_TRUE(world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n\r\nhello"); })) << cut;
+    ASSERT_TRUE(world.until([&] {
+      return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n\r\nhello");
+    })) << cut;
     FakeStream& stream = world.link.last();
     stream.got.clear();
     const std::size_t answer_cut = cut % response.size();
@@ -74,9 +79,11 @@ TEST_P(HttpExchange, CutAtEachByte) {
 
 TEST_P(HttpExchange, ByteByByte) {
   const std::string request =
-      "POST /p HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n5;e=1\r\nhello\r\n0\r\nX-T: v\r\n\r\n";
+      "POST /p HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nTrailer: "
+      "X-T\r\n\r\n5;e=1\r\nhello\r\n0\r\nX-T: v\r\n\r\n";
   const std::string response =
-      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-T: w\r\n\r\n";
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-T: w\r\n\r\n";
   HttpWorld world(portable());
   world.link.first_cut = 1;
   world.link.fill_size = 1;
@@ -85,7 +92,8 @@ TEST_P(HttpExchange, ByteByByte) {
     visitor.send({&c, 1});
     world.settle();
   }
-  ASSERT_TRUE(world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("X-T: v\r\n\r\n"); }));
+  ASSERT_TRUE(
+      world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("X-T: v\r\n\r\n"); }));
   EXPECT_TRUE(world.link.last().got.contains("\r\n\r\n5;e=1\r\nhello\r\n0\r\nX-T: v\r\n\r\n"));
   for (const char c : response) {
     world.link.last().say({&c, 1});
@@ -237,7 +245,8 @@ TEST_P(HttpExchange, BodilessResponses) {
   };
   for (const auto& [request, response] : cases) {
     visitor.send(request);
-    ASSERT_TRUE(world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n\r\n"); }));
+    ASSERT_TRUE(
+        world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n\r\n"); }));
     world.link.last().got.clear();
     world.link.last().say(response);
     ASSERT_TRUE(world.until([&] { return visitor.got == response; })) << visitor.got;
@@ -276,7 +285,9 @@ TEST_P(HttpExchange, VisitorAsksForTheClose) {
 TEST_P(HttpExchange, Http10) {
   HttpWorld world(portable());
   world.link.origin = answer_heads([](std::string_view) {
-    return std::string("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=1\r\nabc\r\n4\r\ndefg\r\n0\r\nX-T: 1\r\n\r\n");
+    return std::string(
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n3;x=1\r\nabc\r\n4\r\ndefg\r\n0\r\nX-T: 1\r\n\r\n");
   });
   for (const std::size_t cut : {16'384u, 7u, 1u}) {
     world.link.first_cut = cut;
@@ -322,7 +333,8 @@ TEST_P(HttpExchange, UpgradeWithEarlyBytesBothWays) {
   EXPECT_TRUE(stream.got.contains("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
   EXPECT_FALSE(stream.take().contains("early"));
   stream.say(kSwitching + "first");
-  ASSERT_TRUE(world.until([&] { return visitor.got == kSwitching + "first" && stream.got == "early"; })) << visitor.got << stream.got;
+  ASSERT_TRUE(world.until([&] { return visitor.got == kSwitching + "first" && stream.got == "early"; }))
+      << visitor.got << stream.got;
   visitor.send("more");
   stream.say("second");
   ASSERT_TRUE(world.until([&] { return visitor.got.ends_with("second") && stream.got == "earlymore"; }));

@@ -9,7 +9,9 @@ using transport::ResetReason;
 class HttpFailure : public HttpTest {};
 FT_ON_BOTH_POLLERS(HttpFailure);
 
-[[nodiscard]] bool asked(HttpWorld& world) { return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n\r\n"); }
+[[nodiscard]] bool asked(HttpWorld& world) {
+  return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n\r\n");
+}
 
 // A visitor with one request that the origin has in front of it.
 [[nodiscard]] Visitor& ask(HttpWorld& world, const std::string& request = get()) {
@@ -73,7 +75,8 @@ TEST_P(HttpFailure, BadRequests) {
       {"GET / HTTP/2.0\r\nHost: a.test\r\n\r\n", 505, "http-version"},
       {"GET  / HTTP/1.1\r\nHost: a.test\r\n\r\n", 400, "request-line"},
       {"GET / HTTP/1.1\nHost: a.test\r\n\r\n", 400, "bare-lf"},
-      {"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "length-and-chunked"},
+      {"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
+       "length-and-chunked"},
       {"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: +1\r\n\r\n", 400, "content-length"},
       {"GET / HTTP/1.1\r\nHost: a.test\r\nA : b\r\n\r\n", 400, "space-before-colon"},
       {"CONNECT a.test:443 HTTP/1.1\r\nHost: a.test\r\n\r\n", 501, "connect-refused"},
@@ -101,12 +104,18 @@ TEST_P(HttpFailure, EachResetReason) {
     int status;
     std::string_view side;
   } cases[] = {
-      {ResetReason::Cancel, 502, "tunnel"},           {ResetReason::PeerReset, 502, "origin"},
-      {ResetReason::OriginRefused, 502, "origin"},    {ResetReason::OriginTimeout, 504, "origin"},
-      {ResetReason::OriginUnreachable, 502, "origin"}, {ResetReason::NoTunnel, 502, "tunnel"},
-      {ResetReason::Refused, 503, "tunnel"},          {ResetReason::FlowControl, 502, "tunnel"},
-      {ResetReason::Protocol, 502, "tunnel"},         {ResetReason::Memory, 503, "tunnel"},
-      {ResetReason::GoingAway, 503, "tunnel"},        {ResetReason::Idle, 502, "tunnel"},
+      {ResetReason::Cancel, 502, "tunnel"},
+      {ResetReason::PeerReset, 502, "origin"},
+      {ResetReason::OriginRefused, 502, "origin"},
+      {ResetReason::OriginTimeout, 504, "origin"},
+      {ResetReason::OriginUnreachable, 502, "origin"},
+      {ResetReason::NoTunnel, 502, "tunnel"},
+      {ResetReason::Refused, 503, "tunnel"},
+      {ResetReason::FlowControl, 502, "tunnel"},
+      {ResetReason::Protocol, 502, "tunnel"},
+      {ResetReason::Memory, 503, "tunnel"},
+      {ResetReason::GoingAway, 503, "tunnel"},
+      {ResetReason::Idle, 502, "tunnel"},
       {ResetReason::LinkLost, 502, "tunnel"},
   };
   Visitor& visitor = world.connect();
@@ -124,7 +133,8 @@ TEST_P(HttpFailure, EachResetReason) {
   visitor.send(get());
   ASSERT_TRUE(world.until([&] { return asked(world); }));
   world.link.last().end(ResetReason::OriginRefused);
-  EXPECT_TRUE(world.until_got(visitor, "The tunnel to a.test is up, but its local service refused the connection.")) << visitor.got;
+  EXPECT_TRUE(world.until_got(visitor, "The tunnel to a.test is up, but its local service refused the connection."))
+      << visitor.got;
 }
 
 TEST_P(HttpFailure, LinkRefusesToOpen) {
@@ -156,7 +166,7 @@ TEST_P(HttpFailure, OriginBreaksTheRules) {
       "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
       "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
       "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",  // unasked
-      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",                   // nothing was sent yet
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",                    // nothing was sent yet
       "HTTP/1.1 200 OK\r\nX: " + std::string(40'000, 'x'),
   };
   Visitor& visitor = world.connect();
@@ -345,7 +355,8 @@ TEST_P(HttpRetry, WhateverItIsWhenNothingWasAskedFor) {
   ASSERT_TRUE(world.until([&] { return world.ingress->stats().requests == 2; }));
   world.link.last().end(ResetReason::PeerReset);
   world.link.resume();
-  ASSERT_TRUE(world.until([&] { return world.link.streams.size() == 2 && world.link.last().got.ends_with("\r\n\r\nabcd"); }));
+  ASSERT_TRUE(
+      world.until([&] { return world.link.streams.size() == 2 && world.link.last().got.ends_with("\r\n\r\nabcd"); }));
   world.link.last().say(ok("2"));
   EXPECT_TRUE(world.until_got(visitor, ok("2")));
 }
@@ -399,8 +410,9 @@ TEST_P(HttpFailure, VisitorResetsInsideTheResponse) {
 }
 
 TEST_P(HttpFailure, VisitorEndsInsideItsRequest) {
-  for (const std::string request : {"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nabc",
-                                    "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"}) {
+  for (const std::string request :
+       {"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"}) {
     HttpWorld world(portable());
     Visitor& visitor = world.connect();
     visitor.send(request);

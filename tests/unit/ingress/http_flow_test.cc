@@ -53,7 +53,8 @@ TEST_P(HttpFlow, SlowVisitorOfAChunkedResponse) {
     Visitor& visitor = world.connect(4096);
     visitor.reading = false;
     visitor.send(old ? "GET / HTTP/1.0\r\nHost: a.test\r\n\r\n" : get());
-    ASSERT_TRUE(world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n\r\n"); }));
+    ASSERT_TRUE(
+        world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n\r\n"); }));
     world.link.last().got.clear();
     world.link.last().cut = 1777;
     world.link.last().say(response);
@@ -72,7 +73,8 @@ TEST_P(HttpFlow, SlowOriginHoldsTheUploadBack) {
   world.link.first_credit = 65'536;
   const std::string body = pattern(32u << 20);
   Visitor& visitor = world.connect();
-  visitor.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body + get("/next"));
+  visitor.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body +
+               get("/next"));
   world.settle();
   FakeStream& stream = world.link.last();
   EXPECT_EQ(stream.got.size(), 65'536u);
@@ -100,7 +102,8 @@ TEST_P(HttpFlow, ChunkedUploadIsReadAheadInBounds) {
   std::string behind;
   for (int i = 0; i < 3000; ++i) behind += get("/" + std::to_string(i));
   visitor.send("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n" + body + behind);
-  ASSERT_TRUE(world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n0\r\n\r\n"); }));
+  ASSERT_TRUE(
+      world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n0\r\n\r\n"); }));
   world.settle();
   EXPECT_LE(world.budget.used(), 16'384u);  // pipelined bytes, and no more of them
   world.link.last().got.clear();
@@ -152,7 +155,8 @@ TEST_P(HttpFlow, BothBodiesAtOnce) {
   HttpWorld world(portable());
   Visitor& visitor = world.connect();
   visitor.send("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
-  ASSERT_TRUE(world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("1\r\na\r\n"); }));
+  ASSERT_TRUE(
+      world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("1\r\na\r\n"); }));
   FakeStream& stream = world.link.last();
   stream.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nA\r\n");
   ASSERT_TRUE(world.until_got(visitor, "1\r\nA\r\n"));
@@ -218,7 +222,8 @@ TEST_P(HttpFlow, MovesToTheShardOfTheRoute) {
 
 TEST_P(HttpFlow, Drain) {
   HttpWorld world(portable());
-  world.link.origin = answer_heads([](std::string_view head) { return head.contains("/slow") ? std::string() : ok("x"); });
+  world.link.origin =
+      answer_heads([](std::string_view head) { return head.contains("/slow") ? std::string() : ok("x"); });
   Visitor& idle = world.connect();
   idle.send(get());
   Visitor& fresh = world.connect();
@@ -244,7 +249,8 @@ TEST_P(HttpFlow, StopInTheMiddleOfEverything) {
   HttpWorld world(portable());
   world.link.origin = answer_heads([](std::string_view head) -> std::string {
     if (head.contains("/wait")) return "";
-    if (head.contains("/part")) return "HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + std::string(8'000'000, 'x');
+    if (head.contains("/part"))
+      return "HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + std::string(8'000'000, 'x');
     if (head.contains("/up")) return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
     return ok("x");
   });
@@ -298,9 +304,10 @@ class FaultyStream final : public transport::ByteStream {
 };
 
 TEST_P(HttpFlow, EachCallOfTheSocketFails) {
-  const std::string requests = get("/1") + "POST /2 HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" +
-                               "GET / HTTP/1.1\r\nHost: b.test\r\n\r\n" +
-                               "GET /up HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nearly";
+  const std::string requests =
+      get("/1") + "POST /2 HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" +
+      "GET / HTTP/1.1\r\nHost: b.test\r\n\r\n" +
+      "GET /up HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nearly";
   for (const std::size_t most : {7u, 100'000u}) {
     bool finished = false;
     for (int fail_at = 0; !finished; ++fail_at) {
@@ -327,7 +334,8 @@ TEST_P(HttpFlow, EachCallOfTheSocketFails) {
       SocketPair pair = tcp_pair();
       Visitor visitor(std::move(pair.visitor));
       int calls = 0;
-      world.ingress->adopt(std::make_unique<FaultyStream>(std::move(pair.server), fail_at, most, calls), HttpWorld::peer());
+      world.ingress->adopt(std::make_unique<FaultyStream>(std::move(pair.server), fail_at, most, calls),
+                           HttpWorld::peer());
       visitor.send(requests);
       visitor.finish();
       ASSERT_TRUE(world.until([&] {
@@ -354,7 +362,9 @@ TEST_P(HttpFlow, OneReadAndOneWriteARequest) {
     Counting(transport::UniqueFd fd, int& calls) : stream_(std::move(fd)), calls_(calls) {}
     [[nodiscard]] int fd() const override { return stream_.fd(); }
     [[nodiscard]] transport::IoResult read(MutBytes into) override { return ++calls_, stream_.read(into); }
-    [[nodiscard]] transport::IoResult write(std::span<const iovec> pieces) override { return ++calls_, stream_.write(pieces); }
+    [[nodiscard]] transport::IoResult write(std::span<const iovec> pieces) override {
+      return ++calls_, stream_.write(pieces);
+    }
     void shutdown_write() override { stream_.shutdown_write(); }
     void abort() override { stream_.abort(); }
     [[nodiscard]] bool plain() const override { return true; }

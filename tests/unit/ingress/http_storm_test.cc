@@ -31,7 +31,7 @@ class Storm {
     world_.settle();
     for (auto& visitor : world_.visitors) {
       check(*visitor);
-      visitor->close();
+      visitor->close_with_rst();  // a FIN alone would still wait for its response
     }
     EXPECT_TRUE(world_.until([&] { return world_.ingress->stats().visitors == 0; }));
     EXPECT_EQ(world_.shard.buffers().lent(), 0u);
@@ -69,7 +69,8 @@ class Storm {
           });
         }
         return;
-      case 8: return with_stream([&](FakeStream& stream) { stream.end(static_cast<transport::ResetReason>(roll(12))); });
+      case 8:
+        return with_stream([&](FakeStream& stream) { stream.end(static_cast<transport::ResetReason>(roll(12))); });
       case 9: return with_stream([&](FakeStream& stream) { stream.fin(); });
       case 10:
         world_.link.paused = roll(4) == 0;
@@ -98,7 +99,10 @@ class Storm {
     std::string request;
     switch (roll(8)) {
       case 0: request = "GET /" + number + " HTTP/1.0\r\nHost: a.test\r\n\r\n"; break;
-      case 1: request = "POST /" + number + " HTTP/1.1\r\nHost: a.test\r\nContent-Length: 20000\r\n\r\n" + std::string(20'000, 'b'); break;
+      case 1:
+        request =
+            "POST /" + number + " HTTP/1.1\r\nHost: a.test\r\nContent-Length: 20000\r\n\r\n" + std::string(20'000, 'b');
+        break;
       case 2:
         request = "PUT /" + number + " HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n";
         for (std::size_t i = roll(30); i > 0; --i) request += "400\r\n" + std::string(1024, 'c') + "\r\n";
@@ -129,12 +133,23 @@ class Storm {
       const std::size_t slash = head.find('/');
       const std::string text = "[" + head.substr(slash, head.find(' ', slash) - slash) + "]";
       switch (roll(10)) {
-        case 0: stream.say("HTTP/1.1 200 OK\r\n\r\n" + text); stream.fin(); return;
-        case 1: stream.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(text + std::string(roll(100'000), 'z'))); break;
+        case 0:
+          stream.say("HTTP/1.1 200 OK\r\n\r\n" + text);
+          stream.fin();
+          return;
+        case 1:
+          stream.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                     chunked(text + std::string(roll(100'000), 'z')));
+          break;
         case 2: stream.say("HTTP/1.1 103 Early Hints\r\n\r\n" + ok(text)); break;
         case 3: stream.say(ok(text, "Connection: close\r\n")); break;
         case 4: stream.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nraw"); break;
-        case 5: if (roll(5) == 0) { stream.say("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n"); return; } [[fallthrough]];
+        case 5:
+          if (roll(5) == 0) {
+            stream.say("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n");
+            return;
+          }
+          [[fallthrough]];
         default: stream.say(ok(text + std::string(roll(4) == 0 ? roll(300'000) : 0, 'y'))); break;
       }
     }
@@ -176,13 +191,13 @@ FT_ON_BOTH_POLLERS(HttpStorm);
 
 TEST_P(HttpStorm, AnythingAtAnyTime) {
   int answers = 0;
-  for (unsigned seed = 1; seed <= 12 && !HasFailure(); ++seed) {
+  for (unsigned seed = 1; seed <= 6 && !HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Storm storm(seed, portable());
     storm.run(400);
     answers += storm.answers;
   }
-  EXPECT_GT(answers, 200) << "the storm has to reach somebody";
+  EXPECT_GT(answers, 100) << "the storm has to reach somebody";
 }
 
 }  // namespace

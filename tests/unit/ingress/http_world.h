@@ -35,7 +35,8 @@ inline SocketPair tcp_pair(int receive_buffer = 0) {
   const auto address = transport::local_address(listener.get());
   SocketPair pair;
   pair.visitor = transport::UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (receive_buffer > 0) ::setsockopt(pair.visitor.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  if (receive_buffer > 0)
+    ::setsockopt(pair.visitor.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
   EXPECT_EQ(::connect(pair.visitor.get(), address->get(), address->length), 0);
   pair.server = transport::UniqueFd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   EXPECT_TRUE(pair.server);
@@ -61,7 +62,7 @@ class Visitor {
       if (n <= 0) break;
       outbox_.erase(0, static_cast<std::size_t>(n));
     }
-    char bytes[65536];
+    static char bytes[65536];
     while (reading) {
       const ssize_t n = ::recv(fd_.get(), bytes, sizeof bytes, 0);
       if (n > 0) {
@@ -108,7 +109,8 @@ class WorldHost final : public HttpIngressHost {
     transport::PeerAddress peer;
     std::string early;
   };
-  void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string early) override {
+  void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
+                    std::string early) override {
     moved.push_back({shard, std::move(visitor), peer, std::move(early)});
   }
   void on_request(const RequestRecord& record) override { records.emplace_back(record); }
@@ -189,17 +191,20 @@ class HttpTest : public testing::TestWithParam<bool> {
  protected:
   [[nodiscard]] bool portable() const { return GetParam(); }
 };
-#define FT_ON_BOTH_POLLERS(suite) \
-  INSTANTIATE_TEST_SUITE_P(Pollers, suite, testing::Bool(), [](const auto& info) { return info.param ? "portable" : "native"; })
+#define FT_ON_BOTH_POLLERS(suite)                           \
+  INSTANTIATE_TEST_SUITE_P(Pollers, suite, testing::Bool(), \
+                           [](const auto& info) { return info.param ? "portable" : "native"; })
 
 [[nodiscard]] inline std::string get(std::string_view path = "/", std::string_view more = "") {
   return "GET " + std::string(path) + " HTTP/1.1\r\nHost: a.test\r\n" + std::string(more) + "\r\n";
 }
 [[nodiscard]] inline std::string ok(std::string_view body, std::string_view more = "") {
-  return "HTTP/1.1 200 OK\r\n" + std::string(more) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+  return "HTTP/1.1 200 OK\r\n" + std::string(more) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         std::string(body);
 }
 // Answers each whole head that has no body.
-[[nodiscard]] inline std::function<void(FakeStream&)> answer_heads(std::function<std::string(std::string_view head)> answer) {
+[[nodiscard]] inline std::function<void(FakeStream&)> answer_heads(
+    std::function<std::string(std::string_view head)> answer) {
   return [answer = std::move(answer)](FakeStream& stream) {
     for (std::size_t end; (end = stream.got.find("\r\n\r\n")) != std::string::npos;) {
       const std::string head = stream.got.substr(0, end + 4);

@@ -163,7 +163,9 @@ TEST_F(OriginPoolTest, CloseKeepsNoMore) {
 
 TEST_F(OriginPoolTest, AConnectionThatIsDestroyedIsCancelled) {
   OriginPool pool(shard_, {});
-  { const OriginPtr gone = open(pool, kA); }
+  {
+    const OriginPtr gone = open(pool, kA);
+  }
   EXPECT_EQ(link_.last().got_reset, ResetReason::Cancel);
 }
 

@@ -24,14 +24,20 @@ TEST(CliEscape, LeavesPlainTextAlone) {
 TEST(CliEscape, ShowsControlsAndBrokenUtf8AsHex) {
   EXPECT_EQ(shown("a\x1b[31mb\r\n\0c\x7f"s), "a\\x1b[31mb\\x0d\\x0a\\x00c\\x7f");
   EXPECT_EQ(shown("\xff\xc3"), "\\xff\\xc3");
-  EXPECT_EQ(shown("\xc0\xaf"), "\\xc0\\xaf");              // overlong
-  EXPECT_EQ(shown("\xed\xa0\x80"), "\\xed\\xa0\\x80");     // a surrogate
+  EXPECT_EQ(shown("\xc0\xaf"), "\\xc0\\xaf");           // overlong
+  EXPECT_EQ(shown("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // a surrogate
   EXPECT_EQ(shown("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");
-  EXPECT_EQ(shown("\xc2\x9b" "31m"), "\\xc2\\x9b" "31m");  // C1: a terminal may take it for ESC [
+  EXPECT_EQ(shown("\xc2\x9b"
+                  "31m"),
+            "\\xc2\\x9b"
+            "31m");  // C1: a terminal may take it for ESC [
 }
 
 TEST(CliEscape, ShowsWhatReordersOrBreaksLines) {
-  EXPECT_EQ(shown("a\u202e" "b"), "a\\xe2\\x80\\xae" "b");
+  EXPECT_EQ(shown("a\u202e"
+                  "b"),
+            "a\\xe2\\x80\\xae"
+            "b");
   EXPECT_EQ(shown("\u2066"), "\\xe2\\x81\\xa6");
   EXPECT_EQ(shown("\u2028"), "\\xe2\\x80\\xa8");
 }

@@ -34,7 +34,8 @@ class CliFdSink : public testing::Test {
     close_write();
     std::string all;
     std::array<char, 65536> piece{};
-    for (ssize_t n = 0; (n = ::read(ends_[0], piece.data(), piece.size())) > 0;) all.append(piece.data(), static_cast<std::size_t>(n));
+    for (ssize_t n = 0; (n = ::read(ends_[0], piece.data(), piece.size())) > 0;)
+      all.append(piece.data(), static_cast<std::size_t>(n));
     return all;
   }
   std::array<int, 2> ends_{-1, -1};

@@ -92,9 +92,18 @@ TEST_F(CliOptions, NumbersSizesAndTimes) {
   EXPECT_EQ(options->threads, 2u);
   EXPECT_EQ(options->run.drain_timeout, std::chrono::milliseconds(500));
   EXPECT_EQ(options->run.memory_limit, 64u << 20);
-  for (const Words& wrong : {Words{"--threads", "x"}, {"--threads", "-1"}, {"--threads", "9999"}, {"--threads", ""}, {"--drain-timeout", "1e9"},
-                             {"--drain-timeout", "nan"}, {"--drain-timeout", "inf"}, {"--drain-timeout", "-1"}, {"--memory-limit", "M"},
-                             {"--memory-limit", "0"}, {"--memory-limit", "99999999999999999999"}, {"--memory-limit", "9999G"}}) {
+  for (const Words& wrong : {Words{"--threads", "x"},
+                             {"--threads", "-1"},
+                             {"--threads", "9999"},
+                             {"--threads", ""},
+                             {"--drain-timeout", "1e9"},
+                             {"--drain-timeout", "nan"},
+                             {"--drain-timeout", "inf"},
+                             {"--drain-timeout", "-1"},
+                             {"--memory-limit", "M"},
+                             {"--memory-limit", "0"},
+                             {"--memory-limit", "99999999999999999999"},
+                             {"--memory-limit", "9999G"}}) {
     EXPECT_THAT(server_error({"server", wrong[0], wrong[1]}), HasSubstr(wrong[0] + ": '")) << wrong[1];
   }
 }
@@ -161,18 +170,21 @@ TEST_F(CliOptions, OneTunnelCommands) {
   EXPECT_EQ(options->tunnels[0].port, 2222);
   EXPECT_FALSE(options->keep_join);
   EXPECT_EQ(options->tls, false);
-  EXPECT_THAT(client_error({"tcp", "22", "--port", "65536", "--join", "x"}), HasSubstr("--port: '65536' is not a number from 0 to 65535"));
+  EXPECT_THAT(client_error({"tcp", "22", "--port", "65536", "--join", "x"}),
+              HasSubstr("--port: '65536' is not a number from 0 to 65535"));
 }
 
 TEST_F(CliOptions, SeveralTunnels) {
-  const auto options = client({"client", "--join", "x", "--http", "a=8080,host=a.test", "--http=b=unix:/a,b=c", "--tcp", "c=22,port=2222", "--tcp", "d=[::1]:5432"});
+  const auto options = client({"client", "--join", "x", "--http", "a=8080,host=a.test", "--http=b=unix:/a,b=c", "--tcp",
+                               "c=22,port=2222", "--tcp", "d=[::1]:5432"});
   ASSERT_TRUE(options);
   ASSERT_EQ(options->tunnels.size(), 4u);
   EXPECT_EQ(options->tunnels[0].host, "a.test");
   EXPECT_EQ(options->tunnels[1].target, "unix:/a,b=c");
   EXPECT_EQ(options->tunnels[2].port, 2222);
   EXPECT_EQ(options->tunnels[3].target, "[::1]:5432");
-  for (const char* wrong : {"8080", "=8080", "a=", "a"}) EXPECT_THAT(client_error({"client", "--join", "x", "--http", wrong}), HasSubstr("NAME=TARGET")) << wrong;
+  for (const char* wrong : {"8080", "=8080", "a=", "a"})
+    EXPECT_THAT(client_error({"client", "--join", "x", "--http", wrong}), HasSubstr("NAME=TARGET")) << wrong;
   EXPECT_THAT(client_error({"client", "--join", "x", "--tcp", "a=22,port=x"}), HasSubstr("not a port"));
 }
 
@@ -199,12 +211,14 @@ TEST_F(CliOptions, WhereTheTokenComesFrom) {
 
 TEST_F(CliOptions, AGrantInsteadOfAToken) {
   const std::string secret = file("secret", "0123456789abcdef");
-  const auto options = client({"http", "80", "--server", "a:1", "--server", "b:2", "--grant", "me", "--secret-file", secret});
+  const auto options =
+      client({"http", "80", "--server", "a:1", "--server", "b:2", "--grant", "me", "--secret-file", secret});
   ASSERT_TRUE(options);
   EXPECT_EQ(options->join, "");
   EXPECT_EQ(options->servers, (Words{"a:1", "b:2"}));
   EXPECT_THAT(client_error({"http", "80", "--grant", "me", "--secret-file", secret}), HasSubstr("--server HOST:PORT"));
-  EXPECT_THAT(client_error({"http", "80", "--grant", "me", "--secret-file", secret, "--join", "x"}), HasSubstr("two ways"));
+  EXPECT_THAT(client_error({"http", "80", "--grant", "me", "--secret-file", secret, "--join", "x"}),
+              HasSubstr("two ways"));
 }
 
 TEST_F(CliOptions, HelpNamesEveryFlagAndItsVariable) {

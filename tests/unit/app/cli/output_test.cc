@@ -35,7 +35,8 @@ void say_all(Output& out) {
   out.session({SessionEvent::Kind::Down, "s1", "default", "127.0.0.1:3", kHostile, "tls 1.3", kRefused});
   out.tunnel({TunnelEvent::Kind::Up, "s1", kHostile, kHostile, {}});
   out.tunnel({TunnelEvent::Kind::Down, "s1", kHostile, kHostile, {}});
-  out.tunnel({TunnelEvent::Kind::Rejected, "s1", kHostile, "", Error(ErrorCode::AddressInUse, Side::Tunnel, false, kHostile)});
+  out.tunnel(
+      {TunnelEvent::Kind::Rejected, "s1", kHostile, "", Error(ErrorCode::AddressInUse, Side::Tunnel, false, kHostile)});
   out.request({"r1", kHostile, kHostile, kHostile, kHostile, 200, 1, 2, 12'345us, {}, ""});
   out.request({"r2", kHostile, kHostile, kHostile, kHostile, 0, 1, 2, 12us, Side::Origin, "origin-refused"});
   out.connecting({1, kHostile});
