@@ -46,10 +46,10 @@ class ClientBuilder {
   // A token of the server's: addresses, grant, secret and key fingerprint in one.
   ClientBuilder& join(std::string token);
   // Instead of, or on top of, a token:
-  ClientBuilder& server(std::string address);               // "HOST:PORT"; may be repeated
+  ClientBuilder& server(std::string address);  // "HOST:PORT"; may be repeated
   ClientBuilder& grant(std::string name, std::string secret);
-  ClientBuilder& tls(bool on);                              // false: plain TCP, and only if the server does that too
-  ClientBuilder& tls_ca(std::string ca_file);               // verify the server by this CA and its name, not by the token's pin
+  ClientBuilder& tls(bool on);                 // false: plain TCP, and only if the server does that too
+  ClientBuilder& tls_ca(std::string ca_file);  // verify the server by this CA and its name, not by the token's pin
   ClientBuilder& tls_certificate(std::string certificate_file, std::string key_file);  // mutual TLS
 
   // A tunnel. `to`: "http://127.0.0.1:8080", "127.0.0.1:8080", "8080", "unix:/run/app.sock". Names are 1-64 of A-Za-z0-9._-

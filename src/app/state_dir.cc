@@ -23,7 +23,8 @@ Result<session::Secret> read_secret(int fd, const std::filesystem::path& file) {
   struct stat info{};
   if (::fstat(fd, &info) < 0) return std::unexpected(errno_error(errno, Side::Local, "cannot read " + file.string()));
   if (!S_ISREG(info.st_mode)) return std::unexpected(bad_file(file, "this is not a file"));
-  if ((info.st_mode & 077) != 0) return std::unexpected(bad_file(file, "others may read this secret: chmod 600 it, and make a new one if they did"));
+  if ((info.st_mode & 077) != 0)
+    return std::unexpected(bad_file(file, "others may read this secret: chmod 600 it, and make a new one if they did"));
   std::array<char, 256> text{};
   const ssize_t n = ::read(fd, text.data(), text.size());
   if (n < 0) return std::unexpected(errno_error(errno, Side::Local, "cannot read " + file.string()));
@@ -32,7 +33,9 @@ Result<session::Secret> read_secret(int fd, const std::filesystem::path& file) {
   const auto bytes = wire::base64url_decode(line);
   session::Secret secret;
   if (bytes) secret = session::Secret(*bytes);
-  if (!secret.valid()) return std::unexpected(bad_file(file, "this is not a secret that ferrotunnel wrote: remove the file to have a new one made"));
+  if (!secret.valid())
+    return std::unexpected(
+        bad_file(file, "this is not a secret that ferrotunnel wrote: remove the file to have a new one made"));
   return secret;
 }
 
@@ -78,7 +81,8 @@ Result<bool> publish(const std::filesystem::path& file, std::string_view text) {
 std::filesystem::path default_state_dir() {
   if (const char* systemd = std::getenv("STATE_DIRECTORY"); systemd != nullptr && *systemd != '\0') return systemd;
   if (::geteuid() == 0) return "/var/lib/ferrotunnel";
-  if (const char* xdg = std::getenv("XDG_STATE_HOME"); xdg != nullptr && *xdg != '\0') return std::filesystem::path(xdg) / "ferrotunnel";
+  if (const char* xdg = std::getenv("XDG_STATE_HOME"); xdg != nullptr && *xdg != '\0')
+    return std::filesystem::path(xdg) / "ferrotunnel";
   const char* home = std::getenv("HOME");
   return std::filesystem::path(home != nullptr ? home : ".") / ".local/state/ferrotunnel";
 }

@@ -4,8 +4,8 @@
 // a held keystroke does not cost what a held chunk costs. Freed blocks are kept up to a bound, then given back to malloc.
 #pragma once
 
-#include <atomic>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>

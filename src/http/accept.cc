@@ -26,7 +26,10 @@ int specificity(std::string_view range, PageFormat format) {
     case PageFormat::Html: return iequals(subtype, "html") ? 3 : 0;
     case PageFormat::Json:
       if (iequals(subtype, "json")) return 3;
-      return subtype.size() > kJsonSuffix.size() && iequals(subtype.substr(subtype.size() - kJsonSuffix.size()), kJsonSuffix) ? 3 : 0;
+      return subtype.size() > kJsonSuffix.size() &&
+                     iequals(subtype.substr(subtype.size() - kJsonSuffix.size()), kJsonSuffix)
+                 ? 3
+                 : 0;
   }
   return 0;
 }
@@ -73,7 +76,8 @@ bool better(const Wish& a, const Wish& b) {
 }  // namespace
 
 PageFormat preferred_format(std::string_view accept) {
-  std::array wishes = {Wish{.format = PageFormat::Text}, Wish{.format = PageFormat::Html}, Wish{.format = PageFormat::Json}};
+  std::array wishes = {Wish{.format = PageFormat::Text}, Wish{.format = PageFormat::Html},
+                       Wish{.format = PageFormat::Json}};
   int place = 0;
   for_each_member(accept, [&](std::string_view member) {
     ++place;

@@ -17,11 +17,13 @@ constexpr std::uint32_t kPayloadPays = 2;     // line bytes for each byte of pay
 // RFC 9110 section 6.5.1: what would change authority or the meaning of the payload, read too late. The fields that this room knows
 // (framing, connection, routing, who the visitor is) are forbidden besides. Lower case, shorter than kNameKept.
 constexpr std::array<std::string_view, 10> kForbiddenTrailers = {
-    "authorization", "cache-control", "content-encoding", "content-range", "content-type",
-    "cookie",        "max-forwards",  "range",            "set-cookie",    "www-authenticate",
+    "authorization", "cache-control", "content-encoding", "content-range",    "content-type", "cookie",
+    "max-forwards",  "range",         "set-cookie",       "www-authenticate",
 };
 
-unsigned hex_value(char c) { return is(c, kDigitByte) ? static_cast<unsigned>(c - '0') : static_cast<unsigned>((c | 0x20) - 'a') + 10; }
+unsigned hex_value(char c) {
+  return is(c, kDigitByte) ? static_cast<unsigned>(c - '0') : static_cast<unsigned>((c | 0x20) - 'a') + 10;
+}
 
 bool is_space(char c) { return c == ' ' || c == '\t'; }
 
@@ -206,7 +208,8 @@ bool BodyFramer::next_in_extension(char c) {
 
 bool BodyFramer::on_size_lf(char c) {
   if (c != '\n') return fail(BodyError::ChunkEnd);
-  const std::uint64_t paid = left_ > std::uint64_t{max_overhead_} + max_line_ ? kEndless : kFreeLineBytes + kPayloadPays * left_;
+  const std::uint64_t paid =
+      left_ > std::uint64_t{max_overhead_} + max_line_ ? kEndless : kFreeLineBytes + kPayloadPays * left_;
   overhead_ = static_cast<std::uint32_t>(overhead_ + line_ - std::min<std::uint64_t>(overhead_ + line_, paid));
   if (overhead_ > max_overhead_) return fail(BodyError::ChunkOverhead);
   line_ = 0;
@@ -231,9 +234,7 @@ bool BodyFramer::on_trailer(char c) {
     case State::TrailerValue:
       if (c == '\r') state_ = State::TrailerLf;
       return c == '\r' || is(c, kValueByte) || fail(BodyError::TrailerField);
-    case State::TrailerLf:
-      state_ = State::TrailerBegin;
-      return c == '\n' || fail(BodyError::TrailerField);
+    case State::TrailerLf: state_ = State::TrailerBegin; return c == '\n' || fail(BodyError::TrailerField);
     default:
       if (c != '\n') return fail(BodyError::TrailerField);
       state_ = State::Done;

@@ -72,9 +72,24 @@ class BodyFramer {
  private:
   enum class State : std::uint8_t {
     Payload,
-    Size, ExtBegin, ExtNameBegin, ExtName, ExtNameGap, ExtValueBegin, ExtToken, ExtQuoted, ExtQuotedPair, ExtValueEnd, SizeLf,
-    PayloadCr, PayloadLf,
-    TrailerBegin, TrailerName, TrailerValue, TrailerLf, EndLf,
+    Size,
+    ExtBegin,
+    ExtNameBegin,
+    ExtName,
+    ExtNameGap,
+    ExtValueBegin,
+    ExtToken,
+    ExtQuoted,
+    ExtQuotedPair,
+    ExtValueEnd,
+    SizeLf,
+    PayloadCr,
+    PayloadLf,
+    TrailerBegin,
+    TrailerName,
+    TrailerValue,
+    TrailerLf,
+    EndLf,
     Done,
   };
 

@@ -22,7 +22,7 @@ struct ErrorPage {
   std::string_view request_id = {};  // "": left out
   std::string_view accept = {};      // the request's Accept
   std::string_view host = {};        // as the visitor asked; "": left out
-  bool head_request = false;    // no body, same head
+  bool head_request = false;         // no body, same head
   bool keep_alive = false;
   std::uint8_t visitor_minor = 1;
   std::uint32_t retry_after = 0;  // seconds; 0: no Retry-After

@@ -14,13 +14,15 @@
 namespace ferrotunnel::http {
 
 struct ForwardContext {
-  std::string_view visitor = {};         // address without port; "" leaves X-Forwarded-For out
-  std::string_view proto = "http";  // what the visitor spoke to us: "http" or "https"
-  std::string_view request_id = {};      // replaces the visitor's X-Request-Id; "" only removes it
-  std::string_view host_rewrite = {};    // Host for the origin; "": the visitor's. X-Forwarded-Host always tells the visitor's
-  std::string_view via = {};             // value to append as Via; "": none
-  bool trust_forwarded = false;     // the visitor is a proxy we trust: append to its X-Forwarded-For, keep the rest it says
-  bool drop_expect = false;         // 100 Continue was already answered here
+  std::string_view visitor = {};     // address without port; "" leaves X-Forwarded-For out
+  std::string_view proto = "http";   // what the visitor spoke to us: "http" or "https"
+  std::string_view request_id = {};  // replaces the visitor's X-Request-Id; "" only removes it
+  std::string_view host_rewrite =
+      {};                     // Host for the origin; "": the visitor's. X-Forwarded-Host always tells the visitor's
+  std::string_view via = {};  // value to append as Via; "": none
+  bool trust_forwarded =
+      false;                 // the visitor is a proxy we trust: append to its X-Forwarded-For, keep the rest it says
+  bool drop_expect = false;  // 100 Continue was already answered here
 };
 // The body is to be passed on with the framing of `head`.
 void append_request_head(std::string& out, const RequestHead& head, const ForwardContext& context);
@@ -29,13 +31,14 @@ struct ResponseContext {
   std::uint8_t visitor_minor = 1;  // HTTP/1.minor that the visitor spoke
   bool keep_alive = true;          // the visitor's connection is to be kept, as far as the request and we are concerned
   bool head_request = false;
-  std::string_view request_id = {};     // replaces the origin's X-Request-Id; "": the origin's stays
+  std::string_view request_id = {};  // replaces the origin's X-Request-Id; "": the origin's stays
 };
 struct ResponsePlan {
   bool send = true;        // false: nothing was written; a 1xx that an HTTP/1.0 visitor may not get
   bool keep_alive = true;  // whether the visitor's connection outlives this message
   bool dechunk = false;    // pass on only the payload (BodyFramer's sink), then close
 };
-[[nodiscard]] ResponsePlan append_response_head(std::string& out, const ResponseHead& head, const ResponseContext& context);
+[[nodiscard]] ResponsePlan append_response_head(std::string& out, const ResponseHead& head,
+                                                const ResponseContext& context);
 
 }  // namespace ferrotunnel::http

@@ -21,7 +21,8 @@ struct Seen {
 };
 
 // Writes the field if it goes on as it is.
-void pass_field(HeadWriter& out, const Field& field, const RequestHead& head, const ForwardContext& context, Seen& seen) {
+void pass_field(HeadWriter& out, const Field& field, const RequestHead& head, const ForwardContext& context,
+                Seen& seen) {
   switch (field.id) {
     case FieldId::Other:
     case FieldId::Accept:
@@ -36,9 +37,7 @@ void pass_field(HeadWriter& out, const Field& field, const RequestHead& head, co
       // RFC 9110 section 10.1.4: the only part of it that is about the message and not about this hop.
       if (list_has(field.value, "trailers")) seen.te_trailers = true;
       return;
-    case FieldId::XForwardedFor:
-      seen.forwarded_for = true;
-      return;
+    case FieldId::XForwardedFor: seen.forwarded_for = true; return;
     case FieldId::XForwardedProto:
       if (!context.trust_forwarded) return;
       seen.forwarded_proto = true;
@@ -103,9 +102,10 @@ void put_identity(HeadWriter& out, const RequestHead& head, const ForwardContext
 
 void append_request_head(std::string& out, const RequestHead& head, const ForwardContext& context) {
   const std::string_view host = context.host_rewrite.empty() ? head.authority : context.host_rewrite;
-  const std::size_t bound = kFixedRoom + head.method_text.size() + head.path_and_query.size() + host.size() + head.authority.size() +
-                            head.upgrade_protocol.size() + context.visitor.size() + context.proto.size() + context.request_id.size() +
-                            context.via.size() + bound_of(head.fields);
+  const std::size_t bound = kFixedRoom + head.method_text.size() + head.path_and_query.size() + host.size() +
+                            head.authority.size() + head.upgrade_protocol.size() + context.visitor.size() +
+                            context.proto.size() + context.request_id.size() + context.via.size() +
+                            bound_of(head.fields);
   HeadWriter::append(out, bound, [&](HeadWriter& writer) {
     writer.put(head.method_text);
     writer.put(' ');

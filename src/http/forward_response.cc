@@ -54,7 +54,8 @@ ResponsePlan plan_of(const ResponseHead& head, const ResponseContext& context) {
   return plan;
 }
 
-void put_connection(HeadWriter& out, const ResponseHead& head, const ResponseContext& context, const ResponsePlan& plan) {
+void put_connection(HeadWriter& out, const ResponseHead& head, const ResponseContext& context,
+                    const ResponsePlan& plan) {
   if (head.status == 101) {
     out.put("Connection: Upgrade\r\n");
     out.field("Upgrade", head.upgrade_protocol);
@@ -76,8 +77,8 @@ void put_connection(HeadWriter& out, const ResponseHead& head, const ResponseCon
 ResponsePlan append_response_head(std::string& out, const ResponseHead& head, const ResponseContext& context) {
   const ResponsePlan plan = plan_of(head, context);
   if (!plan.send) return plan;
-  const std::size_t bound =
-      kFixedRoom + head.reason.size() + head.upgrade_protocol.size() + context.request_id.size() + bound_of(head.fields);
+  const std::size_t bound = kFixedRoom + head.reason.size() + head.upgrade_protocol.size() + context.request_id.size() +
+                            bound_of(head.fields);
   HeadWriter::append(out, bound, [&](HeadWriter& writer) {
     writer.put("HTTP/1.1 ");
     writer.put_number(head.status);

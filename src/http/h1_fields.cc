@@ -9,7 +9,8 @@
 namespace ferrotunnel::http {
 namespace {
 
-constexpr std::uint64_t kMaxLength = std::numeric_limits<std::int64_t>::max();  // so that sums of lengths and offsets stay safe
+constexpr std::uint64_t kMaxLength =
+    std::numeric_limits<std::int64_t>::max();  // so that sums of lengths and offsets stay safe
 
 constexpr std::uint64_t each_byte(std::uint8_t b) { return 0x0101'0101'0101'0101u * b; }
 
@@ -31,7 +32,8 @@ HeadFault diagnose_name(const char* line, const char* p, bool first_line) {
 }
 
 HeadFault on_content_length(std::string_view value, FieldFacts& facts) {
-  if (facts.has_length) return HeadFault::ContentLengthRepeated;  // even where equal: someone else put one of them there
+  if (facts.has_length)
+    return HeadFault::ContentLengthRepeated;  // even where equal: someone else put one of them there
   facts.has_length = true;
   if (value.empty()) return HeadFault::ContentLength;
   std::uint64_t length = 0;

@@ -16,10 +16,10 @@ struct FieldFacts {
   bool has_length = false;
   bool chunked = false;
   bool has_host = false;
-  bool close = false;        // Connection: close
-  bool keep_alive = false;   // Connection: keep-alive
-  bool upgrade = false;      // Connection: upgrade
-  bool names_fields = false; // Connection: something that is none of these
+  bool close = false;         // Connection: close
+  bool keep_alive = false;    // Connection: keep-alive
+  bool upgrade = false;       // Connection: upgrade
+  bool names_fields = false;  // Connection: something that is none of these
   bool has_expect = false;
   bool continue_expected = true;  // each Expect is 100-continue
   std::uint8_t upgrades = 0;      // Upgrade fields, at most 2

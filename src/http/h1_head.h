@@ -26,8 +26,8 @@ struct Refusal {
 struct Parse {
   enum class Status : std::uint8_t { NeedMore, Done, Bad };
   Status status = Status::NeedMore;
-  std::size_t consumed = 0;         // Done: bytes of the head, including an empty line that was skipped before it
-  const Refusal* refusal = nullptr; // Bad: static
+  std::size_t consumed = 0;          // Done: bytes of the head, including an empty line that was skipped before it
+  const Refusal* refusal = nullptr;  // Bad: static
 
   [[nodiscard]] bool need_more() const { return status == Status::NeedMore; }
   [[nodiscard]] bool done() const { return status == Status::Done; }
@@ -47,30 +47,33 @@ class HeadScanner {
 
   // Whether nothing of a head was seen: a connection may be closed quietly here. An empty line may have been.
   [[nodiscard]] bool idle() const { return scanned_ == begin_; }
-  [[nodiscard]] std::size_t begin() const { return begin_; }  // where the start line begins: 0, or 2 after an empty line
+  [[nodiscard]] std::size_t begin() const {
+    return begin_;
+  }  // where the start line begins: 0, or 2 after an empty line
 
  private:
   Parse fail(HeadFault fault);
   HeadFault check_start(std::string_view buffer);
 
   Kind kind_;
-  bool started_ = false;          // the first bytes were looked at
+  bool started_ = false;  // the first bytes were looked at
   std::uint32_t begin_ = 0;
-  std::uint32_t scanned_ = 0;     // bytes looked at
+  std::uint32_t scanned_ = 0;  // bytes looked at
   std::uint32_t line_start_ = 0;
-  std::uint32_t lines_ = 0;       // complete lines
+  std::uint32_t lines_ = 0;  // complete lines
   const Refusal* refusal_ = nullptr;
 };
 
 // One request head. NeedMore and Bad leave `out` in an unspecified but valid state. The first keeps the place between calls, so that
 // a slowly arriving head costs its length; the second starts over each time.
-[[nodiscard]] Parse parse_request_head(std::string_view buffer, const Limits& limits, HeadScanner& scanner, RequestHead& out);
+[[nodiscard]] Parse parse_request_head(std::string_view buffer, const Limits& limits, HeadScanner& scanner,
+                                       RequestHead& out);
 [[nodiscard]] Parse parse_request_head(std::string_view buffer, const Limits& limits, RequestHead& out);
 
 // What a response's meaning depends on.
 struct RequestContext {
-  bool head = false;                   // the request was HEAD
-  bool connect = false;                // the request was CONNECT
+  bool head = false;                       // the request was HEAD
+  bool connect = false;                    // the request was CONNECT
   std::string_view upgrade_protocol = {};  // what was asked for; empty: nothing, and a 101 is refused
 };
 [[nodiscard]] inline RequestContext context_of(const RequestHead& request) {
@@ -79,8 +82,9 @@ struct RequestContext {
 }
 
 // One response head, 1xx included: after one that is interim() the next head follows. The scanner's kind has to be Response.
-[[nodiscard]] Parse parse_response_head(std::string_view buffer, const Limits& limits, HeadScanner& scanner, const RequestContext& request,
+[[nodiscard]] Parse parse_response_head(std::string_view buffer, const Limits& limits, HeadScanner& scanner,
+                                        const RequestContext& request, ResponseHead& out);
+[[nodiscard]] Parse parse_response_head(std::string_view buffer, const Limits& limits, const RequestContext& request,
                                         ResponseHead& out);
-[[nodiscard]] Parse parse_response_head(std::string_view buffer, const Limits& limits, const RequestContext& request, ResponseHead& out);
 
 }  // namespace ferrotunnel::http

@@ -80,7 +80,8 @@ HeadFault parse_request_line(std::string_view line, const Limits& limits, Reques
   if (out.target.empty()) return HeadFault::RequestLine;
   if (out.target.size() > limits.target_bytes) return HeadFault::TargetTooLong;
   ++p;
-  if (const HeadFault fault = parse_version({p, static_cast<std::size_t>(end - p)}, out); fault != HeadFault::None) return fault;
+  if (const HeadFault fault = parse_version({p, static_cast<std::size_t>(end - p)}, out); fault != HeadFault::None)
+    return fault;
   return parse_target(out);
 }
 
@@ -114,7 +115,8 @@ void settle_upgrade(const FieldFacts& facts, RequestHead& out) {
 HeadFault parse(std::string_view head, const Limits& limits, RequestHead& out) {
   // The scanner saw a line feed after a carriage return.
   const std::size_t line_end = head.find('\n') - 1;
-  if (const HeadFault fault = parse_request_line(head.substr(0, line_end), limits, out); fault != HeadFault::None) return fault;
+  if (const HeadFault fault = parse_request_line(head.substr(0, line_end), limits, out); fault != HeadFault::None)
+    return fault;
   FieldFacts facts;
   const std::string_view lines = head.substr(line_end + 2, head.size() - line_end - 4);
   if (const HeadFault fault = parse_fields(lines, limits, out.fields, facts); fault != HeadFault::None) return fault;

@@ -32,7 +32,8 @@ HeadFault parse_status_line(std::string_view line, ResponseHead& out) {
 
 HeadFault settle_switch(const FieldFacts& facts, const RequestContext& request, ResponseHead& out) {
   const std::string_view protocol = single_protocol(facts);
-  if (request.upgrade_protocol.empty() || out.minor != 1 || !facts.upgrade || !iequals(protocol, request.upgrade_protocol))
+  if (request.upgrade_protocol.empty() || out.minor != 1 || !facts.upgrade ||
+      !iequals(protocol, request.upgrade_protocol))
     return HeadFault::UpgradeUnasked;
   out.upgrade = true;
   out.upgrade_protocol = protocol;
@@ -58,7 +59,8 @@ HeadFault settle_framing(const FieldFacts& facts, const RequestContext& request,
   }
   if (out.status == kNoContent || out.status == kNotModified) {
     // An origin that announces a body here may also send one; its connection is not worth the risk of reading that as the next head.
-    const bool announced = out.framing.kind == Framing::Kind::Chunked || (out.status == kNoContent && !out.framing.empty());
+    const bool announced =
+        out.framing.kind == Framing::Kind::Chunked || (out.status == kNoContent && !out.framing.empty());
     if (announced) out.keep_alive = false;
     out.framing = Framing::none();
     return HeadFault::None;
@@ -86,8 +88,8 @@ HeadFault parse(std::string_view head, const Limits& limits, const RequestContex
 
 }  // namespace
 
-Parse parse_response_head(std::string_view buffer, const Limits& limits, HeadScanner& scanner, const RequestContext& request,
-                          ResponseHead& out) {
+Parse parse_response_head(std::string_view buffer, const Limits& limits, HeadScanner& scanner,
+                          const RequestContext& request, ResponseHead& out) {
   const Parse scanned = scanner.scan(buffer, limits);
   if (!scanned.done()) return scanned;
   scanner.reset();
@@ -96,7 +98,8 @@ Parse parse_response_head(std::string_view buffer, const Limits& limits, HeadSca
   return fault == HeadFault::None ? scanned : refuse(fault, kKind);
 }
 
-Parse parse_response_head(std::string_view buffer, const Limits& limits, const RequestContext& request, ResponseHead& out) {
+Parse parse_response_head(std::string_view buffer, const Limits& limits, const RequestContext& request,
+                          ResponseHead& out) {
   HeadScanner scanner(kKind);
   return parse_response_head(buffer, limits, scanner, request, out);
 }

@@ -12,7 +12,8 @@ constexpr std::string_view kResponseStart = "HTTP/";
 
 // Bytes of a request line, without its CRLF, that could still be within the limits of its parts.
 std::uint32_t longest_request_line(const Limits& limits) {
-  return limits.method_bytes + 1 + limits.target_bytes + static_cast<std::uint32_t>(std::string_view(" HTTP/1.1").size());
+  return limits.method_bytes + 1 + limits.target_bytes +
+         static_cast<std::uint32_t>(std::string_view(" HTTP/1.1").size());
 }
 
 }  // namespace

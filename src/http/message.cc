@@ -43,7 +43,8 @@ constexpr std::string_view kForwardedPrefix = "x-forwarded-";
 constexpr auto kFirst = [] {
   std::array<std::uint8_t, kLongestKnown + 2> first{};
   for (std::size_t n = 0; n < first.size(); ++n)
-    first[n] = static_cast<std::uint8_t>(std::count_if(kKnown.begin(), kKnown.end(), [n](const Known& k) { return k.name.size() < n; }));
+    first[n] = static_cast<std::uint8_t>(
+        std::count_if(kKnown.begin(), kKnown.end(), [n](const Known& k) { return k.name.size() < n; }));
   return first;
 }();
 

@@ -18,22 +18,22 @@ struct MuxLimits {
   std::uint32_t max_credits_per_second = 500'000;
   std::uint32_t max_resets_per_second = 50'000;
   std::uint32_t max_controls_per_second = 2'000;
-  std::uint32_t max_window = 8u << 20;          // the credit of a stream grows to this at most
-  std::size_t max_held = 64u << 20;             // bytes of all streams together that wait for a slow local side
-  std::size_t max_control_queue = 4u << 20;     // bytes of control frames that wait for the link
-  std::uint32_t quantum = 64u << 10;            // bytes of a stream's turn: the largest DATA that is sent
+  std::uint32_t max_window = 8u << 20;       // the credit of a stream grows to this at most
+  std::size_t max_held = 64u << 20;          // bytes of all streams together that wait for a slow local side
+  std::size_t max_control_queue = 4u << 20;  // bytes of control frames that wait for the link
+  std::uint32_t quantum = 64u << 10;         // bytes of a stream's turn: the largest DATA that is sent
 };
 
 struct MuxCounters {
   std::uint64_t streams_opened = 0, streams_accepted = 0, streams_refused = 0;
   std::uint64_t data_frames_in = 0, data_frames_out = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;
-  std::uint64_t late_frames = 0;           // for streams that were over
-  std::uint64_t flow_control_errors = 0;   // streams ended for DATA past their credit
+  std::uint64_t late_frames = 0;          // for streams that were over
+  std::uint64_t flow_control_errors = 0;  // streams ended for DATA past their credit
   std::uint64_t stream_protocol_errors = 0;
-  std::uint64_t memory_resets = 0;         // streams ended because nothing more could be held
+  std::uint64_t memory_resets = 0;  // streams ended because nothing more could be held
   std::uint64_t credits_sent = 0, window_growths = 0;
-  std::uint64_t rate_limited = 0;          // links ended by one of the limits a second
+  std::uint64_t rate_limited = 0;  // links ended by one of the limits a second
 };
 
 }  // namespace ferrotunnel::mux

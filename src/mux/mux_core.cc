@@ -93,7 +93,8 @@ MuxCore::~MuxCore() {
 // ---- a stream's life ----------------------------------------------------------------------------------------------
 
 Result<transport::Stream*> MuxCore::open(const transport::OpenInfo& info, transport::StreamHandler& handler) {
-  if (draining() || failed_) return std::unexpected(Error(ErrorCode::Closed, Side::Tunnel, true, "the link is closing"));
+  if (draining() || failed_)
+    return std::unexpected(Error(ErrorCode::Closed, Side::Tunnel, true, "the link is closing"));
   if (streams_.size() >= limits_.max_streams) {
     ++counters_.streams_refused;
     return std::unexpected(Error(ErrorCode::Limit, Side::Tunnel, true, "too many streams on the link (max_streams)"));
@@ -123,7 +124,8 @@ Result<transport::Stream*> MuxCore::open(const transport::OpenInfo& info, transp
 
 // Our side ends it: the handler asked for it, so it is not told.
 void MuxCore::reset_stream(MuxStream& stream, ResetReason reason) {
-  if (reason > ResetReason::Idle) reason = ResetReason::Cancel;  // LinkLost of another link, passed on: it has no number on the wire
+  if (reason > ResetReason::Idle)
+    reason = ResetReason::Cancel;  // LinkLost of another link, passed on: it has no number on the wire
   queue_u32(FrameType::Reset, stream.id_, static_cast<std::uint32_t>(reason));
   end_stream(stream, {false, reason}, false);
 }
@@ -223,8 +225,9 @@ void MuxCore::maybe_grant(MuxStream& stream, bool taken_at_once) {
   if (pool_.budget().tight() || held_ > limits_.max_held / 2) {
     stream.window_ = std::max(wire::kInitialCredit, stream.window_ / 2);
     if (committed > stream.window_ / 2) return;
-  } else if (taken_at_once && stream.held_bytes_ == 0 && min_rtt_ > Duration::zero() && stream.last_grant_ != TimePoint{} &&
-             now_ - stream.last_grant_ < 4 * min_rtt_ && stream.window_ < limits_.max_window) {
+  } else if (taken_at_once && stream.held_bytes_ == 0 && min_rtt_ > Duration::zero() &&
+             stream.last_grant_ != TimePoint{} && now_ - stream.last_grant_ < 4 * min_rtt_ &&
+             stream.window_ < limits_.max_window) {
     stream.window_ = std::min(limits_.max_window, stream.window_ * 2);
     ++counters_.window_growths;
   }
@@ -312,13 +315,15 @@ std::size_t MuxCore::produce_data(MutBytes out) {
     if (left < wire::kHeaderSize + 1 || (used > 0 && left < wire::kHeaderSize + kMinFrameRoom)) break;
     MuxStream& stream = ready_streams_.front();
     unready(stream);
-    const std::size_t room = std::min<std::size_t>({left - wire::kHeaderSize, limits_.quantum, stream.send_credit_, wire::kMaxData});
+    const std::size_t room =
+        std::min<std::size_t>({left - wire::kHeaderSize, limits_.quantum, stream.send_credit_, wire::kMaxData});
     stream.wants_write_ = false;
     const transport::Fill fill = stream.handler_->fill(stream, out.subspan(used + wire::kHeaderSize, room));
     if (stream.dead_) continue;  // what it wrote there goes nowhere
     assert(fill.n <= room);
     if (fill.n > 0 || fill.fin) {
-      wire::encode_header({FrameType::Data, fill.fin ? wire::kFlagFin : std::uint8_t{0}, static_cast<std::uint32_t>(fill.n), stream.id_},
+      wire::encode_header({FrameType::Data, fill.fin ? wire::kFlagFin : std::uint8_t{0},
+                           static_cast<std::uint32_t>(fill.n), stream.id_},
                           out.data() + used);
       used += wire::kHeaderSize + fill.n;
       stream.send_credit_ -= static_cast<std::uint32_t>(fill.n);

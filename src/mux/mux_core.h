@@ -48,7 +48,9 @@ class MuxCore {
   // out must hold kMinProduce bytes.
   static constexpr std::size_t kMinProduce = 1024;
   [[nodiscard]] std::size_t produce(MutBytes out, TimePoint now);
-  [[nodiscard]] bool has_output() const { return control_begin_ < control_.size() || (!failed_ && !ready_streams_.empty()); }
+  [[nodiscard]] bool has_output() const {
+    return control_begin_ < control_.size() || (!failed_ && !ready_streams_.empty());
+  }
 
   [[nodiscard]] Result<transport::Stream*> open(const transport::OpenInfo& info, transport::StreamHandler& handler);
   void send_control(std::string_view json);
@@ -91,8 +93,8 @@ class MuxCore {
   void deliver_held(MuxStream& stream);
   void deliver_fin(MuxStream& stream);
   void maybe_grant(MuxStream& stream, bool taken_at_once);
-  void reset_stream(MuxStream& stream, transport::ResetReason reason);          // by our own side
-  void fail_stream(MuxStream& stream, transport::ResetReason reason);           // a violation: both sides hear of it
+  void reset_stream(MuxStream& stream, transport::ResetReason reason);  // by our own side
+  void fail_stream(MuxStream& stream, transport::ResetReason reason);   // a violation: both sides hear of it
   void end_stream(MuxStream& stream, transport::StreamEnd end, bool tell);
   void maybe_finish(MuxStream& stream);
   void mark_ready(MuxStream& stream);

@@ -104,7 +104,8 @@ void MuxLink::read_some() {
         shard_.poller().await(stream_->fd(), *this, kReadable);
         break;
       case IoStatus::Eof:
-        return close(Error(ErrorCode::Closed, Side::Tunnel, true, core_.draining() ? "the link was drained" : "the other end closed the connection"));
+        return close(Error(ErrorCode::Closed, Side::Tunnel, true,
+                           core_.draining() ? "the link was drained" : "the other end closed the connection"));
       case IoStatus::Error: return close(stream_->explain(got));
     }
   }

@@ -22,7 +22,10 @@
 
 namespace ferrotunnel::mux {
 
-class MuxLink final : public transport::Link, private transport::PollHandler, private transport::TurnTask, private transport::Deadline,
+class MuxLink final : public transport::Link,
+                      private transport::PollHandler,
+                      private transport::TurnTask,
+                      private transport::Deadline,
                       private MuxHost {
  public:
   static constexpr std::size_t kOutBuffer = 128 * 1024;
@@ -31,14 +34,15 @@ class MuxLink final : public transport::Link, private transport::PollHandler, pr
   static constexpr Duration kLinger = std::chrono::seconds(5);  // after a drain, for the peer to close too
 
   // `stream` is connected, its handshakes are done, and nothing watches it. `early`: bytes that were read from it behind the handshake.
-  MuxLink(transport::Shard& shard, transport::ByteStreamPtr stream, Role role, const MuxLimits& limits, transport::LinkHandler& handler,
-          ConstBytes early = {});
+  MuxLink(transport::Shard& shard, transport::ByteStreamPtr stream, Role role, const MuxLimits& limits,
+          transport::LinkHandler& handler, ConstBytes early = {});
   ~MuxLink() override;
 
   // Starts moving. Handlers may be called from inside a later turn, not from inside this.
   [[nodiscard]] Result<> start();
 
-  [[nodiscard]] Result<transport::Stream*> open(const transport::OpenInfo& info, transport::StreamHandler& handler) override {
+  [[nodiscard]] Result<transport::Stream*> open(const transport::OpenInfo& info,
+                                                transport::StreamHandler& handler) override {
     return core_.open(info, handler);
   }
   void send_control(std::string_view json) override { core_.send_control(json); }

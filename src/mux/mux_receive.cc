@@ -24,7 +24,8 @@ Error MuxCore::fail(wire::GoawayCode code, std::string text) {
   if (code == wire::GoawayCode::Limit) ++counters_.rate_limited;
   goaway_sent_ = false;  // a drain that was under way does not hide why the link ends now
   goaway(code, text);
-  return {code == wire::GoawayCode::Limit ? ErrorCode::Limit : ErrorCode::Protocol, Side::Tunnel, true, "the peer broke the protocol: " + text};
+  return {code == wire::GoawayCode::Limit ? ErrorCode::Limit : ErrorCode::Protocol, Side::Tunnel, true,
+          "the peer broke the protocol: " + text};
 }
 
 Result<> MuxCore::receive(ConstBytes bytes, TimePoint now) {
@@ -87,7 +88,8 @@ Result<> MuxCore::begin_frame(TimePoint now) {
     case FrameType::Open:
       if (!opens_.take(now)) return too_many("OPEN");
       if ((frame_.stream & 1) == (next_id_ & 1) || frame_.stream <= last_peer_id_)
-        return std::unexpected(fail(wire::GoawayCode::Protocol, "OPEN with the id " + std::to_string(frame_.stream) + " out of order"));
+        return std::unexpected(
+            fail(wire::GoawayCode::Protocol, "OPEN with the id " + std::to_string(frame_.stream) + " out of order"));
       return {};
     case FrameType::Credit:
       if (!credits_.take(now)) return too_many("CREDIT");
@@ -105,20 +107,23 @@ Result<> MuxCore::begin_frame(TimePoint now) {
       return {};
   }
   if (!was_opened(frame_.stream))
-    return std::unexpected(fail(wire::GoawayCode::Protocol, std::string(to_string(frame_.type)) + " for a stream never opened"));
+    return std::unexpected(
+        fail(wire::GoawayCode::Protocol, std::string(to_string(frame_.type)) + " for a stream never opened"));
   return {};
 }
 
 Result<> MuxCore::begin_data(TimePoint now) {
   ++counters_.data_frames_in;
   if (!frame_.fin()) {
-    if (frame_.length == 0 && !empties_.take(now)) return std::unexpected(fail(wire::GoawayCode::Limit, "too many empty DATA frames a second"));
+    if (frame_.length == 0 && !empties_.take(now))
+      return std::unexpected(fail(wire::GoawayCode::Limit, "too many empty DATA frames a second"));
     if (frame_.length > 0 && frame_.length < kTiny && !tinies_.take(now))
       return std::unexpected(fail(wire::GoawayCode::Limit, "too many tiny DATA frames a second"));
   }
   data_stream_ = find(frame_.stream);
   if (data_stream_ == nullptr) {
-    if (!was_opened(frame_.stream)) return std::unexpected(fail(wire::GoawayCode::Protocol, "DATA for a stream never opened"));
+    if (!was_opened(frame_.stream))
+      return std::unexpected(fail(wire::GoawayCode::Protocol, "DATA for a stream never opened"));
     ++counters_.late_frames;
   } else if (data_stream_->fin_received_) {
     ++counters_.stream_protocol_errors;
@@ -166,7 +171,8 @@ void MuxCore::end_data() {
 
 Result<> MuxCore::finish_frame(ConstBytes payload, TimePoint now) {
   if (control_.size() - control_begin_ > limits_.max_control_queue)
-    return std::unexpected(fail(wire::GoawayCode::Limit, "the peer does not read what it asks for (max_control_queue)"));
+    return std::unexpected(
+        fail(wire::GoawayCode::Limit, "the peer does not read what it asks for (max_control_queue)"));
   switch (frame_.type) {
     case FrameType::Data: break;
     case FrameType::Open: return on_open_frame(payload, now);
@@ -237,7 +243,8 @@ Result<> MuxCore::on_goaway_frame(ConstBytes payload) {
   handler_.on_goaway(goaway.code, goaway.text);
   if (code != wire::GoawayCode::Done && code != wire::GoawayCode::Exhausted) {
     failed_ = true;
-    return std::unexpected(Error(ErrorCode::Closed, Side::Tunnel, true, "the peer closed the link (" + std::string(to_string(code)) + ")"));
+    return std::unexpected(Error(ErrorCode::Closed, Side::Tunnel, true,
+                                 "the peer closed the link (" + std::string(to_string(code)) + ")"));
   }
   // What we opened past the last one named crossed the GOAWAY and will not be served.
   std::vector<std::uint32_t> unserved;

@@ -37,7 +37,9 @@ class HeldBytes {
   std::size_t first_ = 0;  // chunks before it are used up
 };
 
-class MuxStream final : public transport::Stream, public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>> {
+class MuxStream final
+    : public transport::Stream,
+      public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>> {
  public:
   MuxStream(MuxCore& core, std::uint32_t id) : core_(core), id_(id) {}
 

@@ -25,7 +25,8 @@ class RateLimit {
   void refill(TimePoint now) {
     const auto elapsed = std::chrono::duration_cast<std::chrono::microseconds>(now - last_).count();
     if (elapsed <= 0) return;
-    const auto earned = elapsed >= 1'000'000 ? per_second_ : static_cast<std::uint64_t>(elapsed) * per_second_ / 1'000'000;
+    const auto earned =
+        elapsed >= 1'000'000 ? per_second_ : static_cast<std::uint64_t>(elapsed) * per_second_ / 1'000'000;
     if (earned == 0) return;
     tokens_ = static_cast<std::uint32_t>(earned);
     last_ = now;

@@ -41,17 +41,20 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
 
   void start(Stream& stream, TargetPtr target) {
     stream.set_handler(*this);
-    dial_ = std::make_unique<Dial>(*this, stream, std::move(target), owner_.shard_.now() + owner_.options_.connect_deadline);
+    dial_ = std::make_unique<Dial>(*this, stream, std::move(target),
+                                   owner_.shard_.now() + owner_.options_.connect_deadline);
     connect();
   }
 
  private:
   // What is needed only while connecting.
   struct Dial final : transport::Deadline {
-    Dial(Connection& c, Stream& s, TargetPtr t, TimePoint until) : connection(c), stream(s), target(std::move(t)), give_up(until) {}
+    Dial(Connection& c, Stream& s, TargetPtr t, TimePoint until)
+        : connection(c), stream(s), target(std::move(t)), give_up(until) {}
     void on_deadline() override {
       if (!fd && connection.owner_.shard_.now() < give_up) return connection.connect();
-      connection.fail(Error(ErrorCode::Timeout, Side::Origin, true, target->text + " does not answer"), ResetReason::OriginTimeout);
+      connection.fail(Error(ErrorCode::Timeout, Side::Origin, true, target->text + " does not answer"),
+                      ResetReason::OriginTimeout);
     }
     Connection& connection;
     Stream& stream;
@@ -104,7 +107,9 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
 
   void fail(const Error& error, ResetReason reason) {
     auto& counters = owner_.counters_;
-    ++(reason == ResetReason::OriginTimeout ? counters.timed_out : reason == ResetReason::OriginRefused ? counters.refused : counters.unreachable);
+    ++(reason == ResetReason::OriginTimeout   ? counters.timed_out
+       : reason == ResetReason::OriginRefused ? counters.refused
+                                              : counters.unreachable);
     unwatch();
     const std::unique_ptr<Dial> dial = std::move(dial_);
     dial->stream.reset(reason);

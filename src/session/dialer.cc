@@ -15,7 +15,8 @@ constexpr std::uint16_t kDefaultPort = 7835;
 
 Result<HostPort> split_host_port(std::string_view text, std::uint16_t default_port) {
   const auto bad = [&](std::string_view why) {
-    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "'" + std::string(text) + "' is not HOST:PORT: " + std::string(why)));
+    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false,
+                                 "'" + std::string(text) + "' is not HOST:PORT: " + std::string(why)));
   };
   HostPort result;
   result.port = default_port;
@@ -40,7 +41,8 @@ Result<HostPort> split_host_port(std::string_view text, std::uint16_t default_po
   if (!port.empty()) {
     unsigned value = 0;
     const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), value);
-    if (error != std::errc{} || end != port.data() + port.size() || value > 65535) return bad("the port has to be a number from 0 to 65535");
+    if (error != std::errc{} || end != port.data() + port.size() || value > 65535)
+      return bad("the port has to be a number from 0 to 65535");
     result.port = static_cast<std::uint16_t>(value);
   }
   return result;
@@ -63,7 +65,11 @@ struct Dialer::Attempt final : transport::PollHandler {
 };
 
 Dialer::Dialer(transport::Shard& shard, DialOptions options, OnDone on_done)
-    : shard_(shard), options_(std::move(options)), on_done_(std::move(on_done)), resolver_(shard.io()), stagger_(shard.io()) {}
+    : shard_(shard),
+      options_(std::move(options)),
+      on_done_(std::move(on_done)),
+      resolver_(shard.io()),
+      stagger_(shard.io()) {}
 
 Dialer::~Dialer() { *alive_ = false; }
 
@@ -80,26 +86,30 @@ void Dialer::resolve_next(std::size_t index) {
     targets_.push_back({*numeric, parts->host});
     return resolve_next(index + 1);
   }
-  resolver_.async_resolve(parts->host, std::to_string(parts->port),
-                          [this, alive = alive_, index, host = parts->host](const boost::system::error_code& error, const auto& results) {
-                            if (!*alive) return;
-                            if (error) {
-                              last_error_ = Error(ErrorCode::Resolve, Side::Local, true,
-                                                  "the name " + host + " does not resolve (" + error.message() + "): check the address and this machine's DNS");
-                            }
-                            for (const auto& entry : results) {
-                              transport::SocketAddress address;
-                              address.length = static_cast<socklen_t>(entry.endpoint().size());
-                              std::copy_n(reinterpret_cast<const char*>(entry.endpoint().data()), address.length,
-                                          reinterpret_cast<char*>(&address.storage));
-                              targets_.push_back({address, host});
-                            }
-                            resolve_next(index + 1);
-                          });
+  resolver_.async_resolve(
+      parts->host, std::to_string(parts->port),
+      [this, alive = alive_, index, host = parts->host](const boost::system::error_code& error, const auto& results) {
+        if (!*alive) return;
+        if (error) {
+          last_error_ = Error(ErrorCode::Resolve, Side::Local, true,
+                              "the name " + host + " does not resolve (" + error.message() +
+                                  "): check the address and this machine's DNS");
+        }
+        for (const auto& entry : results) {
+          transport::SocketAddress address;
+          address.length = static_cast<socklen_t>(entry.endpoint().size());
+          std::copy_n(reinterpret_cast<const char*>(entry.endpoint().data()), address.length,
+                      reinterpret_cast<char*>(&address.storage));
+          targets_.push_back({address, host});
+        }
+        resolve_next(index + 1);
+      });
 }
 
 void Dialer::resolved() {
-  if (targets_.empty()) return fail(last_error_.value_or(Error(ErrorCode::BadInput, Side::Local, false, "there is no server address to dial")));
+  if (targets_.empty())
+    return fail(
+        last_error_.value_or(Error(ErrorCode::BadInput, Side::Local, false, "there is no server address to dial")));
   give_up_ = shard_.now() + options_.connect_deadline;  // a slow DNS has not used it up
   race();
 }
@@ -107,7 +117,8 @@ void Dialer::resolved() {
 void Dialer::race() {
   if (shard_.now() >= give_up_) {
     return fail(last_error_.value_or(Error(ErrorCode::Timeout, Side::Tunnel, true,
-                                           "the server at " + targets_.front().address.text() + " does not answer: is it running, is a firewall in between?")));
+                                           "the server at " + targets_.front().address.text() +
+                                               " does not answer: is it running, is a firewall in between?")));
   }
   if (attempts_.size() < kMaxRacing) launch();
   // The oldest are kept: on a slow road the first answer is theirs.
@@ -174,10 +185,11 @@ void Dialer::connected(Attempt& attempt) {
   if (options_.tls) {
     auto tls = transport::TlsStream::connect(fd.release(), *options_.tls, target.host);
     if (!tls) return fail(tls.error());
-    negotiation_ = std::make_unique<Negotiation>(shard_, std::move(*tls), std::move(make), options_.handshake_deadline, std::move(done));
+    negotiation_ = std::make_unique<Negotiation>(shard_, std::move(*tls), std::move(make), options_.handshake_deadline,
+                                                 std::move(done));
   } else {
-    negotiation_ = std::make_unique<Negotiation>(shard_, std::make_unique<transport::TcpStream>(std::move(fd)), std::move(make),
-                                                 options_.handshake_deadline, std::move(done));
+    negotiation_ = std::make_unique<Negotiation>(shard_, std::make_unique<transport::TcpStream>(std::move(fd)),
+                                                 std::move(make), options_.handshake_deadline, std::move(done));
   }
   negotiation_->start();
 }

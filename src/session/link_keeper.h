@@ -16,7 +16,11 @@ class LinkKeeper final : private transport::Deadline {
  public:
   // on_dead may destroy the keeper. A first PING goes out at once: credit grows by what it measures.
   LinkKeeper(transport::Shard& shard, transport::Link& link, HeartbeatOptions options, std::function<void()> on_dead)
-      : shard_(shard), link_(link), interval_(options.interval), heartbeat_(options, shard.now()), on_dead_(std::move(on_dead)) {
+      : shard_(shard),
+        link_(link),
+        interval_(options.interval),
+        heartbeat_(options, shard.now()),
+        on_dead_(std::move(on_dead)) {
     link_.ping();
     shard_.arm(*this, options.interval);
   }

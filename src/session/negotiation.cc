@@ -8,11 +8,17 @@ using transport::IoStatus;
 using transport::kReadable;
 using transport::kWritable;
 
-Negotiation::Negotiation(transport::Shard& shard, transport::ByteStreamPtr plain, MakeHandshake make, Duration deadline, OnDone on_done)
-    : shard_(shard), stream_(std::move(plain)), tls_(nullptr), make_(std::move(make)), limit_(deadline), on_done_(std::move(on_done)) {}
-
-Negotiation::Negotiation(transport::Shard& shard, std::unique_ptr<transport::TlsStream> tls, MakeHandshake make, Duration deadline,
+Negotiation::Negotiation(transport::Shard& shard, transport::ByteStreamPtr plain, MakeHandshake make, Duration deadline,
                          OnDone on_done)
+    : shard_(shard),
+      stream_(std::move(plain)),
+      tls_(nullptr),
+      make_(std::move(make)),
+      limit_(deadline),
+      on_done_(std::move(on_done)) {}
+
+Negotiation::Negotiation(transport::Shard& shard, std::unique_ptr<transport::TlsStream> tls, MakeHandshake make,
+                         Duration deadline, OnDone on_done)
     : Negotiation(shard, transport::ByteStreamPtr(), std::move(make), deadline, std::move(on_done)) {
   tls_ = tls.get();
   stream_ = std::move(tls);
@@ -33,7 +39,8 @@ void Negotiation::start() {
 void Negotiation::on_ready(std::uint32_t) { step(); }
 
 void Negotiation::on_deadline() {
-  finish(std::unexpected(Error(ErrorCode::Timeout, Side::Tunnel, true, "the other end did not finish the handshake in time")));
+  finish(std::unexpected(
+      Error(ErrorCode::Timeout, Side::Tunnel, true, "the other end did not finish the handshake in time")));
 }
 
 void Negotiation::step() {

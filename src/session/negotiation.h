@@ -32,8 +32,10 @@ class Negotiation final : private transport::PollHandler, private transport::Tur
   // Called once, from the top of a turn; may destroy the negotiation.
   using OnDone = std::function<void(Result<Negotiated>)>;
 
-  Negotiation(transport::Shard& shard, transport::ByteStreamPtr plain, MakeHandshake make, Duration deadline, OnDone on_done);
-  Negotiation(transport::Shard& shard, std::unique_ptr<transport::TlsStream> tls, MakeHandshake make, Duration deadline, OnDone on_done);
+  Negotiation(transport::Shard& shard, transport::ByteStreamPtr plain, MakeHandshake make, Duration deadline,
+              OnDone on_done);
+  Negotiation(transport::Shard& shard, std::unique_ptr<transport::TlsStream> tls, MakeHandshake make, Duration deadline,
+              OnDone on_done);
   ~Negotiation();
 
   void start();

@@ -58,7 +58,9 @@ void AsioPoller::await(int fd, PollHandler& handler, std::uint32_t what) {
 void AsioPoller::wait(const WatchPtr& watch, std::uint32_t what) {
   if ((watch->waiting & what) != 0) return;
   watch->waiting |= what;
-  const auto type = what == kReadable ? Descriptor::wait_read : what == kWritable ? Descriptor::wait_write : Descriptor::wait_error;
+  const auto type = what == kReadable   ? Descriptor::wait_read
+                    : what == kWritable ? Descriptor::wait_write
+                                        : Descriptor::wait_error;
   watch->descriptor.async_wait(type, [this, watch, what](const boost::system::error_code& error) {
     watch->waiting &= ~what;
     if (error || watch->handler == nullptr) return;

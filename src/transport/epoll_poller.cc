@@ -24,7 +24,8 @@ Result<> EpollPoller::add(int fd, PollHandler& handler) {
 void EpollPoller::remove(int fd, PollHandler& handler) {
   epoll_ctl(set_.native_handle(), EPOLL_CTL_DEL, fd, nullptr);
   for (int i = at_ + 1; i < count_; ++i) {
-    if (events_[static_cast<std::size_t>(i)].data.ptr == &handler) events_[static_cast<std::size_t>(i)].data.ptr = nullptr;
+    if (events_[static_cast<std::size_t>(i)].data.ptr == &handler)
+      events_[static_cast<std::size_t>(i)].data.ptr = nullptr;
   }
 }
 

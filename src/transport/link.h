@@ -41,7 +41,7 @@ enum class ResetReason : std::uint32_t {
 
 // How a stream ended, told exactly once.
 struct StreamEnd {
-  bool clean = false;  // both directions saw FIN
+  bool clean = false;                        // both directions saw FIN
   ResetReason reason = ResetReason::Cancel;  // meaningful where not clean
 };
 
@@ -131,9 +131,9 @@ struct LinkCapabilities {
 struct LinkStatus {
   Duration rtt{};  // last measured; zero before the first PONG
   std::size_t streams = 0;
-  std::uint64_t bytes_in = 0;   // payload of DATA
+  std::uint64_t bytes_in = 0;  // payload of DATA
   std::uint64_t bytes_out = 0;
-  std::size_t held = 0;  // bytes received and not yet taken, all streams
+  std::size_t held = 0;           // bytes received and not yet taken, all streams
   TimePoint last_received{};      // when the link last gave a byte
   bool ping_outstanding = false;  // a PING is not answered yet
 };

@@ -53,6 +53,7 @@ class Poller {
 };
 
 // The best one for this system; `portable` asks for the twin, for tests.
-[[nodiscard]] std::unique_ptr<Poller> make_poller(boost::asio::io_context& io, TurnObserver& turns, bool portable = false);
+[[nodiscard]] std::unique_ptr<Poller> make_poller(boost::asio::io_context& io, TurnObserver& turns,
+                                                  bool portable = false);
 
 }  // namespace ferrotunnel::transport

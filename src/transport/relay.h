@@ -73,10 +73,10 @@ class Relay final : private PollHandler, private StreamHandler, private TurnTask
   bool watched_ : 1 = false;
   bool readable_ : 1 = true;
   bool writable_ : 1 = true;
-  bool peer_closed_ : 1 = false;  // a FIN or an error is in the socket: a short read does not mean that it was drained
-  bool peer_failed_ : 1 = false;  // an RST came; what was received before it is still read
+  bool peer_closed_ : 1 = false;   // a FIN or an error is in the socket: a short read does not mean that it was drained
+  bool peer_failed_ : 1 = false;   // an RST came; what was received before it is still read
   bool write_failed_ : 1 = false;  // the socket takes nothing any more; the stream's bytes are dropped
-  bool read_done_ : 1 = false;    // the socket's FIN was passed on
+  bool read_done_ : 1 = false;     // the socket's FIN was passed on
 };
 
 }  // namespace ferrotunnel::transport

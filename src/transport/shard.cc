@@ -3,7 +3,11 @@
 namespace ferrotunnel::transport {
 
 Shard::Shard(unsigned index, MemoryBudget& budget, bool portable_poller)
-    : index_(index), work_(io_.get_executor()), buffers_(budget), poller_(make_poller(io_, *this, portable_poller)), deadlines_(io_) {}
+    : index_(index),
+      work_(io_.get_executor()),
+      buffers_(budget),
+      poller_(make_poller(io_, *this, portable_poller)),
+      deadlines_(io_) {}
 
 Shard::~Shard() = default;
 

@@ -16,14 +16,14 @@ struct Shape {
   bool on_stream;
 };
 constexpr std::array<Shape, 8> kShapes{{
-    {0, kMaxData, true},                                  // DATA
-    {kMinOpen, kMaxOpen, true},                           // OPEN
-    {4, 4, true},                                         // CREDIT
-    {4, 4, true},                                         // RESET
-    {8, 8, false},                                        // PING
-    {8, 8, false},                                        // PONG
-    {kMinGoaway, kMinGoaway + kMaxGoawayText, false},     // GOAWAY
-    {kMinControl, kMaxControl, false},                    // CONTROL
+    {0, kMaxData, true},                               // DATA
+    {kMinOpen, kMaxOpen, true},                        // OPEN
+    {4, 4, true},                                      // CREDIT
+    {4, 4, true},                                      // RESET
+    {8, 8, false},                                     // PING
+    {8, 8, false},                                     // PONG
+    {kMinGoaway, kMinGoaway + kMaxGoawayText, false},  // GOAWAY
+    {kMinControl, kMaxControl, false},                 // CONTROL
 }};
 
 }  // namespace
@@ -54,12 +54,14 @@ Result<Preface> decode_preface(std::span<const std::byte, kPrefaceSize> bytes) {
                                      ", this program version 1: update the older of the two"));
   }
   if ((preface.features & kDemands) != 0)
-    return std::unexpected(Error(ErrorCode::Version, Side::Tunnel, false, "the peer demands a feature that this version does not have: update this program"));
+    return std::unexpected(Error(ErrorCode::Version, Side::Tunnel, false,
+                                 "the peer demands a feature that this version does not have: update this program"));
   return preface;
 }
 
 std::string_view to_string(FrameType type) {
-  constexpr std::array<std::string_view, 8> kNames{"DATA", "OPEN", "CREDIT", "RESET", "PING", "PONG", "GOAWAY", "CONTROL"};
+  constexpr std::array<std::string_view, 8> kNames{"DATA", "OPEN", "CREDIT", "RESET",
+                                                   "PING", "PONG", "GOAWAY", "CONTROL"};
   return kNames[static_cast<std::size_t>(type) & 7];
 }
 
@@ -81,9 +83,11 @@ Result<FrameHeader> decode_header(std::span<const std::byte, kHeaderSize> bytes)
   header.type = static_cast<FrameType>(type);
   const Shape& shape = kShapes[type];
   if (header.length < shape.least || header.length > shape.most)
-    return std::unexpected(protocol(std::string(to_string(header.type)) + " with a length of " + std::to_string(header.length)));
+    return std::unexpected(
+        protocol(std::string(to_string(header.type)) + " with a length of " + std::to_string(header.length)));
   if (shape.on_stream != (header.stream != 0) || header.stream > kMaxStreamId)
-    return std::unexpected(protocol(std::string(to_string(header.type)) + " on stream " + std::to_string(header.stream)));
+    return std::unexpected(
+        protocol(std::string(to_string(header.type)) + " on stream " + std::to_string(header.stream)));
   return header;
 }
 
@@ -113,13 +117,15 @@ std::optional<OpenPayload> decode_open(ConstBytes payload) {
 }
 
 std::string_view to_string(GoawayCode code) {
-  constexpr std::array<std::string_view, 8> kNames{"done", "protocol", "version", "limit", "exhausted", "replaced", "unauthorized", "internal"};
+  constexpr std::array<std::string_view, 8> kNames{"done",      "protocol", "version",      "limit",
+                                                   "exhausted", "replaced", "unauthorized", "internal"};
   const auto i = static_cast<std::size_t>(code);
   return i < kNames.size() ? kNames[i] : "unknown";
 }
 
 GoawayPayload decode_goaway(ConstBytes payload) {
-  return {load_be<std::uint32_t>(payload.data()), load_be<std::uint32_t>(payload.data() + 4), as_text(payload.subspan(8))};
+  return {load_be<std::uint32_t>(payload.data()), load_be<std::uint32_t>(payload.data() + 4),
+          as_text(payload.subspan(8))};
 }
 
 }  // namespace ferrotunnel::wire

@@ -27,15 +27,24 @@ using PrefaceBytes = std::array<std::byte, kPrefaceSize>;
 // Whether the bytes, fewer than four or more, can still be the beginning of a preface.
 [[nodiscard]] bool may_be_preface(ConstBytes bytes);
 
-enum class FrameType : std::uint8_t { Data = 0, Open = 1, Credit = 2, Reset = 3, Ping = 4, Pong = 5, Goaway = 6, Control = 7 };
+enum class FrameType : std::uint8_t {
+  Data = 0,
+  Open = 1,
+  Credit = 2,
+  Reset = 3,
+  Ping = 4,
+  Pong = 5,
+  Goaway = 6,
+  Control = 7
+};
 [[nodiscard]] std::string_view to_string(FrameType type);
 
 inline constexpr std::uint8_t kFlagFin = 1;
 
 struct FrameHeader {
   FrameType type = FrameType::Data;
-  std::uint8_t flags = 0;     // 4 bits
-  std::uint32_t length = 0;   // of the payload, 24 bits
+  std::uint8_t flags = 0;    // 4 bits
+  std::uint32_t length = 0;  // of the payload, 24 bits
   std::uint32_t stream = 0;
 
   [[nodiscard]] bool fin() const { return (flags & kFlagFin) != 0; }
@@ -55,9 +64,19 @@ struct OpenPayload {
 };
 inline constexpr std::size_t kMaxOpenEncoded = 24;
 [[nodiscard]] std::size_t encode_open(const OpenPayload& open, std::span<std::byte, kMaxOpenEncoded> to);
-[[nodiscard]] std::optional<OpenPayload> decode_open(ConstBytes payload);  // nothing: the payload does not hold its address
+[[nodiscard]] std::optional<OpenPayload> decode_open(
+    ConstBytes payload);  // nothing: the payload does not hold its address
 
-enum class GoawayCode : std::uint32_t { Done = 0, Protocol = 1, Version = 2, Limit = 3, Exhausted = 4, Replaced = 5, Unauthorized = 6, Internal = 7 };
+enum class GoawayCode : std::uint32_t {
+  Done = 0,
+  Protocol = 1,
+  Version = 2,
+  Limit = 3,
+  Exhausted = 4,
+  Replaced = 5,
+  Unauthorized = 6,
+  Internal = 7
+};
 [[nodiscard]] std::string_view to_string(GoawayCode code);
 
 struct GoawayPayload {
@@ -65,6 +84,7 @@ struct GoawayPayload {
   std::uint32_t code = 0;
   std::string_view text;  // points into the payload; from outside: escape it where it is shown
 };
-[[nodiscard]] GoawayPayload decode_goaway(ConstBytes payload);  // payload.size() >= kMinGoaway, as the header check ensured
+[[nodiscard]] GoawayPayload decode_goaway(
+    ConstBytes payload);  // payload.size() >= kMinGoaway, as the header check ensured
 
 }  // namespace ferrotunnel::wire

@@ -15,10 +15,6 @@ BINARY = os.environ.get("FERROTUNNEL_BIN") or str(Path(__file__).resolve().paren
 TOOLS = os.environ.get("FERROTUNNEL_TOOLS") or str(Path(BINARY).parent / "tools")
 PATIENCE = 40.0  # seconds until something that should happen counts as not happening; generous: CI shares its cores
 
-_program = Path(BINARY).read_bytes() if Path(BINARY).exists() else b""
-SANITIZED = b"__asan_init" in _program or b"__tsan_init" in _program
-del _program
-
 
 def program(name):
     """The path of a counterpart; a test without it fails, it is not skipped."""
@@ -178,7 +174,8 @@ class World:
         self.closers = []
         (self.work / "home").mkdir()
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("FERROTUNNEL_", "XDG_"))}
-        self.env.update(HOME=str(self.work / "home"))
+        # Two shards, whatever the machine has: what crosses from one to the other is tested too.
+        self.env.update(HOME=str(self.work / "home"), FERROTUNNEL_THREADS="2")
         self.env.pop("NO_COLOR", None)
         self._count = 0
 

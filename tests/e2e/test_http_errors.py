@@ -6,7 +6,7 @@ import pytest
 
 import origins
 from processes import until
-from visitors import HttpVisitor, connect, curl
+from visitors import HttpVisitor, connect
 
 PAGES = [("application/json", "application/json"), ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html"), ("*/*", "text/plain"), (None, "text/plain")]
 

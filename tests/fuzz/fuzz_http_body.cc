@@ -63,7 +63,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Limits limits = (data[0] & 4) != 0 ? kTight : Limits{};
   const std::string_view text(reinterpret_cast<const char*>(data) + 2, size - 2);
   std::vector<std::size_t> cuts;
-  for (std::size_t at = 0; at < text.size() && cuts.size() < kMostPieces; at += data[1] + std::size_t{1}) cuts.push_back(at);
+  for (std::size_t at = 0; at < text.size() && cuts.size() < kMostPieces; at += data[1] + std::size_t{1})
+    cuts.push_back(at);
   const std::string whole = feed_body(text, {}, framing, limits);
   check(feed_body(text, cuts, framing, limits) == whole);
   if (framing.kind == Framing::Kind::Chunked && whole.starts_with("done ")) {

@@ -78,8 +78,8 @@ void check_request(std::string_view text, const Limits& limits, const Flags& fla
   check(first.authority.empty() || second.authority == first.authority);
   check(second.upgrade == first.upgrade && second.upgrade_protocol == first.upgrade_protocol);
   check(second.expect_continue == (first.expect_continue && !flags.closing) && second.keep_alive);
-  for (const FieldId gone : {FieldId::KeepAlive, FieldId::Proxy, FieldId::ProxyConnection, FieldId::ProxyAuthorization, FieldId::UnderscoreAlias,
-                             FieldId::Http2Settings})
+  for (const FieldId gone : {FieldId::KeepAlive, FieldId::Proxy, FieldId::ProxyConnection, FieldId::ProxyAuthorization,
+                             FieldId::UnderscoreAlias, FieldId::Http2Settings})
     check(second.fields.find(gone) == nullptr);
   // Each hop adds itself where it is trusted, and a host that was missing is known from here on.
   if (flags.trusted || first.authority.empty()) return;
@@ -93,8 +93,10 @@ void check_response(std::string_view text, const Limits& limits, const Flags& fl
   ResponseHead first;
   if (!parse_response_head(text, limits, request, first).done()) return;
   std::string out;
-  const ResponsePlan plan = append_response_head(
-      out, first, {.visitor_minor = static_cast<std::uint8_t>(flags.http10 ? 0 : 1), .keep_alive = !flags.closing, .head_request = flags.head});
+  const ResponsePlan plan = append_response_head(out, first,
+                                                 {.visitor_minor = static_cast<std::uint8_t>(flags.http10 ? 0 : 1),
+                                                  .keep_alive = !flags.closing,
+                                                  .head_request = flags.head});
   check(plan.send == !out.empty());
   if (!plan.send) return;
   ResponseHead second;

@@ -1,4 +1,7 @@
 // Server and Client through the public headers: a tunnel's whole life, what is told of it, and the order of calls.
+#include <fcntl.h>
+#include <sys/resource.h>
+
 #include <map>
 
 #include "integration/api_world.h"
@@ -13,7 +16,8 @@ class ApiTest : public testing::TestWithParam<bool> {  // the parameter: TLS
     return [](ServerBuilder& builder) { builder.tls(GetParam()); };
   }
 };
-INSTANTIATE_TEST_SUITE_P(Links, ApiTest, testing::Bool(), [](const auto& info) { return info.param ? "Tls" : "Plain"; });
+INSTANTIATE_TEST_SUITE_P(Links, ApiTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Tls" : "Plain"; });
 
 TEST_P(ApiTest, TcpCarriesEveryByteBothWays) {
   const Service service(Service::echo());
@@ -100,7 +104,9 @@ TEST_P(ApiTest, WhatIsToldAndWhen) {
 
 TEST_P(ApiTest, AnOriginThatRefusesIsToldAtTheClient) {
   std::uint16_t dead = 0;
-  { dead = Service(Service::echo()).port; }
+  {
+    dead = Service(Service::echo()).port;
+  }
   TestServer server(state.path, with_tls());
   TestClient client(server.ready.join_token, [&](ClientBuilder& b) {
     b.tcp("shell", std::to_string(dead)).http("web", std::to_string(dead), "web.test");
@@ -114,7 +120,8 @@ TEST_P(ApiTest, AnOriginThatRefusesIsToldAtTheClient) {
 
 TEST_P(ApiTest, AWrongSecretIsForGood) {
   TestServer server(state.path, [](ServerBuilder& b) { b.tls(GetParam()).grant("team", "the secret of the team"); });
-  TestClient client(server.ready.join_token, [](ClientBuilder& b) { b.grant("team", "not the secret of the team").tcp("shell", "22"); });
+  TestClient client(server.ready.join_token,
+                    [](ClientBuilder& b) { b.grant("team", "not the secret of the team").tcp("shell", "22"); });
   const auto failed = client.client->wait_failed(kPatience);
   ASSERT_TRUE(failed);
   EXPECT_EQ(failed->code, ErrorCode::Unauthorized);
@@ -128,9 +135,13 @@ TEST_P(ApiTest, AWrongSecretIsForGood) {
 
 TEST_P(ApiTest, AGrantOfOnesOwn) {
   const Service service(Service::echo());
-  TestServer server(state.path, [](ServerBuilder& b) { b.tls(GetParam()).grant("team", "the secret of the team").grant("other", "the secret of the rest"); });
-  for (const auto& [name, secret] : std::map<std::string, std::string>{{"team", "the secret of the team"}, {"other", "the secret of the rest"}}) {
-    TestClient client(server.ready.join_token, [&](ClientBuilder& b) { b.grant(name, secret).tcp("shell", service.at()); });
+  TestServer server(state.path, [](ServerBuilder& b) {
+    b.tls(GetParam()).grant("team", "the secret of the team").grant("other", "the secret of the rest");
+  });
+  for (const auto& [name, secret] :
+       std::map<std::string, std::string>{{"team", "the secret of the team"}, {"other", "the secret of the rest"}}) {
+    TestClient client(server.ready.join_token,
+                      [&](ClientBuilder& b) { b.grant(name, secret).tcp("shell", service.at()); });
     ASSERT_TRUE(client.wait_up("shell")) << client.log.text();
     EXPECT_EQ(server.server->status().sessions.at(0).grant, name);
     client.client->stop();
@@ -142,7 +153,8 @@ TEST(Api, AServerWithAnotherKeyIsRefusedForGood) {
   const TemporaryDirectory state, other_state;
   TestServer server(state.path, [](ServerBuilder& b) { b.tls(true); });
   TestServer other(other_state.path, [](ServerBuilder& b) { b.tls(true); });
-  TestClient client(server.ready.join_token, [&](ClientBuilder& b) { b.server(other.ready.listen).tcp("shell", "22"); });
+  TestClient client(server.ready.join_token,
+                    [&](ClientBuilder& b) { b.server(other.ready.listen).tcp("shell", "22"); });
   const auto failed = client.client->wait_failed(kPatience);
   ASSERT_TRUE(failed);
   EXPECT_EQ(failed->code, ErrorCode::PinMismatch);
@@ -151,7 +163,8 @@ TEST(Api, AServerWithAnotherKeyIsRefusedForGood) {
 TEST(Api, AnAddressThatIsNobodysServerDoesNotKeepFromTheNext) {
   const TemporaryDirectory state;
   const Service service(Service::echo());
-  const Service slams([](const Socket&) {});  // takes connections and closes them, as a proxy does whose other side is down
+  const Service slams(
+      [](const Socket&) {});  // takes connections and closes them, as a proxy does whose other side is down
   TestServer server(state.path);
   TestClient client(server.ready.join_token, [&](ClientBuilder& b) {
     b.server(slams.at()).server(server.ready.listen).tcp("shell", service.at());
@@ -179,7 +192,8 @@ TEST(ApiOrder, StartsOnce) {
 
 TEST(ApiOrder, BeforeStartAndAfterStop) {
   const TemporaryDirectory state;
-  auto server = Server::builder().listen("127.0.0.1:0").http_listen("").state_dir(state.path).tls(false).threads(1).build();
+  auto server =
+      Server::builder().listen("127.0.0.1:0").http_listen("").state_dir(state.path).tls(false).threads(1).build();
   ASSERT_TRUE(server);
   EXPECT_TRUE(server->status().sessions.empty());
   server->stop();
@@ -207,9 +221,13 @@ TEST(ApiOrder, BeforeStartAndAfterStop) {
 
 TEST(ApiOrder, NeverStartedAndMoved) {
   const TemporaryDirectory state;
-  { auto unused = Server::builder().state_dir(state.path).build(); }
+  {
+    auto unused = Server::builder().state_dir(state.path).build();
+  }
   TestServer server(state.path);
-  { auto unused = Client::builder().join(server.ready.join_token).tcp("shell", "22").build(); }
+  {
+    auto unused = Client::builder().join(server.ready.join_token).tcp("shell", "22").build();
+  }
   Server moved = std::move(*server.server);
   TestClient client(server.ready.join_token, [](ClientBuilder& b) { b.tcp("shell", "22"); });
   ASSERT_TRUE(client.wait_up("shell"));
@@ -224,7 +242,8 @@ TEST(ApiOrder, DestroyedAtAnyMoment) {
   const Service service(Service::echo());
   TestServer server(state.path, [](ServerBuilder& b) { b.tls(true).threads(2); });
   for (int i = 0; i < 30; ++i) {
-    TestClient client(server.ready.join_token, [&](ClientBuilder& b) { b.tcp("shell", service.at()).http("web", service.at(), "web.test"); });
+    TestClient client(server.ready.join_token,
+                      [&](ClientBuilder& b) { b.tcp("shell", service.at()).http("web", service.at(), "web.test"); });
     if (i % 3 == 0) continue;
     ::poll(nullptr, 0, i % 10);  // another moment each time; no outcome depends on it
     if (i % 3 == 1) client.client->drain(std::chrono::milliseconds(i));
@@ -241,7 +260,11 @@ TEST(ApiOrder, APortInUse) {
     for (const bool http : {false, true}) {
       const std::string taken = http ? server.ready.http_listen : server.ready.listen;
       auto builder = Server::builder();
-      builder.listen(http ? "127.0.0.1:0" : taken).http_listen(http ? taken : "").state_dir(state.path).tls(false).threads(threads);
+      builder.listen(http ? "127.0.0.1:0" : taken)
+          .http_listen(http ? taken : "")
+          .state_dir(state.path)
+          .tls(false)
+          .threads(threads);
       auto second = builder.build();
       ASSERT_TRUE(second);
       const auto started = second->start();
@@ -250,6 +273,65 @@ TEST(ApiOrder, APortInUse) {
       EXPECT_NE(started.error().context.find(taken), std::string::npos) << started.error().context;
     }
   }
+}
+
+// The soft limit of descriptors, while it lives: `room` more than there are.
+class DescriptorLimit {
+ public:
+  explicit DescriptorLimit(std::size_t room) {
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &old_), 0);
+    const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);  // the lowest number that is free
+    ::close(next);
+    rlimit less = old_;
+    less.rlim_cur = static_cast<rlim_t>(next) + room;
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &less), 0);
+  }
+  DescriptorLimit(const DescriptorLimit&) = delete;
+  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+  ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &old_); }
+
+ private:
+  rlimit old_{};
+};
+
+std::size_t open_descriptors() {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
+}
+
+TEST(ApiOrder, WithoutDescriptorsItIsAnErrorAndNothingStays) {
+#ifdef __has_feature
+#if __has_feature(undefined_behavior_sanitizer) || __has_feature(address_sanitizer)
+  GTEST_SKIP() << "these sanitizers need descriptors of their own to look at memory; the tsan preset runs it";
+#endif
+#endif
+  const TemporaryDirectory state;
+  std::string token;
+  {
+    TestServer server(state.path, [](ServerBuilder& b) { b.tls(true); });
+    token = server.ready.join_token;
+  }
+  const std::size_t before = open_descriptors();
+  bool started = false;
+  for (std::size_t room = 0; room < 64 && !started; ++room) {
+    const DescriptorLimit limit(room);
+    auto server =
+        Server::builder().listen("127.0.0.1:0").http_listen("127.0.0.1:0").state_dir(state.path).threads(3).build();
+    ASSERT_TRUE(server);
+    const auto ready = server->start();
+    started = ready.has_value();
+    if (!started) EXPECT_FALSE(ready.error().context.empty());
+  }
+  EXPECT_TRUE(started);
+  bool made = false;
+  for (std::size_t room = 0; room < 64 && !made; ++room) {
+    const DescriptorLimit limit(room);
+    auto client = Client::builder().join(token).tcp("shell", "22").build();
+    made = client.has_value();
+    if (!made) EXPECT_EQ(client.error().side, Side::Local) << client.error().context;
+    if (made) EXPECT_TRUE(client->start());
+  }
+  EXPECT_TRUE(made);
+  EXPECT_EQ(open_descriptors(), before);
 }
 
 TEST(ApiOrder, WithoutAServerTheClientKeepsTryingOrGivesUp) {

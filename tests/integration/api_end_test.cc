@@ -7,7 +7,8 @@ namespace {
 // A service that sends `size` bytes, half of it at once and the rest when it is told to, and closes.
 class Download {
  public:
-  explicit Download(std::size_t size) : bytes_(noise(size, 3)), service_([this](const Socket& socket) { serve(socket); }) {}
+  explicit Download(std::size_t size)
+      : bytes_(noise(size, 3)), service_([this](const Socket& socket) { serve(socket); }) {}
   ~Download() { let_go(); }
   void let_go() {
     const std::lock_guard lock(mutex_);
@@ -46,7 +47,9 @@ INSTANTIATE_TEST_SUITE_P(Links, ApiEnd, testing::Bool(), [](const auto& info) { 
 TEST_P(ApiEnd, TheServerStopsWithVisitorsInFlight) {
   const Service flood(Service::flood()), echo(Service::echo()), web(Service::http("web"));
   TestServer server(state.path, with_tls());
-  TestClient client(server.ready.join_token, [&](ClientBuilder& b) { b.tcp("flood", flood.at()).tcp("echo", echo.at()).http("web", web.at(), "web.test"); });
+  TestClient client(server.ready.join_token, [&](ClientBuilder& b) {
+    b.tcp("flood", flood.at()).tcp("echo", echo.at()).http("web", web.at(), "web.test");
+  });
   ASSERT_TRUE(client.wait_up("flood") && client.wait_up("echo") && client.wait_up("web"));
   std::vector<Socket> visitors;
   for (int i = 0; i < 10; ++i) {
@@ -75,7 +78,8 @@ TEST_P(ApiEnd, TheServerStopsWithVisitorsInFlight) {
 TEST_P(ApiEnd, TheClientStopsWithVisitorsInFlight) {
   const Service flood(Service::flood());
   TestServer server(state.path, with_tls());
-  TestClient client(server.ready.join_token, [&](ClientBuilder& b) { b.tcp("flood", flood.at()).http("web", flood.at(), "web.test"); });
+  TestClient client(server.ready.join_token,
+                    [&](ClientBuilder& b) { b.tcp("flood", flood.at()).http("web", flood.at(), "web.test"); });
   ASSERT_TRUE(client.wait_up("flood"));
   std::vector<Socket> visitors;
   for (int i = 0; i < 10; ++i) {
@@ -95,7 +99,8 @@ TEST_P(ApiEnd, AServersDrainLetsADownloadFinish) {
   Download download(3'000'000);
   const Service web(Service::http("web"));
   TestServer server(state.path, with_tls());
-  TestClient client(server.ready.join_token, [&](ClientBuilder& b) { b.tcp("load", download.at()).http("web", web.at(), "web.test"); });
+  TestClient client(server.ready.join_token,
+                    [&](ClientBuilder& b) { b.tcp("load", download.at()).http("web", web.at(), "web.test"); });
   ASSERT_TRUE(client.wait_up("load") && client.wait_up("web"));
   const Socket visitor = Socket::connect(client.up("load").port), idle = Socket::connect(server.http_port());
   std::string got = visitor.read(1000);
@@ -121,7 +126,8 @@ TEST_P(ApiEnd, AServersDrainLetsADownloadFinish) {
 TEST_P(ApiEnd, AClientsDrainLetsADownloadFinish) {
   Download download(3'000'000);
   TestServer server(state.path, with_tls());
-  TestClient client(server.ready.join_token, [&](ClientBuilder& b) { b.tcp("load", download.at()).http("web", download.at(), "web.test"); });
+  TestClient client(server.ready.join_token,
+                    [&](ClientBuilder& b) { b.tcp("load", download.at()).http("web", download.at(), "web.test"); });
   ASSERT_TRUE(client.wait_up("load") && client.wait_up("web"));
   const std::uint16_t port = client.up("load").port;
   const Socket visitor = Socket::connect(port);

@@ -13,9 +13,11 @@ TEST(ApiHosts, TheSecondGetsItWhenTheFirstGoes) {
   const TemporaryDirectory state;
   const Service one(Service::http("one")), two(Service::http("two"));
   TestServer server(state.path);
-  std::optional<TestClient> first(std::in_place, server.ready.join_token, [&](ClientBuilder& b) { b.http("web", one.at(), "web.test"); });
+  std::optional<TestClient> first(std::in_place, server.ready.join_token,
+                                  [&](ClientBuilder& b) { b.http("web", one.at(), "web.test"); });
   ASSERT_TRUE(first->wait_up("web"));
-  TestClient second(server.ready.join_token, [&](ClientBuilder& b) { b.http("web", two.at(), "web.test").http("own", two.at(), "own.test"); });
+  TestClient second(server.ready.join_token,
+                    [&](ClientBuilder& b) { b.http("web", two.at(), "web.test").http("own", two.at(), "own.test"); });
   ASSERT_TRUE(second.log.wait("failed web address-in-use")) << second.log.text();
   ASSERT_TRUE(second.wait_up("own")) << "one that is taken does not keep the other from coming up";
   ASSERT_TRUE(server.log.wait("tunnel rejected web"));
@@ -31,7 +33,8 @@ TEST(ApiHosts, AFixedPortLikewise) {
   const TemporaryDirectory state;
   const Service service(Service::echo());
   TestServer server(state.path);
-  std::optional<TestClient> first(std::in_place, server.ready.join_token, [&](ClientBuilder& b) { b.tcp("shell", service.at()); });
+  std::optional<TestClient> first(std::in_place, server.ready.join_token,
+                                  [&](ClientBuilder& b) { b.tcp("shell", service.at()); });
   ASSERT_TRUE(first->wait_up("shell"));
   const std::uint16_t port = first->up("shell").port;
   TestClient second(server.ready.join_token, [&](ClientBuilder& b) { b.tcp("shell", service.at(), port); });
@@ -45,10 +48,13 @@ TEST(ApiHosts, ADeniedTunnelIsNotAskedForAgain) {
   const TemporaryDirectory state;
   const Service service(Service::http("one"));
   TestServer server(state.path, [](ServerBuilder& b) { b.http_listen(""); });
-  std::optional<TestClient> holder(std::in_place, server.ready.join_token, [&](ClientBuilder& b) { b.tcp("shell", service.at()); });
+  std::optional<TestClient> holder(std::in_place, server.ready.join_token,
+                                   [&](ClientBuilder& b) { b.tcp("shell", service.at()); });
   ASSERT_TRUE(holder->wait_up("shell"));
   const std::uint16_t port = holder->up("shell").port;
-  TestClient client(server.ready.join_token, [&](ClientBuilder& b) { b.http("web", service.at(), "web.test").tcp("shell", service.at(), port); });
+  TestClient client(server.ready.join_token, [&](ClientBuilder& b) {
+    b.http("web", service.at(), "web.test").tcp("shell", service.at(), port);
+  });
   ASSERT_TRUE(client.log.wait("failed web refused")) << client.log.text();
   holder.reset();
   ASSERT_TRUE(client.wait_up("shell"));  // was asked for again
@@ -60,7 +66,8 @@ TEST(ApiHosts, AClientKeepsHostAndPortOverAServersRestart) {
     const TemporaryDirectory state;
     const Service web(Service::http("one")), shell(Service::echo());
     std::optional<TestServer> server(std::in_place, state.path, [&](ServerBuilder& b) { b.tls(tls).threads(2); });
-    const std::string listen = server->ready.listen, http_listen = server->ready.http_listen, token = server->ready.join_token;
+    const std::string listen = server->ready.listen, http_listen = server->ready.http_listen,
+                      token = server->ready.join_token;
     TestClient client(token, [&](ClientBuilder& b) { b.http("web", web.at()).tcp("shell", shell.at()); });
     ASSERT_TRUE(client.wait_up("web") && client.wait_up("shell"));
     const TunnelUp web_before = client.up("web"), shell_before = client.up("shell");
@@ -71,7 +78,8 @@ TEST(ApiHosts, AClientKeepsHostAndPortOverAServersRestart) {
     server.reset();
     EXPECT_EQ(inside.end(), "RST");
     ASSERT_TRUE(client.log.wait("disconnected retry")) << client.log.text();
-    server.emplace(state.path, [&](ServerBuilder& b) { b.tls(tls).threads(2).listen(listen).http_listen(http_listen); });
+    server.emplace(state.path,
+                   [&](ServerBuilder& b) { b.tls(tls).threads(2).listen(listen).http_listen(http_listen); });
     EXPECT_EQ(server->ready.join_token, token);
     EXPECT_FALSE(server->ready.state_made);
     ASSERT_TRUE(client.wait_up("web", 2) && client.wait_up("shell", 2)) << client.log.text();
@@ -146,7 +154,9 @@ class RawClient final : private transport::LinkHandler {
   std::optional<std::uint32_t> goaway;
 
  private:
-  void on_open(transport::Stream& stream, const transport::OpenInfo&) override { stream.reset(transport::ResetReason::Refused); }
+  void on_open(transport::Stream& stream, const transport::OpenInfo&) override {
+    stream.reset(transport::ResetReason::Refused);
+  }
   void on_control(std::string_view json) override {
     auto message = wire::decode(json);
     ASSERT_TRUE(message && *message);
@@ -206,7 +216,9 @@ TEST(ApiReplaced, AStampedeOfOneInstanceEndsWithOne) {
       }
     });
   }
-  EXPECT_TRUE(eventually([&] { return server.server->status().sign_ins <= 30 && alive.load() == 1 && server.server->status().sessions.size() == 1; }));
+  EXPECT_TRUE(eventually([&] {
+    return server.server->status().sign_ins <= 30 && alive.load() == 1 && server.server->status().sessions.size() == 1;
+  }));
   over = true;
   for (std::thread& thread : threads) thread.join();
   ASSERT_TRUE(eventually([&] { return server.server->status().sessions.empty(); }));
@@ -232,7 +244,8 @@ TEST(ApiReplaced, TunnelsMayBeGivenUp) {
 TEST(ApiReplaced, WhatIsNotAMessageEndsTheLink) {
   const TemporaryDirectory state;
   TestServer server(state.path);
-  for (const std::string_view json : {"[]", "{\"type\":1}", "{\"type\":\"welcome\"}", "no json at all", "{\"type\":\"register\"}"}) {
+  for (const std::string_view json :
+       {"[]", "{\"type\":1}", "{\"type\":\"welcome\"}", "no json at all", "{\"type\":\"register\"}"}) {
     RawClient client(server.ready.join_token, 1);
     client.link->send_control(json);
     ASSERT_TRUE(client.run([&] { return !client.link; })) << json;

@@ -8,7 +8,8 @@ TEST(ApiLoad, StatusFromOtherThreadsUnderLoad) {
   const TemporaryDirectory state;
   const Service echo(Service::echo()), web(Service::http("web"));
   TestServer server(state.path, [](ServerBuilder& b) { b.tls(true).threads(2); });
-  TestClient client(server.ready.join_token, [&](ClientBuilder& b) { b.tcp("echo", echo.at()).http("web", web.at(), "web.test"); });
+  TestClient client(server.ready.join_token,
+                    [&](ClientBuilder& b) { b.tcp("echo", echo.at()).http("web", web.at(), "web.test"); });
   ASSERT_TRUE(client.wait_up("echo") && client.wait_up("web"));
   std::atomic<bool> over{false};
   std::atomic<int> looks{0};
@@ -49,7 +50,8 @@ TEST(ApiLoad, StalledVisitorsWithLittleMemoryLeaveTheOthersAlone) {
   constexpr std::size_t kLimit = 2u << 20;
   const Service flood(Service::flood()), echo(Service::echo());
   TestServer server(state.path, [](ServerBuilder& b) { b.memory_limit(kLimit); });
-  TestClient client(server.ready.join_token, [&](ClientBuilder& b) { b.tcp("flood", flood.at()).tcp("echo", echo.at()).memory_limit(kLimit); });
+  TestClient client(server.ready.join_token,
+                    [&](ClientBuilder& b) { b.tcp("flood", flood.at()).tcp("echo", echo.at()).memory_limit(kLimit); });
   ASSERT_TRUE(client.wait_up("flood") && client.wait_up("echo"));
   const Socket early = Socket::connect(client.up("echo").port);
   std::vector<Socket> stalled;
@@ -79,7 +81,8 @@ TEST(ApiLoad, StalledVisitorsWithLittleMemoryLeaveTheOthersAlone) {
   ASSERT_TRUE(late.send("me too?"));
   EXPECT_EQ(late.read(7), "me too?");
   stalled.clear();
-  EXPECT_TRUE(eventually([&] { return server.server->status().buffer_bytes < kLimit / 4; })) << server.server->status().buffer_bytes;
+  EXPECT_TRUE(eventually([&] { return server.server->status().buffer_bytes < kLimit / 4; }))
+      << server.server->status().buffer_bytes;
   EXPECT_TRUE(echoes(Socket::connect(client.up("echo").port), noise(300'000, 2)));
 }
 
@@ -94,7 +97,8 @@ TEST(ApiLoad, StalledOriginsWithLittleMemoryLeaveTheOthersAlone) {
   });
   const Service echo(Service::echo());
   TestServer server(state.path);
-  TestClient client(server.ready.join_token, [&](ClientBuilder& b) { b.tcp("deaf", deaf.at()).tcp("echo", echo.at()).memory_limit(kLimit); });
+  TestClient client(server.ready.join_token,
+                    [&](ClientBuilder& b) { b.tcp("deaf", deaf.at()).tcp("echo", echo.at()).memory_limit(kLimit); });
   ASSERT_TRUE(client.wait_up("deaf") && client.wait_up("echo"));
   const Socket early = Socket::connect(client.up("echo").port);
   ASSERT_TRUE(early.send("x"));
@@ -127,7 +131,9 @@ TEST(ApiShards, HttpVisitorsLandAnywhere) {
   TestServer server(state.path, [](ServerBuilder& b) { b.threads(3).tls(true); });
   std::list<TestClient> clients;  // their links land on shards of the kernel's choice
   for (int i = 0; i < 3; ++i) {
-    clients.emplace_back(server.ready.join_token, [&](ClientBuilder& b) { b.http("web", services[i]->at(), "h" + std::to_string(i) + ".test"); });
+    clients.emplace_back(server.ready.join_token, [&](ClientBuilder& b) {
+      b.http("web", services[i]->at(), "h" + std::to_string(i) + ".test");
+    });
     ASSERT_TRUE(clients.back().wait_up("web"));
   }
   constexpr int kVisitors = 20, kEach = 12;
@@ -196,9 +202,11 @@ TEST(ApiAttack, GarbageEndsOnlyItsOwnConnection) {
     ASSERT_TRUE(client.wait_up("echo"));
     const Socket inside = Socket::connect(client.up("echo").port);
 
-    std::vector<std::string> garbage{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", std::string(1, '\0'), std::string(100'000, '\0'), "FTUN", "FTUM\1\0\0\0"};
-    garbage.push_back(std::string("\x16\x03\x01\x00\xf4\x01\x00\x00\xf0\x03\x03", 11) + noise(240, 1));  // TLS, or nearly
-    garbage.push_back(std::string("FTUN\1\0\0\0\0\0\0\0\0\0\0\0", 16));                                 // our own, without TLS
+    std::vector<std::string> garbage{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", std::string(1, '\0'),
+                                     std::string(100'000, '\0'), "FTUN", "FTUM\1\0\0\0"};
+    garbage.push_back(std::string("\x16\x03\x01\x00\xf4\x01\x00\x00\xf0\x03\x03", 11) +
+                      noise(240, 1));                                    // TLS, or nearly
+    garbage.push_back(std::string("FTUN\1\0\0\0\0\0\0\0\0\0\0\0", 16));  // our own, without TLS
     garbage.push_back(std::string("FTUN\1\0\0\0\0\0\0\0\0\0\0\0", 16) + std::string("\x07\xff\xff\xff\0\0\0\0", 8));
     garbage.push_back(std::string("FTUN\2\0\0\0\0\0\0\0\0\0\0\0", 16));
     for (std::uint64_t seed = 0; seed < 20; ++seed) garbage.push_back(noise(1 + seed * seed * 13, seed));
@@ -209,7 +217,8 @@ TEST(ApiAttack, GarbageEndsOnlyItsOwnConnection) {
       scanner.shutdown_write();
       EXPECT_NE(scanner.end(), "nothing");
     }
-    EXPECT_TRUE(eventually([&] { return server.server->status().handshakes_failed == garbage.size(); })) << server.server->status().handshakes_failed;
+    EXPECT_TRUE(eventually([&] { return server.server->status().handshakes_failed == garbage.size(); }))
+        << server.server->status().handshakes_failed;
     EXPECT_EQ(server.server->status().handshakes_waiting, 0u);
     EXPECT_TRUE(echoes(inside, noise(10'000, 1)));
     EXPECT_EQ(server.log.count("error"), 0u) << "scanners are not worth a line: " << server.log.text();
@@ -223,13 +232,16 @@ TEST(ApiAttack, TheWrongKindOfClient) {
   TestServer plain(plain_state.path, [](ServerBuilder& b) { b.tls(false).grant("default", kSecret); });
   TestServer tls(tls_state.path, [](ServerBuilder& b) { b.tls(true).grant("default", kSecret); });
   // A TLS client at a plain server, a plain one at a TLS server.
-  TestClient tls_client(tls.ready.join_token, [&](ClientBuilder& b) { b.server(plain.ready.listen).tcp("shell", "22"); });
-  TestClient plain_client(plain.ready.join_token, [&](ClientBuilder& b) { b.server(tls.ready.listen).tcp("shell", "22"); });
+  TestClient tls_client(tls.ready.join_token,
+                        [&](ClientBuilder& b) { b.server(plain.ready.listen).tcp("shell", "22"); });
+  TestClient plain_client(plain.ready.join_token,
+                          [&](ClientBuilder& b) { b.server(tls.ready.listen).tcp("shell", "22"); });
   ASSERT_TRUE(tls_client.log.wait("disconnected")) << tls_client.log.text();
   ASSERT_TRUE(plain_client.log.wait("disconnected")) << plain_client.log.text();
   EXPECT_EQ(tls_client.log.count("connected"), 0u);
   EXPECT_EQ(plain_client.log.count("connected"), 0u);
-  EXPECT_TRUE(eventually([&] { return plain.server->status().handshakes_failed >= 1 && tls.server->status().handshakes_failed >= 1; }));
+  EXPECT_TRUE(eventually(
+      [&] { return plain.server->status().handshakes_failed >= 1 && tls.server->status().handshakes_failed >= 1; }));
 }
 
 TEST(ApiAttack, SilentConnectionsDoNotKeepAClientOut) {

@@ -53,7 +53,9 @@ TEST(ApiOptions, OfAServer) {
            [](ServerBuilder& b) { b.listen("localhost:1").http_listen(""); },
            [](ServerBuilder& b) { b.listen("[::1]:1").http_listen("*:80").tcp_listen_host("::1"); },
            [](ServerBuilder& b) { b.public_address("a.example").public_address("[2001:db8::1]:443"); },
-           [](ServerBuilder& b) { b.grant("a", kSecret).grant("b", std::string(64, 'x')).threads(256).memory_limit(1 << 20); },
+           [](ServerBuilder& b) {
+             b.grant("a", kSecret).grant("b", std::string(64, 'x')).threads(256).memory_limit(1 << 20);
+           },
        }) {
     auto builder = Server::builder();
     good(builder);
@@ -79,22 +81,30 @@ TEST(ApiOptions, OfAClient) {
            {"a.example:x", [](ClientBuilder& b) { b.server("a.example:x").grant("g", kSecret).tcp("t", "22"); }},
            {":7835", [](ClientBuilder& b) { b.server(":7835").grant("g", kSecret).tcp("t", "22"); }},
            {"a.example:0", [](ClientBuilder& b) { b.server("a.example:0").grant("g", kSecret).tcp("t", "22"); }},
-           {"key", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").tls_certificate("cert.pem", ""); }},
-           {"CA", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").tls(false).tls_ca("ca.pem"); }},
-           {"certificate", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").tls(false).tls_certificate("c", "k"); }},
+           {"key",
+            [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").tls_certificate("cert.pem", ""); }},
+           {"CA",
+            [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").tls(false).tls_ca("ca.pem"); }},
+           {"certificate",
+            [](ClientBuilder& b) {
+              b.server("a").grant("g", kSecret).tcp("t", "22").tls(false).tls_certificate("c", "k");
+            }},
            {"tunnel", [](ClientBuilder& b) { b.server("a").grant("g", kSecret); }},
            {"name", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("", "22"); }},
            {"a b", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("a b", "22"); }},
            {"twin", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("twin", "22").http("twin", "80"); }},
            {"70000", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "70000"); }},
            {"far.example:80", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).http("t", "far.example:80"); }},
-           {"https://127.0.0.1", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).http("t", "https://127.0.0.1"); }},
+           {"https://127.0.0.1",
+            [](ClientBuilder& b) { b.server("a").grant("g", kSecret).http("t", "https://127.0.0.1"); }},
            {"bad host", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).http("t", "80", "bad host"); }},
            {"app.test:80", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).http("t", "80", "app.test:80"); }},
            {"a.*.test", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).http("t", "80", "a.*.test"); }},
            {"*.", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).http("t", "80", "*."); }},
-           {"timeout", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").origin_connect_timeout(0ms); }},
-           {"timeout", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").origin_connect_timeout(-5ms); }},
+           {"timeout",
+            [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").origin_connect_timeout(0ms); }},
+           {"timeout",
+            [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").origin_connect_timeout(-5ms); }},
            {"memory", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").memory_limit(0); }},
        }) {
     auto builder = Client::builder();
@@ -130,13 +140,19 @@ TEST(ApiOptions, ABuilderMayBeMendedAndAskedAgain) {
 
 TEST(ApiOptions, FilesThatAreNotThereAreSaidAtStart) {
   const TemporaryDirectory state;
-  auto server = Server::builder().listen("127.0.0.1:0").http_listen("").state_dir(state.path).tls_certificate("/nowhere/cert.pem", "/nowhere/key.pem").build();
+  auto server = Server::builder()
+                    .listen("127.0.0.1:0")
+                    .http_listen("")
+                    .state_dir(state.path)
+                    .tls_certificate("/nowhere/cert.pem", "/nowhere/key.pem")
+                    .build();
   ASSERT_TRUE(server);
   const auto started = server->start();
   ASSERT_FALSE(started);
   EXPECT_NE(started.error().context.find("/nowhere/"), std::string::npos) << started.error().context;
 
-  auto client = Client::builder().server("127.0.0.1:1").grant("g", kSecret).tls_ca("/nowhere/ca.pem").tcp("t", "22").build();
+  auto client =
+      Client::builder().server("127.0.0.1:1").grant("g", kSecret).tls_ca("/nowhere/ca.pem").tcp("t", "22").build();
   ASSERT_TRUE(client);
   const auto client_started = client->start();
   ASSERT_FALSE(client_started);
@@ -146,7 +162,9 @@ TEST(ApiOptions, FilesThatAreNotThereAreSaidAtStart) {
 TEST(ApiOptions, AStateDirectoryThatCannotBe) {
   const TemporaryDirectory state;
   const std::string file = state.path + "/file";
-  { std::ofstream(file) << "x"; }
+  {
+    std::ofstream(file) << "x";
+  }
   for (const bool tls : {false, true}) {
     auto server = Server::builder().listen("127.0.0.1:0").http_listen("").state_dir(file + "/below").tls(tls).build();
     ASSERT_TRUE(server);

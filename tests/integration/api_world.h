@@ -141,7 +141,8 @@ class Socket {
 class Service {
  public:
   using Serve = std::function<void(const Socket&)>;
-  explicit Service(Serve serve) : serve_(std::move(serve)), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Service(Serve serve)
+      : serve_(std::move(serve)), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -178,7 +179,8 @@ class Service {
         const std::string head = socket.read_until("\r\n\r\n");
         if (!head.ends_with("\r\n\r\n")) return;
         const std::string body = name + " " + head.substr(0, head.find(" HTTP"));
-        if (!socket.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body)) return;
+        if (!socket.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body))
+          return;
       }
     };
   }
@@ -232,13 +234,15 @@ class Log {
   }
   [[nodiscard]] std::size_t count(std::string_view begin) const {
     const std::lock_guard lock(mutex_);
-    return static_cast<std::size_t>(std::ranges::count_if(lines_, [&](const std::string& line) { return line.starts_with(begin); }));
+    return static_cast<std::size_t>(
+        std::ranges::count_if(lines_, [&](const std::string& line) { return line.starts_with(begin); }));
   }
   // Until `n` lines begin so.
   [[nodiscard]] bool wait(std::string_view begin, std::size_t n = 1) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, kPatience, [&] {
-      return static_cast<std::size_t>(std::ranges::count_if(lines_, [&](const std::string& line) { return line.starts_with(begin); })) >= n;
+      return static_cast<std::size_t>(
+                 std::ranges::count_if(lines_, [&](const std::string& line) { return line.starts_with(begin); })) >= n;
     });
   }
   [[nodiscard]] std::string text() const {
@@ -261,18 +265,29 @@ inline std::uint16_t port_of(const std::string& address) {
 struct TestServer {
   explicit TestServer(std::string state, const std::function<void(ServerBuilder&)>& more = {}) {
     auto builder = Server::builder();
-    builder.listen("127.0.0.1:0").http_listen("127.0.0.1:0").tcp_listen_host("127.0.0.1").state_dir(std::move(state)).tls(false).threads(1);
+    builder.listen("127.0.0.1:0")
+        .http_listen("127.0.0.1:0")
+        .tcp_listen_host("127.0.0.1")
+        .state_dir(std::move(state))
+        .tls(false)
+        .threads(1);
     builder.on_session([this](const SessionEvent& e) {
-      log.add(std::string("session ") + (e.kind == SessionEvent::Kind::Up ? "up " : "down ") + e.id + " " + e.transport + (e.why ? " " + e.why->context : ""));
+      log.add(std::string("session ") + (e.kind == SessionEvent::Kind::Up ? "up " : "down ") + e.id + " " +
+              e.transport + (e.why ? " " + e.why->context : ""));
     });
     builder.on_tunnel([this](const TunnelEvent& e) {
-      const char* kind = e.kind == TunnelEvent::Kind::Up ? "up " : e.kind == TunnelEvent::Kind::Down ? "down " : "rejected ";
+      const char* kind = e.kind == TunnelEvent::Kind::Up     ? "up "
+                         : e.kind == TunnelEvent::Kind::Down ? "down "
+                                                             : "rejected ";
       log.add(std::string("tunnel ") + kind + e.name + " " + e.url + (e.why ? " " + e.why->context : ""));
     });
     builder.on_visitor([this](const VisitorEvent& e) {
-      log.add(std::string("visitor ") + (e.opened ? "came " : "left ") + e.tunnel + " now " + std::to_string(e.now) + " total " + std::to_string(e.total));
+      log.add(std::string("visitor ") + (e.opened ? "came " : "left ") + e.tunnel + " now " + std::to_string(e.now) +
+              " total " + std::to_string(e.total));
     });
-    builder.on_request([this](const RequestEvent& e) { log.add("request " + e.tunnel + " " + e.method + " " + e.path + " " + std::to_string(e.status)); });
+    builder.on_request([this](const RequestEvent& e) {
+      log.add("request " + e.tunnel + " " + e.method + " " + e.path + " " + std::to_string(e.status));
+    });
     builder.on_error([this](const Error& e) { log.add("error " + e.context); });
     if (more) more(builder);
     auto built = builder.build();
@@ -297,7 +312,9 @@ struct TestClient {
     builder.join(token);
     builder.on_connecting([this](const Connecting& e) { log.add("connecting " + e.address); });
     builder.on_connected([this](const Connected& e) { log.add("connected " + e.session + " " + e.transport); });
-    builder.on_disconnected([this](const Disconnected& e) { log.add(std::string("disconnected ") + (e.why.retry ? "retry " : "for good ") + e.why.context); });
+    builder.on_disconnected([this](const Disconnected& e) {
+      log.add(std::string("disconnected ") + (e.why.retry ? "retry " : "for good ") + e.why.context);
+    });
     builder.on_tunnel_up([this](const TunnelUp& e) {
       {
         const std::lock_guard lock(mutex);
@@ -305,9 +322,12 @@ struct TestClient {
       }
       log.add("up " + e.name + " " + e.public_url);
     });
-    builder.on_tunnel_failed([this](const TunnelFailed& e) { log.add("failed " + e.name + " " + std::string(to_string(e.why.code)) + " " + e.why.context); });
+    builder.on_tunnel_failed([this](const TunnelFailed& e) {
+      log.add("failed " + e.name + " " + std::string(to_string(e.why.code)) + " " + e.why.context);
+    });
     builder.on_visitor([this](const VisitorEvent& e) {
-      log.add(std::string("visitor ") + (e.opened ? "came " : "left ") + e.tunnel + " now " + std::to_string(e.now) + " total " + std::to_string(e.total));
+      log.add(std::string("visitor ") + (e.opened ? "came " : "left ") + e.tunnel + " now " + std::to_string(e.now) +
+              " total " + std::to_string(e.total));
     });
     builder.on_error([this](const Error& e) { log.add("error " + e.context); });
     more(builder);

@@ -7,7 +7,8 @@ namespace {
 constexpr std::size_t kCredit = wire::kInitialCredit;
 
 class RelayPath : public testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(Pollers, RelayPath, testing::Bool(), [](const auto& info) { return info.param ? "portable" : "epoll"; });
+INSTANTIATE_TEST_SUITE_P(Pollers, RelayPath, testing::Bool(),
+                         [](const auto& info) { return info.param ? "portable" : "epoll"; });
 
 TEST_P(RelayPath, FiftyMegabytesBothWays) {
   World world(GetParam());
@@ -52,9 +53,7 @@ TEST_P(RelayPath, ManyAtOnceOverUnixSockets) {
 
 TEST_P(RelayPath, AnUploadEndedByFinGetsItsAnswer) {
   World world(GetParam());
-  world.at_origin = [](Peer& origin, int) {
-    origin.at_eof = [](Peer& self) { self.send(12'345, true); };
-  };
+  world.at_origin = [](Peer& origin, int) { origin.at_eof = [](Peer& self) { self.send(12'345, true); }; };
   Peer& visitor = world.visit();
   visitor.send(300'000, true);
   ASSERT_TRUE(world.until_relays_end());
@@ -90,7 +89,8 @@ enum class Before { Idle, Streaming, OwnCreditGone, PeerHalfClosed, OwnHalfClose
 class RelayReset : public testing::TestWithParam<std::tuple<bool, bool, Before>> {};
 INSTANTIATE_TEST_SUITE_P(All, RelayReset,
                          testing::Combine(testing::Bool(), testing::Bool(),
-                                          testing::Values(Before::Idle, Before::Streaming, Before::OwnCreditGone, Before::PeerHalfClosed, Before::OwnHalfClosed)));
+                                          testing::Values(Before::Idle, Before::Streaming, Before::OwnCreditGone,
+                                                          Before::PeerHalfClosed, Before::OwnHalfClosed)));
 
 TEST_P(RelayReset, ArrivesAsOne) {
   const auto [portable, by_visitor, before] = GetParam();
@@ -104,7 +104,8 @@ TEST_P(RelayReset, ArrivesAsOne) {
     case Before::Streaming:
       resetting.send(1u << 30);
       hearing.send(1u << 30);
-      ASSERT_TRUE(world.until([&, &r = resetting, &h = hearing] { return r.received > 1'000'000 && h.received > 1'000'000; }));
+      ASSERT_TRUE(
+          world.until([&, &r = resetting, &h = hearing] { return r.received > 1'000'000 && h.received > 1'000'000; }));
       break;
     case Before::OwnCreditGone:
       hearing.reading = false;

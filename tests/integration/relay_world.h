@@ -93,7 +93,8 @@ inline std::pair<UniqueFd, UniqueFd> unix_pair() {
 // The outer end of a socket, held by the test: sends and checks patterns, in chunks of random sizes.
 class Peer {
  public:
-  Peer(UniqueFd fd, int send_seed, int receive_seed) : fd_(std::move(fd)), out_(pattern(send_seed)), in_(pattern(receive_seed)), random_(send_seed) {}
+  Peer(UniqueFd fd, int send_seed, int receive_seed)
+      : fd_(std::move(fd)), out_(pattern(send_seed)), in_(pattern(receive_seed)), random_(send_seed) {}
 
   std::size_t to_send = 0, sent = 0, received = 0;
   bool fin_when_sent = false, fin_sent = false, reading = true, eof = false;
@@ -160,8 +161,8 @@ class Peer {
 // What a decorated ByteStream does instead of its work, and to which call; shared by all the sockets of a run.
 struct FaultPlan {
   enum Kind { None, Error, Eof, WouldBlock } kind = None;
-  long at = 0;            // the call that it meets, counted from 1 over all sockets; 0 none
-  long block_every = 0;   // every so many calls find nothing ready
+  long at = 0;                  // the call that it meets, counted from 1 over all sockets; 0 none
+  long block_every = 0;         // every so many calls find nothing ready
   std::size_t most = SIZE_MAX;  // bytes that a call moves
   long calls = 0;
 };

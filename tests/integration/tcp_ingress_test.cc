@@ -54,15 +54,19 @@ class TcpIngressTest : public testing::TestWithParam<bool>, protected TcpIngress
     ingress.reset();
     int fds[2] = {-1, -1};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    server.link = std::make_unique<mux::MuxLink>(shard, std::make_unique<transport::TcpStream>(UniqueFd(fds[0])), mux::Role::Server, limits, server);
-    client.link = std::make_unique<mux::MuxLink>(shard, std::make_unique<transport::TcpStream>(UniqueFd(fds[1])), mux::Role::Client, mux::MuxLimits{}, client);
+    server.link = std::make_unique<mux::MuxLink>(shard, std::make_unique<transport::TcpStream>(UniqueFd(fds[0])),
+                                                 mux::Role::Server, limits, server);
+    client.link = std::make_unique<mux::MuxLink>(shard, std::make_unique<transport::TcpStream>(UniqueFd(fds[1])),
+                                                 mux::Role::Client, mux::MuxLimits{}, client);
     client.streams = &streams;
     EXPECT_TRUE(server.link->start());
     EXPECT_TRUE(client.link->start());
     ingress = std::make_unique<TcpIngress>(shard, *server.link, 5, static_cast<TcpIngressHost&>(*this));
     server.on_lost = [this] { ingress.reset(); };
   }
-  [[nodiscard]] static transport::SocketAddress at(std::uint16_t port) { return *transport::parse_ip("127.0.0.1", port); }
+  [[nodiscard]] static transport::SocketAddress at(std::uint16_t port) {
+    return *transport::parse_ip("127.0.0.1", port);
+  }
   void listen() { ASSERT_TRUE(ingress->listen(at(0))); }
   [[nodiscard]] UniqueFd visit() const {
     auto connecting = transport::connect_to(at(ingress->port()));
@@ -79,7 +83,8 @@ class TcpIngressTest : public testing::TestWithParam<bool>, protected TcpIngress
     return true;
   }
   void say(const UniqueFd& fd, std::string_view text) {
-    ASSERT_TRUE(until([&] { return ::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()); }));
+    ASSERT_TRUE(until(
+        [&] { return ::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()); }));
   }
   std::string read(const UniqueFd& fd, std::size_t n) {
     std::string all(n, '\0');
@@ -138,7 +143,8 @@ class TcpIngressTest : public testing::TestWithParam<bool>, protected TcpIngress
   int now = 0, total = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(Pollers, TcpIngressTest, testing::Bool(), [](const auto& info) { return info.param ? "Portable" : "Native"; });
+INSTANTIATE_TEST_SUITE_P(Pollers, TcpIngressTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Portable" : "Native"; });
 
 TEST_P(TcpIngressTest, PortZeroIsPickedAndVisitorsAreCounted) {
   listen();

@@ -196,8 +196,10 @@ void HumanOutput::stopping(std::chrono::milliseconds patience) {
     live_.clear();
   }
   if (level_ < LogLevel::Info) return print("");
-  print("  " + label(Colour::Yellow, "stopping") + "visitors may finish within " + duration_text(patience) +
-        "; once more stops at once\n");
+  // The terminal has written ^C where the cursor stood.
+  const std::string_view clear = style_.terminal ? kClearLine : "";
+  print(std::string(clear) + "  " + label(Colour::Yellow, "stopping") + "visitors may finish within " +
+        duration_text(patience) + "; once more stops at once\n");
 }
 
 void HumanOutput::stopped(bool finished) {

@@ -2,6 +2,7 @@
 #include "ferrotunnel/client.h"
 
 #include <set>
+#include <stdexcept>
 
 #include "app/client/client_impl.h"
 #include "http/host.h"
@@ -13,16 +14,28 @@ ClientBuilder::ClientBuilder(ClientBuilder&&) noexcept = default;
 ClientBuilder& ClientBuilder::operator=(ClientBuilder&&) noexcept = default;
 ClientBuilder::~ClientBuilder() = default;
 
-ClientBuilder& ClientBuilder::join(std::string token) { options_->join = std::move(token); return *this; }
-ClientBuilder& ClientBuilder::server(std::string address) { options_->servers.push_back(std::move(address)); return *this; }
+ClientBuilder& ClientBuilder::join(std::string token) {
+  options_->join = std::move(token);
+  return *this;
+}
+ClientBuilder& ClientBuilder::server(std::string address) {
+  options_->servers.push_back(std::move(address));
+  return *this;
+}
 ClientBuilder& ClientBuilder::grant(std::string name, std::string secret) {
   options_->with_grant = true;
   options_->grant = std::move(name);
   options_->secret = std::move(secret);
   return *this;
 }
-ClientBuilder& ClientBuilder::tls(bool on) { options_->tls = on; return *this; }
-ClientBuilder& ClientBuilder::tls_ca(std::string ca_file) { options_->tls_ca = std::move(ca_file); return *this; }
+ClientBuilder& ClientBuilder::tls(bool on) {
+  options_->tls = on;
+  return *this;
+}
+ClientBuilder& ClientBuilder::tls_ca(std::string ca_file) {
+  options_->tls_ca = std::move(ca_file);
+  return *this;
+}
 ClientBuilder& ClientBuilder::tls_certificate(std::string certificate_file, std::string key_file) {
   options_->tls_certificate = std::move(certificate_file);
   options_->tls_key = std::move(key_file);
@@ -36,42 +49,77 @@ ClientBuilder& ClientBuilder::tcp(std::string name, std::string to, std::uint16_
   options_->tunnels.push_back({std::move(name), std::move(to), {}, wire::TunnelProto::Tcp, port, {}});
   return *this;
 }
-ClientBuilder& ClientBuilder::origin_connect_timeout(std::chrono::milliseconds timeout) { options_->origin_connect_timeout = timeout; return *this; }
-ClientBuilder& ClientBuilder::memory_limit(std::size_t bytes) { options_->memory_limit = bytes; return *this; }
-ClientBuilder& ClientBuilder::fail_fast(bool on) { options_->fail_fast = on; return *this; }
-ClientBuilder& ClientBuilder::on_connecting(std::function<void(const Connecting&)> call) { options_->on_connecting = std::move(call); return *this; }
-ClientBuilder& ClientBuilder::on_connected(std::function<void(const Connected&)> call) { options_->on_connected = std::move(call); return *this; }
-ClientBuilder& ClientBuilder::on_disconnected(std::function<void(const Disconnected&)> call) { options_->on_disconnected = std::move(call); return *this; }
-ClientBuilder& ClientBuilder::on_tunnel_up(std::function<void(const TunnelUp&)> call) { options_->on_tunnel_up = std::move(call); return *this; }
-ClientBuilder& ClientBuilder::on_tunnel_failed(std::function<void(const TunnelFailed&)> call) { options_->on_tunnel_failed = std::move(call); return *this; }
-ClientBuilder& ClientBuilder::on_visitor(std::function<void(const VisitorEvent&)> call) { options_->on_visitor = std::move(call); return *this; }
-ClientBuilder& ClientBuilder::on_error(std::function<void(const Error&)> call) { options_->on_error = std::move(call); return *this; }
+ClientBuilder& ClientBuilder::origin_connect_timeout(std::chrono::milliseconds timeout) {
+  options_->origin_connect_timeout = timeout;
+  return *this;
+}
+ClientBuilder& ClientBuilder::memory_limit(std::size_t bytes) {
+  options_->memory_limit = bytes;
+  return *this;
+}
+ClientBuilder& ClientBuilder::fail_fast(bool on) {
+  options_->fail_fast = on;
+  return *this;
+}
+ClientBuilder& ClientBuilder::on_connecting(std::function<void(const Connecting&)> call) {
+  options_->on_connecting = std::move(call);
+  return *this;
+}
+ClientBuilder& ClientBuilder::on_connected(std::function<void(const Connected&)> call) {
+  options_->on_connected = std::move(call);
+  return *this;
+}
+ClientBuilder& ClientBuilder::on_disconnected(std::function<void(const Disconnected&)> call) {
+  options_->on_disconnected = std::move(call);
+  return *this;
+}
+ClientBuilder& ClientBuilder::on_tunnel_up(std::function<void(const TunnelUp&)> call) {
+  options_->on_tunnel_up = std::move(call);
+  return *this;
+}
+ClientBuilder& ClientBuilder::on_tunnel_failed(std::function<void(const TunnelFailed&)> call) {
+  options_->on_tunnel_failed = std::move(call);
+  return *this;
+}
+ClientBuilder& ClientBuilder::on_visitor(std::function<void(const VisitorEvent&)> call) {
+  options_->on_visitor = std::move(call);
+  return *this;
+}
+ClientBuilder& ClientBuilder::on_error(std::function<void(const Error&)> call) {
+  options_->on_error = std::move(call);
+  return *this;
+}
 
 namespace {
 
 constexpr std::size_t kLeastMemory = 1u << 20;  // a link that is busy borrows two buffers of 128 KiB
 
-std::unexpected<Error> bad(std::string text) { return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text))); }
+std::unexpected<Error> bad(std::string text) {
+  return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text)));
+}
 
 Result<> check_host(const std::string& host) {
   if (host.empty()) return {};
   const bool wild = host.starts_with("*.");
   std::string name;
-  if (!http::normalise_host(wild ? std::string_view(host).substr(2) : std::string_view(host), name) || host.find(':') != std::string::npos)
+  if (!http::normalise_host(wild ? std::string_view(host).substr(2) : std::string_view(host), name) ||
+      host.find(':') != std::string::npos)
     return bad("'" + host + "' is not a host name (app.example.com, or *.dev.example.com)");
   return {};
 }
 
 // Token and options become one JoinToken.
-Result<session::JoinToken> what_to_join(const std::string& join, const std::vector<std::string>& servers, const std::string& grant,
-                                        const std::string& secret, bool with_grant, std::optional<bool> tls) {
+Result<session::JoinToken> what_to_join(const std::string& join, const std::vector<std::string>& servers,
+                                        const std::string& grant, const std::string& secret, bool with_grant,
+                                        std::optional<bool> tls) {
   session::JoinToken token;
   if (!join.empty()) {
     auto decoded = session::decode_join_token(join);
     if (!decoded) return decoded;
     token = std::move(*decoded);
     if (tls && *tls != token.tls)
-      return bad(token.tls ? "the token is for a server that speaks TLS: leave --tls off away" : "the token is for a server without TLS (--tls off there)");
+      return bad(token.tls ? "the token is for a server that speaks TLS: leave --tls off away"
+                           : "the token is for a server without TLS (--tls off there)");
   } else {
     token.tls = tls.value_or(true);
   }
@@ -81,8 +129,10 @@ Result<session::JoinToken> what_to_join(const std::string& join, const std::vect
     token.secret = session::Secret(as_bytes(secret));
     if (!token.secret.valid()) return bad("the secret of grant " + grant + " has to have 16 to 64 bytes");
   }
-  if (token.addresses.empty()) return bad("which server? give its join token (--join ft1_…) or its address (--server HOST:PORT)");
-  if (!token.secret.valid()) return bad("a secret of 16 to 64 bytes is needed to sign in: give the server's join token (--join ft1_…)");
+  if (token.addresses.empty())
+    return bad("which server? give its join token (--join ft1_…) or its address (--server HOST:PORT)");
+  if (!token.secret.valid())
+    return bad("a secret of 16 to 64 bytes is needed to sign in: give the server's join token (--join ft1_…)");
   if (!wire::valid_name(token.grant)) return bad("a grant's name is 1 to 64 of A-Z a-z 0-9 . _ -");
   for (const std::string& address : token.addresses) {
     auto parts = session::split_host_port(address, 7835);
@@ -96,25 +146,34 @@ Result<session::JoinToken> what_to_join(const std::string& join, const std::vect
 
 Result<Client> ClientBuilder::build() {
   Options& options = *options_;
-  auto token = what_to_join(options.join, options.servers, options.grant, options.secret, options.with_grant, options.tls);
+  auto token =
+      what_to_join(options.join, options.servers, options.grant, options.secret, options.with_grant, options.tls);
   if (!token) return std::unexpected(token.error());
   options.token = std::move(*token);
-  if (options.tls_certificate.empty() != options.tls_key.empty()) return bad("a TLS certificate and its key go together: give both");
+  if (options.tls_certificate.empty() != options.tls_key.empty())
+    return bad("a TLS certificate and its key go together: give both");
   if (!options.token.tls && !(options.tls_ca.empty() && options.tls_certificate.empty()))
     return bad("a TLS CA or certificate is given, but the connection to the server would be without TLS");
-  if (options.origin_connect_timeout <= std::chrono::milliseconds::zero()) return bad("the timeout for connecting to a local service has to be more than 0");
+  if (options.origin_connect_timeout <= std::chrono::milliseconds::zero())
+    return bad("the timeout for connecting to a local service has to be more than 0");
   if (options.memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
   if (options.tunnels.empty()) return bad("there is no tunnel to make: add one with http() or tcp()");
   std::set<std::string> names;
   for (Options::Tunnel& tunnel : options.tunnels) {
-    if (!wire::valid_name(tunnel.name)) return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ -, not '" + tunnel.name + "'");
+    if (!wire::valid_name(tunnel.name))
+      return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ -, not '" + tunnel.name + "'");
     if (!names.insert(tunnel.name).second) return bad("two tunnels are named " + tunnel.name);
     if (auto checked = check_host(tunnel.host); !checked) return std::unexpected(checked.error());
     auto target = origin::parse_target(tunnel.to, wire::to_string(tunnel.proto));
     if (!target) return std::unexpected(target.error());
     tunnel.target = std::make_shared<const origin::OriginTarget>(std::move(*target));
   }
-  return Client(std::make_unique<ClientImpl>(std::move(options)));
+  try {
+    return Client(std::make_unique<ClientImpl>(std::move(options)));
+  } catch (const std::runtime_error& error) {  // no descriptors for its io_context and its epoll set
+    return std::unexpected(
+        Error(ErrorCode::Io, Side::Local, true, std::string("cannot make a client: ") + error.what()));
+  }
 }
 
 Client::Client(std::unique_ptr<ClientImpl> impl) : impl_(std::move(impl)) {}

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <system_error>
 
 #include "base/random.h"
 #include "ferrotunnel/version.h"
@@ -14,7 +15,9 @@ namespace {
 // A tunnel whose host or port is taken is asked for again this often: its holder may be our own earlier self.
 constexpr auto kRegisterAgain = std::chrono::seconds(2);
 
-bool worth_another_try(std::string_view code) { return code == wire::kRejectHostTaken || code == wire::kRejectPortInUse || code == wire::kRejectPortTaken; }
+bool worth_another_try(std::string_view code) {
+  return code == wire::kRejectHostTaken || code == wire::kRejectPortInUse || code == wire::kRejectPortTaken;
+}
 
 std::chrono::microseconds to_us(Duration d) { return std::chrono::duration_cast<std::chrono::microseconds>(d); }
 
@@ -38,7 +41,8 @@ ClientImpl::~ClientImpl() { stop(); }
 
 Result<> ClientImpl::start() {
   const std::lock_guard lock(control_mutex_);
-  if (thread_.joinable() || stopping_) return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this client was started before"));
+  if (thread_.joinable() || stopping_)
+    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this client was started before"));
   if (options_.token.tls) {
     transport::TlsClientOptions tls;
     if (options_.tls_ca.empty()) {
@@ -59,8 +63,12 @@ Result<> ClientImpl::start() {
     const std::lock_guard state(state_mutex_);
     stop_asked_ = false;  // by a stop() before there was anything to stop
   }
+  try {
+    thread_ = std::thread([this] { shard_.run(); });
+  } catch (const std::system_error& error) {
+    return std::unexpected(errno_error(error.code().value(), Side::Local, "cannot start a thread"));
+  }
   shard_.post([this] { dial(); });
-  thread_ = std::thread([this] { shard_.run(); });
   return {};
 }
 
@@ -162,7 +170,8 @@ void ClientImpl::dial() {
   dial.handshake.key = key_;
   dial.handshake.instance = instance_;
   dial.handshake.version = std::string(version());
-  dialer_ = std::make_unique<session::Dialer>(shard_, std::move(dial), [this](Result<session::Dialed> result) { on_dialed(std::move(result)); });
+  dialer_ = std::make_unique<session::Dialer>(shard_, std::move(dial),
+                                              [this](Result<session::Dialed> result) { on_dialed(std::move(result)); });
   dialer_->start();
 }
 
@@ -180,8 +189,8 @@ void ClientImpl::on_dialed(Result<session::Dialed> result) {
     const std::lock_guard state(state_mutex_);
     link_down_ = false;
   }
-  origins_ = std::make_unique<origin::OriginDispatcher>(shard_, origin::DispatcherOptions{options_.origin_connect_timeout},
-                                                        static_cast<origin::DispatcherHost&>(*this));
+  origins_ = std::make_unique<origin::OriginDispatcher>(
+      shard_, origin::DispatcherOptions{options_.origin_connect_timeout}, static_cast<origin::DispatcherHost&>(*this));
   session::HeartbeatOptions heartbeat = options_.heartbeat;
   heartbeat.interval = std::chrono::milliseconds(result->peer.outcome.heartbeat_ms);
   keeper_ = std::make_unique<session::LinkKeeper>(shard_, *link_, heartbeat, [this] {
@@ -190,7 +199,8 @@ void ClientImpl::on_dialed(Result<session::Dialed> result) {
   backoff_.on_link_up(shard_.now());
   attempt_ = 0;
   ++connects_;
-  connected_ = {result->address, result->peer.outcome.session, result->peer.transport, result->peer.outcome.peer_version, {}};
+  connected_ = {
+      result->address, result->peer.outcome.session, result->peer.transport, result->peer.outcome.peer_version, {}};
   if (options_.on_connected) options_.on_connected(connected_);
   for (std::size_t i = 0; i < tunnels_.size(); ++i) register_tunnel(i);
 }
@@ -267,7 +277,8 @@ void ClientImpl::on_registered(const wire::Registered& message) {
     if (const auto at = host.find("://"); at != std::string_view::npos) host.remove_prefix(at + 3);
     tunnel.options.host = host.substr(0, host.find_first_of(":/"));
   }
-  if (options_.on_tunnel_up) options_.on_tunnel_up({tunnel.options.name, tunnel.url, tunnel.options.target->text, tunnel.port});
+  if (options_.on_tunnel_up)
+    options_.on_tunnel_up({tunnel.options.name, tunnel.url, tunnel.options.target->text, tunnel.port});
 }
 
 void ClientImpl::on_rejected(const wire::Rejected& message) {
@@ -285,7 +296,9 @@ void ClientImpl::on_rejected(const wire::Rejected& message) {
   if (tunnel.last_failure == message.text) return;
   tunnel.last_failure = message.text;
   if (options_.on_tunnel_failed) {
-    const auto code = again ? ErrorCode::AddressInUse : message.code == wire::kRejectLimit ? ErrorCode::Limit : ErrorCode::Refused;
+    const auto code = again                                ? ErrorCode::AddressInUse
+                      : message.code == wire::kRejectLimit ? ErrorCode::Limit
+                                                           : ErrorCode::Refused;
     options_.on_tunnel_failed({tunnel.options.name, Error(code, Side::Tunnel, again, message.text)});
   }
 }
@@ -329,7 +342,8 @@ void ClientImpl::on_origin_failed(std::uint32_t number, const Error& error) {
   if (!options_.on_error) return;
   Error told = error;
   if (const Tunnel* tunnel = by_number(number)) {
-    told.context += ". The tunnel " + tunnel->options.name + " is up; visitors get an error until its service runs: is it started?";
+    told.context +=
+        ". The tunnel " + tunnel->options.name + " is up; visitors get an error until its service runs: is it started?";
   }
   options_.on_error(told);
 }

@@ -95,9 +95,9 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
   mutable std::mutex control_mutex_;
   mutable std::mutex state_mutex_;
   std::condition_variable state_changed_;
-  bool link_down_ = true;          // under state_mutex_
-  bool stop_asked_ = false;        // under state_mutex_: a drain under way ends
-  std::optional<Error> failed_;    // under state_mutex_
+  bool link_down_ = true;        // under state_mutex_
+  bool stop_asked_ = false;      // under state_mutex_: a drain under way ends
+  std::optional<Error> failed_;  // under state_mutex_
 };
 
 }  // namespace ferrotunnel

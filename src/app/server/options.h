@@ -26,8 +26,8 @@ struct ServerBuilder::Options {
   std::size_t memory_limit = MemoryBudget::kDefaultLimit;
   mux::MuxLimits mux;
   session::HeartbeatOptions heartbeat;
-  std::size_t max_handshakes = 2048;   // waiting at once on a shard; past it the oldest goes
-  std::size_t max_tunnels = 2000;      // of one session
+  std::size_t max_handshakes = 2048;  // waiting at once on a shard; past it the oldest goes
+  std::size_t max_tunnels = 2000;     // of one session
 
   std::function<void(const SessionEvent&)> on_session;
   std::function<void(const TunnelEvent&)> on_tunnel;

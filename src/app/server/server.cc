@@ -12,43 +12,92 @@ ServerBuilder::ServerBuilder(ServerBuilder&&) noexcept = default;
 ServerBuilder& ServerBuilder::operator=(ServerBuilder&&) noexcept = default;
 ServerBuilder::~ServerBuilder() = default;
 
-ServerBuilder& ServerBuilder::listen(std::string address) { options_->listen = std::move(address); return *this; }
-ServerBuilder& ServerBuilder::http_listen(std::string address) { options_->http_listen = std::move(address); return *this; }
-ServerBuilder& ServerBuilder::tcp_listen_host(std::string host) { options_->tcp_listen_host = std::move(host); return *this; }
-ServerBuilder& ServerBuilder::public_address(std::string address) { options_->public_addresses.push_back(std::move(address)); return *this; }
-ServerBuilder& ServerBuilder::state_dir(std::string path) { options_->state_dir = std::move(path); return *this; }
-ServerBuilder& ServerBuilder::tls(bool on) { options_->tls = on; return *this; }
+ServerBuilder& ServerBuilder::listen(std::string address) {
+  options_->listen = std::move(address);
+  return *this;
+}
+ServerBuilder& ServerBuilder::http_listen(std::string address) {
+  options_->http_listen = std::move(address);
+  return *this;
+}
+ServerBuilder& ServerBuilder::tcp_listen_host(std::string host) {
+  options_->tcp_listen_host = std::move(host);
+  return *this;
+}
+ServerBuilder& ServerBuilder::public_address(std::string address) {
+  options_->public_addresses.push_back(std::move(address));
+  return *this;
+}
+ServerBuilder& ServerBuilder::state_dir(std::string path) {
+  options_->state_dir = std::move(path);
+  return *this;
+}
+ServerBuilder& ServerBuilder::tls(bool on) {
+  options_->tls = on;
+  return *this;
+}
 ServerBuilder& ServerBuilder::tls_certificate(std::string certificate_file, std::string key_file) {
   options_->tls_certificate = std::move(certificate_file);
   options_->tls_key = std::move(key_file);
   return *this;
 }
-ServerBuilder& ServerBuilder::tls_client_ca(std::string ca_file) { options_->tls_client_ca = std::move(ca_file); return *this; }
-ServerBuilder& ServerBuilder::grant(std::string name, std::string secret) { options_->grants[std::move(name)] = std::move(secret); return *this; }
-ServerBuilder& ServerBuilder::threads(unsigned count) { options_->threads = count; return *this; }
-ServerBuilder& ServerBuilder::memory_limit(std::size_t bytes) { options_->memory_limit = bytes; return *this; }
-ServerBuilder& ServerBuilder::on_session(std::function<void(const SessionEvent&)> call) { options_->on_session = std::move(call); return *this; }
-ServerBuilder& ServerBuilder::on_tunnel(std::function<void(const TunnelEvent&)> call) { options_->on_tunnel = std::move(call); return *this; }
-ServerBuilder& ServerBuilder::on_visitor(std::function<void(const VisitorEvent&)> call) { options_->on_visitor = std::move(call); return *this; }
-ServerBuilder& ServerBuilder::on_request(std::function<void(const RequestEvent&)> call) { options_->on_request = std::move(call); return *this; }
-ServerBuilder& ServerBuilder::on_error(std::function<void(const Error&)> call) { options_->on_error = std::move(call); return *this; }
+ServerBuilder& ServerBuilder::tls_client_ca(std::string ca_file) {
+  options_->tls_client_ca = std::move(ca_file);
+  return *this;
+}
+ServerBuilder& ServerBuilder::grant(std::string name, std::string secret) {
+  options_->grants[std::move(name)] = std::move(secret);
+  return *this;
+}
+ServerBuilder& ServerBuilder::threads(unsigned count) {
+  options_->threads = count;
+  return *this;
+}
+ServerBuilder& ServerBuilder::memory_limit(std::size_t bytes) {
+  options_->memory_limit = bytes;
+  return *this;
+}
+ServerBuilder& ServerBuilder::on_session(std::function<void(const SessionEvent&)> call) {
+  options_->on_session = std::move(call);
+  return *this;
+}
+ServerBuilder& ServerBuilder::on_tunnel(std::function<void(const TunnelEvent&)> call) {
+  options_->on_tunnel = std::move(call);
+  return *this;
+}
+ServerBuilder& ServerBuilder::on_visitor(std::function<void(const VisitorEvent&)> call) {
+  options_->on_visitor = std::move(call);
+  return *this;
+}
+ServerBuilder& ServerBuilder::on_request(std::function<void(const RequestEvent&)> call) {
+  options_->on_request = std::move(call);
+  return *this;
+}
+ServerBuilder& ServerBuilder::on_error(std::function<void(const Error&)> call) {
+  options_->on_error = std::move(call);
+  return *this;
+}
 
 namespace {
 constexpr std::size_t kLeastMemory = 1u << 20;  // a link that is busy borrows two buffers of 128 KiB
 }
 
 Result<Server> ServerBuilder::build() {
-  const auto bad = [](std::string text) { return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text))); };
+  const auto bad = [](std::string text) {
+    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text)));
+  };
   if (options_->listen.empty()) return bad("the address to listen on is empty");
   for (const std::string* address : {&options_->listen, &options_->http_listen}) {
     if (address->empty()) continue;
     auto parts = session::split_host_port(*address, 1);
     if (!parts) return std::unexpected(parts.error());
     if (parts->host != "localhost" && !transport::parse_ip(parts->host, 0))
-      return bad("cannot listen on '" + *address + "': the host has to be an IP address of this machine, localhost, or nothing for all");
+      return bad("cannot listen on '" + *address +
+                 "': the host has to be an IP address of this machine, localhost, or nothing for all");
   }
   if (options_->tcp_listen_host != "localhost" && !transport::parse_ip(options_->tcp_listen_host, 0))
-    return bad("cannot listen on '" + options_->tcp_listen_host + "' for TCP tunnels: it has to be an IP address of this machine or localhost");
+    return bad("cannot listen on '" + options_->tcp_listen_host +
+               "' for TCP tunnels: it has to be an IP address of this machine or localhost");
   for (const std::string& address : options_->public_addresses) {
     auto parts = session::split_host_port(address, 1);
     if (!parts) return std::unexpected(parts.error());
@@ -59,7 +108,8 @@ Result<Server> ServerBuilder::build() {
     if (secret.size() < session::kMinSecret || secret.size() > session::kMaxSecret)
       return bad("the secret of grant " + name + " has to have 16 to 64 bytes");
   }
-  if (options_->tls_certificate.empty() != options_->tls_key.empty()) return bad("a TLS certificate and its key go together: give both");
+  if (options_->tls_certificate.empty() != options_->tls_key.empty())
+    return bad("a TLS certificate and its key go together: give both");
   if (!options_->tls && !options_->tls_certificate.empty()) return bad("a TLS certificate is given, but TLS is off");
   if (!options_->tls && !options_->tls_client_ca.empty()) return bad("mutual TLS needs TLS, which is off");
   if (options_->memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");

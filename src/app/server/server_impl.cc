@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <future>
+#include <stdexcept>
+#include <system_error>
 
 #include "app/server/server_shard.h"
 #include "app/state_dir.h"
@@ -62,8 +64,9 @@ Result<session::Secret> ServerImpl::load_grants() {
 
 Result<> ServerImpl::load_tls() {
   if (!options_.tls) return {};
-  auto identity = options_.tls_certificate.empty() ? transport::TlsIdentity::load_or_make(state_dir_)
-                                                   : transport::TlsIdentity::load(options_.tls_certificate, options_.tls_key);
+  auto identity = options_.tls_certificate.empty()
+                      ? transport::TlsIdentity::load_or_make(state_dir_)
+                      : transport::TlsIdentity::load(options_.tls_certificate, options_.tls_key);
   if (!identity) return std::unexpected(identity.error());
   state_made_ = state_made_ || identity->fresh();
   fingerprint_ = identity->fingerprint();
@@ -113,7 +116,12 @@ Result<> ServerImpl::make_listeners() {
       if (!fd) return std::unexpected(fd.error());
       http = std::move(*fd);
     }
-    shards_.push_back(std::make_unique<app::ServerShard>(*this, i, budget_));
+    try {
+      shards_.push_back(std::make_unique<app::ServerShard>(*this, i, budget_));
+    } catch (const std::runtime_error& error) {  // no descriptors for its io_context and its epoll set
+      return std::unexpected(
+          Error(ErrorCode::Io, Side::Local, true, std::string("cannot make a shard: ") + error.what()));
+    }
     if (auto listening = shards_.back()->listen(std::move(control), std::move(http)); !listening) return listening;
   }
   if (with_http) http_port_ = http_listen_.port();
@@ -125,15 +133,18 @@ std::vector<std::string> ServerImpl::join_addresses() const {
   for (const std::string& text : options_.public_addresses) {
     const auto parts = session::split_host_port(text, listen_.port());
     if (!parts) continue;  // build() has refused it
-    addresses.push_back((parts->host.find(':') == std::string::npos ? parts->host : "[" + parts->host + "]") + ":" + std::to_string(parts->port));
+    addresses.push_back((parts->host.find(':') == std::string::npos ? parts->host : "[" + parts->host + "]") + ":" +
+                        std::to_string(parts->port));
   }
-  if (addresses.empty()) addresses.push_back(is_any(listen_) ? machine_name() + ":" + std::to_string(listen_.port()) : listen_.text());
+  if (addresses.empty())
+    addresses.push_back(is_any(listen_) ? machine_name() + ":" + std::to_string(listen_.port()) : listen_.text());
   return addresses;
 }
 
 Result<ServerReady> ServerImpl::start() {
   const std::lock_guard lock(control_mutex_);
-  if (started_) return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this server was started before"));
+  if (started_)
+    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this server was started before"));
   started_ = true;
   stopping_ = false;  // by a stop() before there was anything to stop
   started_at_ = Clock::now();
@@ -153,7 +164,8 @@ Result<ServerReady> ServerImpl::start() {
   }
   session::JoinToken token;
   token.addresses = join_addresses();
-  token.grant = options_.grants.empty() || options_.grants.contains("default") ? "default" : options_.grants.begin()->first;
+  token.grant =
+      options_.grants.empty() || options_.grants.contains("default") ? "default" : options_.grants.begin()->first;
   token.secret = std::move(*secret);
   token.fingerprint = fingerprint_;
   token.tls = options_.tls;
@@ -163,7 +175,15 @@ Result<ServerReady> ServerImpl::start() {
     return std::unexpected(text.error());
   }
 
-  for (auto& shard : shards_) threads_.emplace_back([&shard = *shard] { shard.run(); });
+  try {
+    for (auto& shard : shards_) threads_.emplace_back([&shard = *shard] { shard.run(); });
+  } catch (const std::system_error& error) {
+    for (auto& shard : shards_) shard->shard().stop();
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+    shards_.clear();
+    return std::unexpected(errno_error(error.code().value(), Side::Local, "cannot start a thread"));
+  }
   ServerReady ready;
   ready.listen = listen_.text();
   if (http_port_ != 0) ready.http_listen = http_listen_.text();

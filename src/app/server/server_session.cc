@@ -23,7 +23,8 @@ std::string random_host(const std::string& domain) {
 // Codes of docs/wire-protocol.md, from the error that the registration met.
 std::string_view reject_code(const Error& why, wire::TunnelProto proto) {
   switch (why.code) {
-    case ErrorCode::AddressInUse: return proto == wire::TunnelProto::Http ? wire::kRejectHostTaken : wire::kRejectPortInUse;
+    case ErrorCode::AddressInUse:
+      return proto == wire::TunnelProto::Http ? wire::kRejectHostTaken : wire::kRejectPortInUse;
     case ErrorCode::Limit: return wire::kRejectLimit;
     case ErrorCode::BadInput: return wire::kRejectBadRequest;
     default: return wire::kRejectNotAllowed;
@@ -40,8 +41,9 @@ ServerSession::ServerSession(ServerShard& shard, route::SessionId id, std::strin
       transport_(std::move(negotiated.transport)),
       owner_(outcome_.grant + "/" + wire::base64url_encode(outcome_.instance)),
       since_(Clock::now()),
-      link_(std::make_unique<mux::MuxLink>(shard.shard(), std::move(negotiated.stream), mux::Role::Server, shard.server().options().mux,
-                                           static_cast<transport::LinkHandler&>(*this), negotiated.early)) {}
+      link_(std::make_unique<mux::MuxLink>(shard.shard(), std::move(negotiated.stream), mux::Role::Server,
+                                           shard.server().options().mux, static_cast<transport::LinkHandler&>(*this),
+                                           negotiated.early)) {}
 
 ServerSession::~ServerSession() {
   keeper_.reset();
@@ -57,7 +59,8 @@ Result<> ServerSession::start() {
   });
   up_ = true;
   if (const auto& call = shard_.server().options().on_session) {
-    call({SessionEvent::Kind::Up, outcome_.session, outcome_.grant, peer_, outcome_.peer_version, transport_, std::nullopt});
+    call({SessionEvent::Kind::Up, outcome_.session, outcome_.grant, peer_, outcome_.peer_version, transport_,
+          std::nullopt});
   }
   return {};
 }
@@ -81,7 +84,9 @@ void ServerSession::replace(std::function<void()> then) {
 }
 
 // Version 1.0 of the protocol has none: the core refuses them before they get here.
-void ServerSession::on_open(transport::Stream& stream, const transport::OpenInfo&) { stream.reset(transport::ResetReason::Refused); }
+void ServerSession::on_open(transport::Stream& stream, const transport::OpenInfo&) {
+  stream.reset(transport::ResetReason::Refused);
+}
 
 void ServerSession::on_control(std::string_view json) {
   auto message = wire::decode(json);
@@ -134,7 +139,8 @@ void ServerSession::on_visitor(std::uint32_t number, int change) {
   } else {
     --tunnel.now;
   }
-  if (const auto& call = shard_.server().options().on_visitor) call({change > 0, tunnel.name, tunnel.now, tunnel.total});
+  if (const auto& call = shard_.server().options().on_visitor)
+    call({change > 0, tunnel.name, tunnel.now, tunnel.total});
 }
 
 void ServerSession::count_request(std::uint32_t number) {
@@ -148,28 +154,32 @@ std::string ServerSession::tunnel_name(std::uint32_t number) const {
 
 // ---- tunnels ------------------------------------------------------------------------------------------------------
 
-void ServerSession::say_tunnel(TunnelEvent::Kind kind, const std::string& name, const std::string& url, const Error* why) {
+void ServerSession::say_tunnel(TunnelEvent::Kind kind, const std::string& name, const std::string& url,
+                               const Error* why) {
   if (const auto& call = shard_.server().options().on_tunnel) {
     call({kind, outcome_.session, name, url, why != nullptr ? std::optional<Error>(*why) : std::nullopt});
   }
 }
 
 void ServerSession::reject(const wire::Register& request, const Error& why) {
-  link_->send_control(wire::encode(wire::Rejected{request.req, std::string(reject_code(why, request.proto)), why.context}));
+  link_->send_control(
+      wire::encode(wire::Rejected{request.req, std::string(reject_code(why, request.proto)), why.context}));
   say_tunnel(TunnelEvent::Kind::Rejected, request.name, "", &why);
 }
 
 void ServerSession::on_register(const wire::Register& request) {
-  if (shard_.server().draining()) return reject(request, Error(ErrorCode::Refused, Side::Local, true, "the server is draining"));
+  if (shard_.server().draining())
+    return reject(request, Error(ErrorCode::Refused, Side::Local, true, "the server is draining"));
   if (tunnels_.size() >= shard_.server().options().max_tunnels) {
     return reject(request, Error(ErrorCode::Limit, Side::Local, false,
-                                 "a client may have " + std::to_string(shard_.server().options().max_tunnels) + " tunnels (max_tunnels)"));
+                                 "a client may have " + std::to_string(shard_.server().options().max_tunnels) +
+                                     " tunnels (max_tunnels)"));
   }
   const std::uint32_t number = next_tunnel_++;
   Tunnel tunnel;
   tunnel.name = request.name;
-  const Result<> done =
-      request.proto == wire::TunnelProto::Http ? register_http(request, number, tunnel) : register_tcp(request, number, tunnel);
+  const Result<> done = request.proto == wire::TunnelProto::Http ? register_http(request, number, tunnel)
+                                                                 : register_tcp(request, number, tunnel);
   if (!done) return reject(request, done.error());
   wire::Registered answer{request.req, number, tunnel.url, tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0}};
   say_tunnel(TunnelEvent::Kind::Up, tunnel.name, tunnel.url);
@@ -180,7 +190,8 @@ void ServerSession::on_register(const wire::Register& request) {
 Result<> ServerSession::register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
   ServerImpl& server = shard_.server();
   if (server.http_port() == 0) {
-    return std::unexpected(Error(ErrorCode::Refused, Side::Local, false, "this server has no HTTP port (its --http-listen is off)"));
+    return std::unexpected(
+        Error(ErrorCode::Refused, Side::Local, false, "this server has no HTTP port (its --http-listen is off)"));
   }
   std::string host;
   if (request.host.empty()) {
@@ -192,7 +203,8 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
       return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "the host asked for is not a host name"));
     host = wild ? "*." + name : name;
     if (wild && !http::is_wildcard(host))
-      return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "a wildcard host is '*.' and a name, such as *.dev.example.com"));
+      return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false,
+                                   "a wildcard host is '*.' and a name, such as *.dev.example.com"));
   }
   auto claimed = server.router().claim(host, owner_, {id_, number, shard_.shard().index()});
   if (!claimed) return claimed;
@@ -204,7 +216,8 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
 Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
   transport::SocketAddress address = shard_.server().tcp_listen();
   address.set_port(request.port);
-  auto tcp = std::make_unique<ingress::TcpIngress>(shard_.shard(), *link_, number, static_cast<ingress::TcpIngressHost&>(*this));
+  auto tcp = std::make_unique<ingress::TcpIngress>(shard_.shard(), *link_, number,
+                                                   static_cast<ingress::TcpIngressHost&>(*this));
   if (auto bound = tcp->listen(address); !bound) {
     // Errors that the client may see say what, not more than it needs of this machine.
     if (bound.error().code == ErrorCode::AddressInUse)
@@ -213,8 +226,11 @@ Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_
   }
   const std::string ip = address.ip_text();
   const bool any = ip == "::" || ip == "0.0.0.0";
-  tunnel.url = "tcp://" + (any ? shard_.server().public_host() : ip.find(':') == std::string::npos ? ip : "[" + ip + "]") + ":" +
-               std::to_string(tcp->port());
+  tunnel.url = "tcp://" +
+               (any                                 ? shard_.server().public_host()
+                : ip.find(':') == std::string::npos ? ip
+                                                    : "[" + ip + "]") +
+               ":" + std::to_string(tcp->port());
   tunnel.tcp = std::move(tcp);
   return {};
 }
@@ -253,7 +269,8 @@ void ServerSession::fill_status(ServerStatus& status) const {
   session.bytes_in = link.bytes_in;
   session.bytes_out = link.bytes_out;
   status.sessions.push_back(std::move(session));
-  for (const auto& [number, tunnel] : tunnels_) status.tunnels.push_back({tunnel.name, outcome_.session, tunnel.url, tunnel.now, tunnel.total});
+  for (const auto& [number, tunnel] : tunnels_)
+    status.tunnels.push_back({tunnel.name, outcome_.session, tunnel.url, tunnel.now, tunnel.total});
 }
 
 }  // namespace ferrotunnel::app

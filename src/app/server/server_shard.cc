@@ -46,13 +46,15 @@ void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketA
     session::ServerHandshakeOptions options;
     options.version = std::string(version());
     options.session = "s" + std::to_string(id);
-    options.heartbeat_ms =
-        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(server_.options().heartbeat.interval).count());
+    options.heartbeat_ms = static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(server_.options().heartbeat.interval).count());
     options.exporter = exporter;
     return std::make_unique<session::ServerHandshake>(std::move(options), server_.secrets());
   };
   const auto at = negotiations_.emplace(negotiations_.end());
-  auto done = [this, at, id, peer = peer.text()](Result<session::Negotiated> result) { negotiated(at, peer, id, std::move(result)); };
+  auto done = [this, at, id, peer = peer.text()](Result<session::Negotiated> result) {
+    negotiated(at, peer, id, std::move(result));
+  };
   if (server_.tls()) {
     auto tls = transport::TlsStream::accept(fd.release(), *server_.tls());
     if (!tls) {
@@ -60,16 +62,18 @@ void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketA
       server_.counters.failed.fetch_add(1, std::memory_order_relaxed);
       return;
     }
-    *at = std::make_unique<session::Negotiation>(shard_, std::move(*tls), std::move(make), session::kHandshakeDeadline, std::move(done));
+    *at = std::make_unique<session::Negotiation>(shard_, std::move(*tls), std::move(make), session::kHandshakeDeadline,
+                                                 std::move(done));
   } else {
-    *at = std::make_unique<session::Negotiation>(shard_, std::make_unique<transport::TcpStream>(std::move(fd)), std::move(make),
-                                                 session::kHandshakeDeadline, std::move(done));
+    *at = std::make_unique<session::Negotiation>(shard_, std::make_unique<transport::TcpStream>(std::move(fd)),
+                                                 std::move(make), session::kHandshakeDeadline, std::move(done));
   }
   server_.counters.waiting.fetch_add(1, std::memory_order_relaxed);
   (*at)->start();
 }
 
-void ServerShard::negotiated(Negotiations::iterator at, const std::string& peer, route::SessionId id, Result<session::Negotiated> result) {
+void ServerShard::negotiated(Negotiations::iterator at, const std::string& peer, route::SessionId id,
+                             Result<session::Negotiated> result) {
   const std::unique_ptr<session::Negotiation> over = std::move(*at);
   negotiations_.erase(at);
   server_.counters.waiting.fetch_sub(1, std::memory_order_relaxed);
@@ -145,7 +149,8 @@ void ServerShard::close_all(const Error& why) {
 
 // ---- HTTP ---------------------------------------------------------------------------------------------------------
 
-void ServerShard::move_visitor(unsigned to, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string early) {
+void ServerShard::move_visitor(unsigned to, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
+                               std::string early) {
   ServerShard& other = server_.shard(to);
   // A std::function's target has to be copyable; a posted handler only movable.
   other.shard().post([&other, visitor = std::move(visitor), peer, early = std::move(early)]() mutable {

@@ -46,10 +46,12 @@ class ServerShard final : private ingress::HttpIngressHost {
   using Negotiations = std::list<std::unique_ptr<session::Negotiation>>;
 
   void accept_client(transport::UniqueFd fd, const transport::SocketAddress& peer);
-  void negotiated(Negotiations::iterator at, const std::string& peer, route::SessionId id, Result<session::Negotiated> result);
+  void negotiated(Negotiations::iterator at, const std::string& peer, route::SessionId id,
+                  Result<session::Negotiated> result);
   void admit(route::SessionId id, const std::string& peer, session::Negotiated negotiated);
 
-  void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string early) override;
+  void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
+                    std::string early) override;
   void on_request(const ingress::RequestRecord& record) override;
 
   ServerImpl& server_;

@@ -10,7 +10,8 @@ HttpIngress::HttpIngress(transport::Shard& shard, route::RouterCache& routes, ro
 
 HttpIngress::~HttpIngress() { stop(); }
 
-void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string early_bytes) {
+void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
+                        std::string_view early_bytes) {
   HttpIngressStats& stats = context_.stats;
   ++stats.accepted;
   // While draining, only a request that was already read elsewhere is still served.

@@ -7,7 +7,7 @@
 #pragma once
 
 #include <boost/intrusive/list.hpp>
-#include <string>
+#include <string_view>
 
 #include "ingress/http1/http_ingress_host.h"
 #include "ingress/http1/ingress_context.h"
@@ -22,7 +22,7 @@ class HttpIngress final : private VisitorOwner {
   ~HttpIngress();
 
   // Takes a connected visitor. `early_bytes` were already read from it (it came from another shard).
-  void adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string early_bytes = {});
+  void adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string_view early_bytes = {});
 
   // Finishes what runs, with `Connection: close`; closes what is idle. Upgraded connections run on until stop(). Done when
   // stats().visitors is 0.

@@ -19,9 +19,11 @@
 namespace ferrotunnel::ingress {
 
 struct OriginPoolOptions {
-  std::size_t max_idle_per_tunnel = 64;
-  std::size_t max_idle = 1024;  // of the shard
+  std::size_t steady_per_tunnel = 64;     // idle ones that a tunnel keeps for idle_timeout
+  std::size_t max_idle_per_tunnel = 512;  // with those that a burst left behind, kept for surplus_timeout
+  std::size_t max_idle = 1024;            // of the shard
   Duration idle_timeout = std::chrono::seconds(30);
+  Duration surplus_timeout = std::chrono::seconds(2);
   Duration close_timeout = std::chrono::seconds(5);  // from our FIN to the origin's; then it is reset
 };
 

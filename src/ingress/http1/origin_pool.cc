@@ -79,7 +79,8 @@ void OriginPool::put(OriginPtr connection) {
   ++tunnel.count;
   ages_.push_back(idle);
   ++idle_;
-  arm();
+  arm(tunnel.count > options_.steady_per_tunnel ? std::min(options_.surplus_timeout, options_.idle_timeout)
+                                                : options_.idle_timeout);
   if (tunnel.count <= options_.max_idle_per_tunnel && idle_ <= options_.max_idle) return;
   ++counters_.dropped;
   retire(detach(tunnel.count > options_.max_idle_per_tunnel ? tunnel.idle.back() : ages_.front()));
@@ -95,7 +96,7 @@ void OriginPool::retire(OriginPtr connection) {
   closing_.push_back(closing);
   ++closing_count_;
   closing.stream().set_handler(closing);
-  arm();
+  arm(options_.close_timeout);
   closing.stream().want_write();
 }
 
@@ -151,23 +152,34 @@ std::size_t OriginPool::idle(const TunnelKey& tunnel) const {
   return found == tunnels_.end() ? 0 : found->second.count;
 }
 
-void OriginPool::arm() {
-  if (!Deadline::armed()) shard_.arm(*this, std::min(options_.idle_timeout, options_.close_timeout));
+void OriginPool::arm(Duration after) {
+  const TimePoint due = shard_.now() + after;
+  if (Deadline::armed() && due_ <= due) return;
+  due_ = due;
+  shard_.arm(*this, after);
+}
+
+void OriginPool::retire_aged(TimePoint now) {
+  for (auto at = ages_.begin(); at != ages_.end();) {
+    OriginConnection& connection = *at++;
+    const Duration age = now - connection.since_;
+    if (age < std::min(options_.idle_timeout, options_.surplus_timeout)) return;
+    if (age < options_.idle_timeout && tunnels_[connection.tunnel_].count <= options_.steady_per_tunnel) continue;
+    ++counters_.dropped;
+    retire(detach(connection));
+  }
 }
 
 void OriginPool::on_deadline() {
   const TimePoint now = shard_.now();
-  while (!ages_.empty() && now - ages_.front().since_ >= options_.idle_timeout) {
-    ++counters_.dropped;
-    retire(detach(ages_.front()));
-  }
+  retire_aged(now);
   while (!closing_.empty() && now - closing_.front().since_ >= options_.close_timeout) detach(closing_.front()).reset();
   std::erase_if(tunnels_, [](const auto& entry) { return entry.second.count == 0; });
-  if (ages_.empty() && closing_.empty()) return;
-  Duration left = Duration::max();
-  if (!ages_.empty()) left = ages_.front().since_ + options_.idle_timeout - now;
-  if (!closing_.empty()) left = std::min(left, closing_.front().since_ + options_.close_timeout - now);
-  shard_.arm(*this, left);
+  if (!closing_.empty()) arm(closing_.front().since_ + options_.close_timeout - now);
+  if (ages_.empty()) return;
+  arm(ages_.front().since_ + options_.idle_timeout - now);
+  // Whether any tunnel has more than it keeps is not looked up: at worst this wakes for nothing.
+  if (idle_ > options_.steady_per_tunnel) arm(std::min(options_.surplus_timeout, options_.idle_timeout));
 }
 
 }  // namespace ferrotunnel::ingress

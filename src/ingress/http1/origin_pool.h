@@ -2,7 +2,8 @@
 //
 // The most recently used goes out first, so that the rest can grow old. While one is idle the pool is its stream's handler: an origin that
 // closes, or speaks unasked, loses it. What is no longer wanted is ended by FIN, and by RESET when the origin does not answer
-// that in time. Bounded per tunnel and in all; the oldest go. The shard's thread only.
+// that in time. Bounded per tunnel and in all; the oldest go. What a burst leaves behind stays a little while, or the next one would
+// have to dial anew. The shard's thread only.
 #pragma once
 
 #include <boost/intrusive/list.hpp>
@@ -115,7 +116,8 @@ class OriginPool final : private transport::Deadline {
   // Takes it out of the lists.
   [[nodiscard]] OriginPtr detach(OriginConnection& connection);
   void drop(OriginConnection& connection);
-  void arm();
+  void arm(Duration after);  // unless it is due by then
+  void retire_aged(TimePoint now);
 
   transport::Shard& shard_;
   const OriginPoolOptions options_;
@@ -124,6 +126,7 @@ class OriginPool final : private transport::Deadline {
   AgeList ages_;     // idle, the oldest first
   AgeList closing_;  // the oldest first
   AgeList used_;     // lent out
+  TimePoint due_{};  // of the deadline
   std::size_t idle_ = 0;
   std::size_t closing_count_ = 0;
   bool closed_ = false;

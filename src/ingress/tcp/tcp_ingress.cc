@@ -6,7 +6,8 @@ namespace ferrotunnel::ingress {
 
 class TcpIngress::Visitor final : public boost::intrusive::list_base_hook<>, private transport::RelayOwner {
  public:
-  Visitor(TcpIngress& owner, transport::ByteStreamPtr socket) : owner_(owner), relay_(owner.shard_, std::move(socket), *this) {}
+  Visitor(TcpIngress& owner, transport::ByteStreamPtr socket)
+      : owner_(owner), relay_(owner.shard_, std::move(socket), *this) {}
 
   // False: there is no stream to be had.
   bool start(const transport::SocketAddress& peer) {
@@ -38,7 +39,8 @@ Result<> TcpIngress::listen(const transport::SocketAddress& address) {
   if (!local) return std::unexpected(local.error());
   port_ = local->port();
   listener_ = std::make_unique<transport::Listener>(
-      shard_, std::move(*fd), [this](transport::UniqueFd visitor, const transport::SocketAddress& peer) { accept(std::move(visitor), peer); });
+      shard_, std::move(*fd),
+      [this](transport::UniqueFd visitor, const transport::SocketAddress& peer) { accept(std::move(visitor), peer); });
   return listener_->start();
 }
 

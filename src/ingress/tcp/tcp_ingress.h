@@ -16,8 +16,8 @@
 namespace ferrotunnel::ingress {
 
 struct TcpIngressCounters {
-  std::uint64_t accepted = 0;  // visitors
-  std::uint64_t refused = 0;   // of them, closed at once for want of a stream
+  std::uint64_t accepted = 0;                 // visitors
+  std::uint64_t refused = 0;                  // of them, closed at once for want of a stream
   std::uint64_t bytes_in = 0, bytes_out = 0;  // from and to visitors that are gone
 };
 

@@ -6,7 +6,8 @@
 
 namespace ferrotunnel::transport {
 
-Listener::Listener(Shard& shard, UniqueFd fd, OnAccept on_accept) : shard_(shard), fd_(std::move(fd)), on_accept_(std::move(on_accept)) {}
+Listener::Listener(Shard& shard, UniqueFd fd, OnAccept on_accept)
+    : shard_(shard), fd_(std::move(fd)), on_accept_(std::move(on_accept)) {}
 
 Listener::~Listener() {
   if (alive_ != nullptr) *alive_ = false;
@@ -30,7 +31,8 @@ void Listener::run_turn() {
     SocketAddress peer;
     peer.length = sizeof peer.storage;
 #ifdef __linux__
-    UniqueFd fd(::accept4(fd_.get(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    UniqueFd fd(
+        ::accept4(fd_.get(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
 #else
     UniqueFd fd(::accept(fd_.get(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.length));
     if (fd) {
@@ -44,7 +46,9 @@ void Listener::run_turn() {
       if (!alive) return;
       continue;
     }
-    if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO || errno == ENETDOWN || errno == EHOSTUNREACH || errno == ENETUNREACH) continue;
+    if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO || errno == ENETDOWN || errno == EHOSTUNREACH ||
+        errno == ENETUNREACH)
+      continue;
     alive_ = nullptr;
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
       shard_.poller().await(fd_.get(), *this, kReadable);

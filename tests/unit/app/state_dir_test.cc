@@ -99,8 +99,10 @@ TEST_F(StateDirTest, AFileThatOthersMayReadIsRefused) {
 
 TEST_F(StateDirTest, ADamagedFileIsRefusedAndLeftAlone) {
   const fs::path file = top / "grants" / "default";
-  for (const std::string& bytes : {std::string(), std::string("\n"), std::string("short"), std::string("not*base64*at*all*not*base64*at*all"), std::string(200, 'A'),
-                                   std::string(5000, 'A'), std::string(32, '\0'), std::string("AAAAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAA")}) {
+  for (const std::string& bytes :
+       {std::string(), std::string("\n"), std::string("short"), std::string("not*base64*at*all*not*base64*at*all"),
+        std::string(200, 'A'), std::string(5000, 'A'), std::string(32, '\0'),
+        std::string("AAAAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAA")}) {
     write(file, bytes);
     const auto loaded = load_or_make_secret(top, "default");
     ASSERT_FALSE(loaded) << bytes.size();
@@ -199,7 +201,9 @@ TEST_F(StateDirTest, ProcessesThatStartTogetherShareOne) {
 
 TEST_F(StateDirTest, WhereItIsByDefault) {
   const auto with = [](const char* systemd, const char* xdg, const char* home) {
-    const auto set = [](const char* name, const char* value) { value != nullptr ? ::setenv(name, value, 1) : ::unsetenv(name); };
+    const auto set = [](const char* name, const char* value) {
+      value != nullptr ? ::setenv(name, value, 1) : ::unsetenv(name);
+    };
     set("STATE_DIRECTORY", systemd);
     set("XDG_STATE_HOME", xdg);
     set("HOME", home);

@@ -18,14 +18,16 @@ std::string expected(const GoodBody& vector) {
 TEST(Body, GoodChunkedBodies) {
   for (const GoodBody& vector : good_bodies()) {
     EXPECT_EQ(feed_body(vector.text, {}), expected(vector)) << vector.text;
-    EXPECT_EQ(feed_body(std::string(vector.text) + "GET /next", {}), expected(vector)) << vector.text;  // takes its own bytes only
+    EXPECT_EQ(feed_body(std::string(vector.text) + "GET /next", {}), expected(vector))
+        << vector.text;  // takes its own bytes only
   }
 }
 
 TEST(Body, BadChunkedBodies) {
   for (const BadBody& vector : bad_bodies()) {
     const std::string result = feed_body(vector.text, {});
-    EXPECT_TRUE(result.starts_with(std::string(vector.slug) + " " + std::to_string(vector.good_bytes) + " [")) << vector.text << result;
+    EXPECT_TRUE(result.starts_with(std::string(vector.slug) + " " + std::to_string(vector.good_bytes) + " ["))
+        << vector.text << result;
   }
 }
 
@@ -154,7 +156,9 @@ TEST(Body, OverheadLimit) {
   const std::string chunk = "1;" + std::string(116, 'e') + "\r\nx\r\n";
   std::string body;
   for (int i = 0; i < 10; ++i) body += chunk;
-  const auto with_limit = [&](std::uint32_t limit) { return feed_body(body + "0\r\n\r\n", {}, Framing::chunked(), {.chunk_overhead_bytes = limit}); };
+  const auto with_limit = [&](std::uint32_t limit) {
+    return feed_body(body + "0\r\n\r\n", {}, Framing::chunked(), {.chunk_overhead_bytes = limit});
+  };
   EXPECT_TRUE(with_limit(1000).starts_with("done"));
   EXPECT_TRUE(with_limit(999).starts_with("chunk-overhead"));
   // Payload pays for it.

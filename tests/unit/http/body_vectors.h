@@ -128,8 +128,8 @@ inline const std::vector<BadBody>& bad_bodies() {
 }
 
 // What a framer says of `text` given in pieces that end at `cuts`: payload, bytes consumed, and how it ended.
-inline std::string feed_body(std::string_view text, const std::vector<std::size_t>& cuts, Framing framing = Framing::chunked(),
-                             const Limits& limits = {}) {
+inline std::string feed_body(std::string_view text, const std::vector<std::size_t>& cuts,
+                             Framing framing = Framing::chunked(), const Limits& limits = {}) {
   BodyFramer framer(framing, limits);
   std::string payload;
   std::size_t consumed = 0;

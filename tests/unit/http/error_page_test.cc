@@ -23,8 +23,10 @@ std::string body_of(const std::string& response) { return response.substr(respon
 TEST(ErrorPage, Text) {
   const std::string body = "502 Bad Gateway: Nothing listens on port 8080. [origin: origin-refused, request r-1]\n";
   EXPECT_EQ(make_error_response(refused()),
-            "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " + std::to_string(body.size()) +
-                "\r\nCache-Control: no-store\r\nVary: Accept\r\nX-Content-Type-Options: nosniff\r\nFerrotunnel-Error: origin-refused\r\n"
+            "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " +
+                std::to_string(body.size()) +
+                "\r\nCache-Control: no-store\r\nVary: Accept\r\nX-Content-Type-Options: nosniff\r\nFerrotunnel-Error: "
+                "origin-refused\r\n"
                 "Ferrotunnel-Side: origin\r\nX-Request-Id: r-1\r\nConnection: close\r\n\r\n" +
                 body);
 }
@@ -33,7 +35,8 @@ TEST(ErrorPage, Json) {
   ErrorPage page = refused();
   page.accept = "application/json";
   EXPECT_EQ(body_of(make_error_response(page)),
-            "{\"error\":{\"status\":502,\"code\":\"origin-refused\",\"side\":\"origin\",\"message\":\"Nothing listens on port 8080.\","
+            "{\"error\":{\"status\":502,\"code\":\"origin-refused\",\"side\":\"origin\",\"message\":\"Nothing listens "
+            "on port 8080.\","
             "\"host\":\"demo.example.com\",\"request_id\":\"r-1\"}}\n");
 }
 
@@ -92,9 +95,12 @@ TEST(ErrorPage, WhatCameFromOutsideIsEscaped) {
   EXPECT_TRUE(html.contains("Ferrotunnel-Error: sX: y\r\n"));
   page.accept = "application/json";
   const std::string json = body_of(make_error_response(page));
-  EXPECT_TRUE(json.contains("\"message\":\"\\u003cscript\\u003ealert('x')\\u003c/script\\u003e \\u0026 \\u0022\xEF\xBF\xBD\xEF\xBF\xBD\\u000d\\u000a\""));
+  EXPECT_TRUE(
+      json.contains("\"message\":\"\\u003cscript\\u003ealert('x')\\u003c/script\\u003e \\u0026 "
+                    "\\u0022\xEF\xBF\xBD\xEF\xBF\xBD\\u000d\\u000a\""));
   page.accept = "";
-  EXPECT_TRUE(body_of(make_error_response(page)).contains("\xEF\xBF\xBD\xEF\xBF\xBD?? [origin: s?X: y, request r??Set-Cookie: a=b]\n"));
+  EXPECT_TRUE(body_of(make_error_response(page))
+                  .contains("\xEF\xBF\xBD\xEF\xBF\xBD?? [origin: s?X: y, request r??Set-Cookie: a=b]\n"));
 }
 
 TEST(ErrorPage, RetryAfterAndHttp10) {
@@ -115,7 +121,8 @@ TEST(ErrorPage, EscapingLeavesGoodUtf8AndMendsTheRest) {
   };
   EXPECT_EQ(json("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x8c\x8d"), "\"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x8c\x8d\"");
   EXPECT_EQ(json("a\\b\x7f"), "\"a\\u005cb\\u007f\"");
-  for (const std::string_view bad : {"\xc0", "\xc3", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82"}) {
+  for (const std::string_view bad : {"\xc0", "\xc3", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80",
+                                     "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82"}) {
     std::string expected = "\"";
     for (std::size_t i = 0; i < bad.size(); ++i) expected += "\xEF\xBF\xBD";
     EXPECT_EQ(json(bad), expected + "\"");

@@ -29,14 +29,17 @@ TEST(ForwardRequest, APlainGet) {
 }
 
 TEST(ForwardRequest, HopByHopFieldsGo) {
-  EXPECT_EQ(forwarded("GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, X-Hop, Accept\r\nX-Hop: 1\r\nx-HOP: 2\r\nAccept: a\r\n"
-                      "Keep-Alive: 5\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: p\r\nProxy-Authenticate: p\r\n"
-                      "Proxy: http://evil\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\nTE: deflate\r\nKept: yes\r\n\r\n"),
-            with_identity("GET / HTTP/1.1\r\nHost: x\r\nKept: yes\r\n"));
+  EXPECT_EQ(
+      forwarded(
+          "GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, X-Hop, Accept\r\nX-Hop: 1\r\nx-HOP: 2\r\nAccept: a\r\n"
+          "Keep-Alive: 5\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: p\r\nProxy-Authenticate: p\r\n"
+          "Proxy: http://evil\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\nTE: deflate\r\nKept: yes\r\n\r\n"),
+      with_identity("GET / HTTP/1.1\r\nHost: x\r\nKept: yes\r\n"));
 }
 
 TEST(ForwardRequest, ConnectionCannotRemoveWhatWeWrite) {
-  EXPECT_EQ(forwarded("POST / HTTP/1.1\r\nHost: x\r\nConnection: host, content-length, x-forwarded-for\r\nContent-Length: 3\r\n\r\n"),
+  EXPECT_EQ(forwarded("POST / HTTP/1.1\r\nHost: x\r\nConnection: host, content-length, "
+                      "x-forwarded-for\r\nContent-Length: 3\r\n\r\n"),
             with_identity("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"));
 }
 
@@ -50,19 +53,26 @@ TEST(ForwardRequest, FramingIsWrittenAnew) {
 }
 
 TEST(ForwardRequest, AlwaysHttp11AndOriginForm) {
-  EXPECT_EQ(forwarded("GET http://x/a?b HTTP/1.1\r\nHost: x\r\n\r\n"), with_identity("GET /a?b HTTP/1.1\r\nHost: x\r\n"));
-  EXPECT_EQ(forwarded("GET http://x?b HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"), with_identity("GET /?b HTTP/1.1\r\nHost: x\r\n"));
+  EXPECT_EQ(forwarded("GET http://x/a?b HTTP/1.1\r\nHost: x\r\n\r\n"),
+            with_identity("GET /a?b HTTP/1.1\r\nHost: x\r\n"));
+  EXPECT_EQ(forwarded("GET http://x?b HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
+            with_identity("GET /?b HTTP/1.1\r\nHost: x\r\n"));
   EXPECT_EQ(forwarded("GET http://x HTTP/1.1\r\nHost: x\r\n\r\n"), with_identity("GET / HTTP/1.1\r\nHost: x\r\n"));
-  EXPECT_EQ(forwarded("OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n"), with_identity("OPTIONS * HTTP/1.1\r\nHost: x\r\n"));
+  EXPECT_EQ(forwarded("OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n"),
+            with_identity("OPTIONS * HTTP/1.1\r\nHost: x\r\n"));
   EXPECT_EQ(forwarded("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"), with_identity("OPTIONS * HTTP/1.1\r\nHost: x\r\n"));
   EXPECT_EQ(forwarded("GET / HTTP/1.0\r\n\r\n"),
-            "GET / HTTP/1.1\r\nHost: \r\nX-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Proto: https\r\nX-Request-Id: r-1\r\n\r\n");
+            "GET / HTTP/1.1\r\nHost: \r\nX-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Proto: https\r\nX-Request-Id: "
+            "r-1\r\n\r\n");
 }
 
 TEST(ForwardRequest, AnUpgradeStaysOne) {
-  EXPECT_EQ(forwarded("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, upgrade\r\nUpgrade: websocket\r\nTE: trailers\r\n"
-                      "Sec-WebSocket-Version: 13\r\n\r\n"),
-            with_identity("GET /ws HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"));
+  EXPECT_EQ(
+      forwarded(
+          "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, upgrade\r\nUpgrade: websocket\r\nTE: trailers\r\n"
+          "Sec-WebSocket-Version: 13\r\n\r\n"),
+      with_identity(
+          "GET /ws HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"));
 }
 
 TEST(ForwardRequest, TeTrailersStays) {
@@ -72,16 +82,20 @@ TEST(ForwardRequest, TeTrailersStays) {
 
 TEST(ForwardRequest, Expect) {
   const std::string_view text = "PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
-  EXPECT_EQ(forwarded(text), with_identity("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n"));
+  EXPECT_EQ(forwarded(text),
+            with_identity("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n"));
   ForwardContext answered = kContext;
   answered.drop_expect = true;
   EXPECT_EQ(forwarded(text, answered), with_identity("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"));
-  EXPECT_EQ(forwarded("GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n"), with_identity("GET / HTTP/1.1\r\nHost: x\r\n"));
+  EXPECT_EQ(forwarded("GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n"),
+            with_identity("GET / HTTP/1.1\r\nHost: x\r\n"));
 }
 
 constexpr std::string_view kLiar =
-    "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\nx-forwarded-for: 7.7.7.7, 8.8.8.8\r\nX-Forwarded-Proto: gopher\r\n"
-    "X-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX-Request-Id: mine\r\n"
+    "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\nx-forwarded-for: 7.7.7.7, 8.8.8.8\r\nX-Forwarded-Proto: "
+    "gopher\r\n"
+    "X-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX-Request-Id: "
+    "mine\r\n"
     "X_Forwarded_For: 6.6.6.6\r\nX_REAL-IP: 6.6.6.6\r\nContent_Length: 5\r\nhost_: kept\r\n\r\n";
 
 TEST(ForwardRequest, WhatAVisitorSaysOfItselfIsReplaced) {
@@ -91,23 +105,27 @@ TEST(ForwardRequest, WhatAVisitorSaysOfItselfIsReplaced) {
 TEST(ForwardRequest, ATrustedProxyIsBelieved) {
   ForwardContext context = kContext;
   context.trust_forwarded = true;
-  EXPECT_EQ(forwarded(kLiar, context),
-            "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\n"
-            "Forwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nhost_: kept\r\n"
-            "X-Forwarded-For: 6.6.6.6, 7.7.7.7, 8.8.8.8, 198.51.100.7\r\nX-Request-Id: r-1\r\n\r\n");
+  EXPECT_EQ(
+      forwarded(kLiar, context),
+      "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\n"
+      "Forwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nhost_: kept\r\n"
+      "X-Forwarded-For: 6.6.6.6, 7.7.7.7, 8.8.8.8, 198.51.100.7\r\nX-Request-Id: r-1\r\n\r\n");
   EXPECT_EQ(forwarded("GET / HTTP/1.1\r\nHost: x\r\n\r\n", context), with_identity("GET / HTTP/1.1\r\nHost: x\r\n"));
 }
 
 TEST(ForwardRequest, HostRewriteAndVia) {
-  EXPECT_EQ(forwarded("GET / HTTP/1.1\r\nHost: Shown.example:8443\r\nVia: 1.0 a\r\n\r\n",
-                      {.visitor = "::1", .proto = "http", .host_rewrite = "localhost:3000", .via = "1.1 ferrotunnel"}),
-            "GET / HTTP/1.1\r\nHost: localhost:3000\r\nVia: 1.0 a\r\nX-Forwarded-For: ::1\r\nX-Forwarded-Proto: http\r\n"
-            "X-Forwarded-Host: Shown.example:8443\r\nVia: 1.1 ferrotunnel\r\n\r\n");
+  EXPECT_EQ(
+      forwarded("GET / HTTP/1.1\r\nHost: Shown.example:8443\r\nVia: 1.0 a\r\n\r\n",
+                {.visitor = "::1", .proto = "http", .host_rewrite = "localhost:3000", .via = "1.1 ferrotunnel"}),
+      "GET / HTTP/1.1\r\nHost: localhost:3000\r\nVia: 1.0 a\r\nX-Forwarded-For: ::1\r\nX-Forwarded-Proto: http\r\n"
+      "X-Forwarded-Host: Shown.example:8443\r\nVia: 1.1 ferrotunnel\r\n\r\n");
 }
 
 TEST(ForwardRequest, AContextCannotBreakALine) {
-  EXPECT_EQ(forwarded("GET / HTTP/1.1\r\nHost: x\r\n\r\n", {.visitor = "1\r\nA: b", .request_id = std::string_view("r\n\0\x7f", 4)}),
-            "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1A: b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: x\r\nX-Request-Id: r\r\n\r\n");
+  EXPECT_EQ(forwarded("GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                      {.visitor = "1\r\nA: b", .request_id = std::string_view("r\n\0\x7f", 4)}),
+            "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1A: b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: "
+            "x\r\nX-Request-Id: r\r\n\r\n");
 }
 
 TEST(ForwardRequest, Appends) {

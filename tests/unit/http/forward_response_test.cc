@@ -26,7 +26,8 @@ constexpr ResponseContext kTo10Kept{.visitor_minor = 0, .keep_alive = true};
 constexpr ResponseContext kClosing{.keep_alive = false};
 constexpr ResponseContext kToHead{.head_request = true};
 
-constexpr std::string_view kLength = "HTTP/1.1 200 OK\r\nA: b\r\ncontent-length: 05\r\nConnection: keep-alive, Hop\r\nHop: 1\r\nKeep-Alive: 5\r\n\r\n";
+constexpr std::string_view kLength =
+    "HTTP/1.1 200 OK\r\nA: b\r\ncontent-length: 05\r\nConnection: keep-alive, Hop\r\nHop: 1\r\nKeep-Alive: 5\r\n\r\n";
 constexpr std::string_view kChunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\nTrailer: T\r\n\r\n";
 constexpr std::string_view kUntilClose = "HTTP/1.0 200 OK\r\nA: b\r\n\r\n";
 
@@ -34,9 +35,12 @@ TEST(ForwardResponse, Length) {
   const Sent sent = forwarded(kLength);
   EXPECT_EQ(sent.text, "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\n\r\n");
   EXPECT_TRUE(sent.plan.send && sent.plan.keep_alive && !sent.plan.dechunk);
-  EXPECT_EQ(forwarded(kLength, kClosing).text, "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\nConnection: close\r\n\r\n");
-  EXPECT_EQ(forwarded(kLength, kTo10).text, "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\nConnection: close\r\n\r\n");
-  EXPECT_EQ(forwarded(kLength, kTo10Kept).text, "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n");
+  EXPECT_EQ(forwarded(kLength, kClosing).text,
+            "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(forwarded(kLength, kTo10).text,
+            "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(forwarded(kLength, kTo10Kept).text,
+            "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n");
   EXPECT_TRUE(forwarded(kLength, kTo10Kept).plan.keep_alive);
 }
 
@@ -68,21 +72,25 @@ TEST(ForwardResponse, ToHead) {
 TEST(ForwardResponse, BodilessStatuses) {
   EXPECT_EQ(forwarded("HTTP/1.1 204 x\r\nContent-Length: 0\r\n\r\n").text, "HTTP/1.1 204 x\r\n\r\n");
   EXPECT_EQ(forwarded("HTTP/1.1 204 x\r\nTransfer-Encoding: chunked\r\n\r\n").text, "HTTP/1.1 204 x\r\n\r\n");
-  EXPECT_EQ(forwarded("HTTP/1.1 304 x\r\nContent-Length: 9\r\nETag: e\r\n\r\n").text, "HTTP/1.1 304 x\r\nContent-Length: 9\r\nETag: e\r\n\r\n");
+  EXPECT_EQ(forwarded("HTTP/1.1 304 x\r\nContent-Length: 9\r\nETag: e\r\n\r\n").text,
+            "HTTP/1.1 304 x\r\nContent-Length: 9\r\nETag: e\r\n\r\n");
   EXPECT_TRUE(forwarded("HTTP/1.1 304 x\r\n\r\n").plan.keep_alive);
 }
 
 TEST(ForwardResponse, InterimHeads) {
   EXPECT_EQ(forwarded("HTTP/1.1 100 Continue\r\n\r\n", kClosing).text, "HTTP/1.1 100 Continue\r\n\r\n");
-  EXPECT_EQ(forwarded("HTTP/1.1 103 Hints\r\nLink: l\r\n\r\n", {.request_id = "r"}).text, "HTTP/1.1 103 Hints\r\nLink: l\r\n\r\n");
+  EXPECT_EQ(forwarded("HTTP/1.1 103 Hints\r\nLink: l\r\n\r\n", {.request_id = "r"}).text,
+            "HTTP/1.1 103 Hints\r\nLink: l\r\n\r\n");
   const Sent none = forwarded("HTTP/1.1 100 Continue\r\n\r\n", kTo10);
   EXPECT_EQ(none.text, "");
   EXPECT_FALSE(none.plan.send);
 }
 
 TEST(ForwardResponse, Switch) {
-  const Sent sent = forwarded("HTTP/1.1 101 S\r\nupgrade: WebSocket\r\nconnection: upgrade\r\nSec-WebSocket-Accept: a\r\n\r\n");
-  EXPECT_EQ(sent.text, "HTTP/1.1 101 S\r\nSec-WebSocket-Accept: a\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n");
+  const Sent sent =
+      forwarded("HTTP/1.1 101 S\r\nupgrade: WebSocket\r\nconnection: upgrade\r\nSec-WebSocket-Accept: a\r\n\r\n");
+  EXPECT_EQ(sent.text,
+            "HTTP/1.1 101 S\r\nSec-WebSocket-Accept: a\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n");
   EXPECT_FALSE(sent.plan.keep_alive);
 }
 
@@ -102,7 +110,9 @@ TEST(ForwardResponse, RequestId) {
 }
 
 TEST(ForwardResponse, EverythingElsePasses) {
-  const std::string_view text = "HTTP/1.1 302 Gefunden\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nLocation: /\r\nmy_header: c\r\nContent-Length: 0\r\n\r\n";
+  const std::string_view text =
+      "HTTP/1.1 302 Gefunden\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nLocation: /\r\nmy_header: c\r\nContent-Length: "
+      "0\r\n\r\n";
   EXPECT_EQ(forwarded(text).text, text);
 }
 

@@ -47,10 +47,13 @@ inline const std::vector<std::string_view>& good_requests() {
       "GET / HTTP/1.1\r\nHost: x\r\nX-Empty:\r\nX-Empty-2:   \r\nX-Tabs: a\tb\tc\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: x\r\nX-Latin: caf\xe9 and more than eight\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: x\r\n!#$%&'*+-.^_`|~09az: all token bytes\r\n\r\n",
-      "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhl\r\n\r\n",
+      "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: "
+      "dGhl\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: x\r\nConnection: close, , X-Hop\r\nX-Hop: 1\r\n\r\n",
-      "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
-      "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1.2.3.4\r\nX_Forwarded_For: 6.6.6.6\r\nTE: trailers, deflate\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: "
+      "AAMAAABk\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1.2.3.4\r\nX_Forwarded_For: 6.6.6.6\r\nTE: trailers, "
+      "deflate\r\n\r\n",
       "DELETE / HTTP/1.1\r\nHost: x\r\nProxy-Connection: keep-alive\r\nProxy: http://evil\r\nKeep-Alive: 5\r\n\r\n",
   };
   return kVectors;
@@ -170,11 +173,16 @@ inline const std::vector<BadHead>& bad_requests() {
       {"GET / HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n"sv, 400, "field-value-byte"},
       {"GET / HTTP/1.1\r\nHost: x\r\nX: a\x7f\r\n\r\n", 400, "field-value-byte"},
       {"GET / HTTP/1.1\r\nHost: x\r\nX: a long value, then \x01\r\n\r\n", 400, "field-value-byte"},
-      {"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \x0b""chunked\r\n\r\n", 400, "field-value-byte"},
+      {"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \x0b"
+       "chunked\r\n\r\n",
+       400, "field-value-byte"},
       // framing
-      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "length-and-chunked"},
-      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", 400, "length-and-chunked"},
-      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n", 400, "length-and-chunked"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
+       "length-and-chunked"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", 400,
+       "length-and-chunked"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n", 400,
+       "length-and-chunked"},
       {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400, "content-length-repeated"},
       {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", 400, "content-length-repeated"},
       {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 5\r\n\r\n", 400, "content-length"},
@@ -200,15 +208,19 @@ inline const std::vector<BadHead>& bad_requests() {
       {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chun ked\r\n\r\n", 400, "transfer-encoding"},
       {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\xc2\xa0\r\n\r\n", 400, "transfer-encoding"},
       {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n\r\n", 400, "transfer-encoding"},
-      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "transfer-encoding-repeated"},
-      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: cow\r\n\r\n", 400, "transfer-encoding-repeated"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
+       "transfer-encoding-repeated"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: cow\r\n\r\n", 400,
+       "transfer-encoding-repeated"},
       {"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "transfer-encoding-on-http10"},
-      {"POST / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: identity\r\n\r\n", 400, "transfer-encoding"},
+      {"POST / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: identity\r\n\r\n", 400,
+       "transfer-encoding"},
       // the rest
       {"PUT / HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\nContent-Length: 3\r\n\r\n", 417, "expectation"},
       {"PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue, x\r\n\r\n", 417, "expectation"},
-      {"GET / HTTP/1.1\r\nHost: x\r\nConnection: a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a\r\n\r\n", 400,
-       "connection-options"},
+      {"GET / HTTP/1.1\r\nHost: x\r\nConnection: "
+       "a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a\r\n\r\n",
+       400, "connection-options"},
   };
   return kVectors;
 }
@@ -229,10 +241,13 @@ inline const std::vector<std::string_view>& good_responses() {
       "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
       "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 500\r\n\r\n",
       "HTTP/1.1 999 Denied\r\nContent-Length: 0\r\n\r\n",
-      "HTTP/1.1 302 Found\r\nLocation: /x\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-      "HTTP/1.1 200 OK\r\nConnection: X-Hop, keep-alive\r\nKeep-Alive: timeout=5\r\nX-Hop: 1\r\nContent-Length: 1\r\n\r\n",
+      "HTTP/1.1 302 Found\r\nLocation: /x\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nContent-Length: 0\r\nConnection: "
+      "close\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nConnection: X-Hop, keep-alive\r\nKeep-Alive: timeout=5\r\nX-Hop: 1\r\nContent-Length: "
+      "1\r\n\r\n",
       "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n",
-      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n",
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+      "x\r\n\r\n",
   };
   return kVectors;
 }
@@ -274,11 +289,11 @@ inline const std::vector<BadHead>& bad_responses() {
       {"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", 502, "upgrade-unasked"},
       {"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n", 502, "upgrade-unasked"},
       {"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\n\r\n", 502, "upgrade-unasked"},
-      {"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket, websocket\r\n\r\n", 502, "upgrade-unasked"},
+      {"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket, websocket\r\n\r\n", 502,
+       "upgrade-unasked"},
       {"HTTP/1.0 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 502, "upgrade-unasked"},
   };
   return kVectors;
 }
-
 
 }  // namespace ferrotunnel::http::testing

@@ -9,11 +9,14 @@
 namespace ferrotunnel::http::testing {
 namespace {
 
-std::string bad(const BadHead& vector) { return "bad " + std::to_string(vector.status) + " " + std::string(vector.slug) + "\n"; }
+std::string bad(const BadHead& vector) {
+  return "bad " + std::to_string(vector.status) + " " + std::string(vector.slug) + "\n";
+}
 std::string whole(std::string_view text) { return "done " + std::to_string(text.size()) + "\n"; }
 
 TEST(HeadVectors, GoodRequestsPass) {
-  for (const std::string_view text : good_requests()) EXPECT_TRUE(feed_request(text).starts_with(whole(text))) << text << feed_request(text);
+  for (const std::string_view text : good_requests())
+    EXPECT_TRUE(feed_request(text).starts_with(whole(text))) << text << feed_request(text);
 }
 TEST(HeadVectors, BadRequestsAreRefusedForTheRightReason) {
   for (const BadHead& vector : bad_requests()) EXPECT_EQ(feed_request(vector.text), bad(vector)) << vector.text;
@@ -42,9 +45,11 @@ std::vector<std::string> all_responses() {
 
 TEST(HeadVectors, CutAtEachByteIsTheSameAsWhole) {
   for (const std::string& text : all_requests())
-    for (std::size_t cut = 0; cut < text.size(); ++cut) ASSERT_EQ(feed_request(text, {cut}), feed_request(text)) << text << cut;
+    for (std::size_t cut = 0; cut < text.size(); ++cut)
+      ASSERT_EQ(feed_request(text, {cut}), feed_request(text)) << text << cut;
   for (const std::string& text : all_responses())
-    for (std::size_t cut = 0; cut < text.size(); ++cut) ASSERT_EQ(feed_response(text, {cut}), feed_response(text)) << text << cut;
+    for (std::size_t cut = 0; cut < text.size(); ++cut)
+      ASSERT_EQ(feed_response(text, {cut}), feed_response(text)) << text << cut;
 }
 
 TEST(HeadVectors, ByteByByteIsTheSameAsWhole) {
@@ -53,8 +58,10 @@ TEST(HeadVectors, ByteByByteIsTheSameAsWhole) {
     for (std::size_t i = 0; i < size; ++i) cuts[i] = i;
     return cuts;
   };
-  for (const std::string& text : all_requests()) ASSERT_EQ(feed_request(text, each_byte(text.size())), feed_request(text)) << text;
-  for (const std::string& text : all_responses()) ASSERT_EQ(feed_response(text, each_byte(text.size())), feed_response(text)) << text;
+  for (const std::string& text : all_requests())
+    ASSERT_EQ(feed_request(text, each_byte(text.size())), feed_request(text)) << text;
+  for (const std::string& text : all_responses())
+    ASSERT_EQ(feed_response(text, each_byte(text.size())), feed_response(text)) << text;
 }
 
 // A vector with bytes changed, doubled and lost: whatever it means now, it means the same however it is cut.

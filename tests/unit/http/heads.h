@@ -23,16 +23,18 @@ inline std::string describe(const Framing& framing) {
 }
 inline std::string describe(const RequestHead& head) {
   std::string out;
-  for (const std::string_view part : {head.method_text, head.target, head.scheme, head.authority, head.host, head.path_and_query, head.path,
-                                      head.query, head.upgrade_protocol})
+  for (const std::string_view part : {head.method_text, head.target, head.scheme, head.authority, head.host,
+                                      head.path_and_query, head.path, head.query, head.upgrade_protocol})
     out.append("[").append(part).append("]");
-  for (const int number : {static_cast<int>(head.method), static_cast<int>(head.form), int{head.minor}, int{head.keep_alive},
-                           int{head.expect_continue}, int{head.upgrade}, int{head.connection_names_fields}, int{head.port}})
+  for (const int number :
+       {static_cast<int>(head.method), static_cast<int>(head.form), int{head.minor}, int{head.keep_alive},
+        int{head.expect_continue}, int{head.upgrade}, int{head.connection_names_fields}, int{head.port}})
     out.append(" ").append(std::to_string(number));
   return out + " " + describe(head.framing) + "\n" + describe(head.fields);
 }
 inline std::string describe(const ResponseHead& head) {
-  std::string out = std::to_string(head.status) + " [" + std::string(head.reason) + "][" + std::string(head.upgrade_protocol) + "]";
+  std::string out =
+      std::to_string(head.status) + " [" + std::string(head.reason) + "][" + std::string(head.upgrade_protocol) + "]";
   for (const int number : {int{head.minor}, int{head.keep_alive}, int{head.upgrade}, int{head.connection_names_fields}})
     out.append(" ").append(std::to_string(number));
   return out + " " + describe(head.framing) + "\n" + describe(head.fields);
@@ -46,7 +48,8 @@ inline std::string describe(const Parse& parse) {
 // Everything that is known after `text` came in pieces that end at `cuts` (ascending) and at its own end. Each call gets a fresh, exactly
 // sized copy, so that a read past the end or a view into an older buffer is found by the sanitizer.
 template <class Head, class ParseCall>
-std::string feed(std::string_view text, const std::vector<std::size_t>& cuts, HeadScanner::Kind kind, ParseCall&& parse_call) {
+std::string feed(std::string_view text, const std::vector<std::size_t>& cuts, HeadScanner::Kind kind,
+                 ParseCall&& parse_call) {
   HeadScanner scanner(kind);
   Head head;
   auto step = [&](std::size_t size) -> std::string {
@@ -62,16 +65,19 @@ std::string feed(std::string_view text, const std::vector<std::size_t>& cuts, He
   return result.empty() ? "more" : result;
 }
 
-inline std::string feed_request(std::string_view text, const std::vector<std::size_t>& cuts = {}, const Limits& limits = {}) {
-  return feed<RequestHead>(text, cuts, HeadScanner::Kind::Request, [&](std::string_view buffer, HeadScanner& scanner, RequestHead& head) {
-    return parse_request_head(buffer, limits, scanner, head);
-  });
+inline std::string feed_request(std::string_view text, const std::vector<std::size_t>& cuts = {},
+                                const Limits& limits = {}) {
+  return feed<RequestHead>(text, cuts, HeadScanner::Kind::Request,
+                           [&](std::string_view buffer, HeadScanner& scanner, RequestHead& head) {
+                             return parse_request_head(buffer, limits, scanner, head);
+                           });
 }
-inline std::string feed_response(std::string_view text, const std::vector<std::size_t>& cuts = {}, const Limits& limits = {},
-                                 const RequestContext& request = asked()) {
-  return feed<ResponseHead>(text, cuts, HeadScanner::Kind::Response, [&](std::string_view buffer, HeadScanner& scanner, ResponseHead& head) {
-    return parse_response_head(buffer, limits, scanner, request, head);
-  });
+inline std::string feed_response(std::string_view text, const std::vector<std::size_t>& cuts = {},
+                                 const Limits& limits = {}, const RequestContext& request = asked()) {
+  return feed<ResponseHead>(text, cuts, HeadScanner::Kind::Response,
+                            [&](std::string_view buffer, HeadScanner& scanner, ResponseHead& head) {
+                              return parse_response_head(buffer, limits, scanner, request, head);
+                            });
 }
 
 }  // namespace ferrotunnel::http::testing

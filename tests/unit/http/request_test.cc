@@ -77,13 +77,16 @@ TEST(Request, Framing) {
   EXPECT_EQ(parsed("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 42\r\n\r\n").framing, Framing::of_length(42));
   EXPECT_EQ(parsed("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").framing, Framing::of_length(0));
   EXPECT_EQ(parsed("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n").framing, Framing::chunked());
-  EXPECT_EQ(parsed("POST / HTTP/1.0\r\nContent-Length: 9223372036854775807\r\n\r\n").framing, Framing::of_length(9223372036854775807u));
+  EXPECT_EQ(parsed("POST / HTTP/1.0\r\nContent-Length: 9223372036854775807\r\n\r\n").framing,
+            Framing::of_length(9223372036854775807u));
 }
 
 TEST(Request, ExpectOnlyWhereThereIsABodyToWaitFor) {
   EXPECT_TRUE(parsed("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n").expect_continue);
-  EXPECT_TRUE(parsed("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n").expect_continue);
-  EXPECT_FALSE(parsed("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n").expect_continue);
+  EXPECT_TRUE(parsed("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
+                  .expect_continue);
+  EXPECT_FALSE(
+      parsed("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n").expect_continue);
   EXPECT_FALSE(parsed("PUT / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n").expect_continue);
   EXPECT_FALSE(parsed("PUT / HTTP/1.0\r\nExpect: something\r\nContent-Length: 1\r\n\r\n").expect_continue);
 }

@@ -44,7 +44,8 @@ TEST(Texts, EachSideHasItsPage) {
   std::set<std::string> pages;
   for (const FaultSide side : {FaultSide::Visitor, FaultSide::Server, FaultSide::Tunnel, FaultSide::Origin}) {
     EXPECT_TRUE(is_slug(to_string(side)));
-    const std::string page = make_error_response({.status = 503, .side = side, .slug = "s", .sentence = "S.", .accept = "text/html"});
+    const std::string page =
+        make_error_response({.status = 503, .side = side, .slug = "s", .sentence = "S.", .accept = "text/html"});
     EXPECT_TRUE(page.contains("Ferrotunnel-Side: " + std::string(to_string(side)) + "\r\n"));
     pages.insert(page);
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <vector>
 
 #include "transport/shard.h"
 #include "unit/ingress/fake_link.h"
@@ -85,6 +86,22 @@ TEST_F(OriginPoolTest, BoundedByTunnelAndInAll) {
   EXPECT_EQ(pool.idle(), 3u);
   EXPECT_EQ(pool.idle(kA), 1u);
   EXPECT_EQ(pool.counters().dropped, 2u);
+}
+
+TEST_F(OriginPoolTest, WhatABurstLeavesBehindStaysAWhile) {
+  OriginPoolOptions options;
+  options.steady_per_tunnel = 2;
+  options.surplus_timeout = 200ms;
+  OriginPool pool(shard_, options);
+  std::vector<FakeStream*> streams;
+  for (int i = 0; i < 10; ++i) streams.push_back(&warm(pool, kA));
+  warm(pool, kB);
+  EXPECT_EQ(pool.idle(kA), 10u);
+  EXPECT_TRUE(until([&] { return pool.idle(kA) == 2; }));
+  EXPECT_TRUE(until([&] { return streams[7]->got_fin; }));
+  EXPECT_FALSE(streams[8]->got_fin || streams[9]->got_fin);
+  EXPECT_EQ(pool.idle(kB), 1u);
+  EXPECT_EQ(pool.counters().dropped, 8u);
 }
 
 TEST_F(OriginPoolTest, WhatEndsOrSpeaksWhileIdleIsDropped) {

@@ -188,7 +188,8 @@ TEST(MuxWindow, GrowsWithTheRoundTripUpToTheCap) {
   EXPECT_LE(pair.client.core.rtt(), 53ms);
   const std::size_t last = bulk(pair, *near, *far, 2000);
   EXPECT_EQ(pair.client.core.counters().window_growths, 6u) << "64 KiB to 4 MiB";
-  EXPECT_GT(last, 6u * (2u << 20)) << "credit comes in steps of half a window: between a half and a whole one a round trip";
+  EXPECT_GT(last, 6u * (2u << 20))
+      << "credit comes in steps of half a window: between a half and a whole one a round trip";
   EXPECT_LT(last, 7u * (5u << 20));
   EXPECT_FALSE(pair.client.failure);
   EXPECT_EQ(pair.client.core.counters().flow_control_errors, 0u);

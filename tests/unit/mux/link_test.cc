@@ -29,7 +29,8 @@ TEST(MuxTurns, StreamsTakeTurnsInQuanta) {
     ++turns[one.stream];
     bytes[one.stream] += one.payload.size();
     int least = INT_MAX, most = 0;
-    for (Recorder* each : all) least = std::min(least, turns[each->stream->id()]), most = std::max(most, turns[each->stream->id()]);
+    for (Recorder* each : all)
+      least = std::min(least, turns[each->stream->id()]), most = std::max(most, turns[each->stream->id()]);
     ASSERT_LE(most - least, 1);
   }
   for (const auto& [id, n] : bytes) EXPECT_GT(n, 400'000u);
@@ -290,7 +291,19 @@ TEST(MuxIds, WhenTheyAreUsedUp) {
 // ---- handlers that call back ----------------------------------------------------------------------------------------
 
 enum class Where { Data, Fin, End, Fill, HeldData };
-enum class What { ResetSelf, ResetOther, ResetAll, ResumeOther, ResumeSelf, Open, WantWrite, Control, Goaway, Lost, SwapHandler };
+enum class What {
+  ResetSelf,
+  ResetOther,
+  ResetAll,
+  ResumeOther,
+  ResumeSelf,
+  Open,
+  WantWrite,
+  Control,
+  Goaway,
+  Lost,
+  SwapHandler
+};
 class MuxCallbacks : public testing::TestWithParam<std::tuple<Where, What>> {};
 
 TEST_P(MuxCallbacks, AreSafe) {
@@ -388,10 +401,12 @@ TEST_P(MuxCallbacks, AreSafe) {
     EXPECT_EQ(far_last->received, "alive");
   }
 }
-INSTANTIATE_TEST_SUITE_P(All, MuxCallbacks,
-                         testing::Combine(testing::Values(Where::Data, Where::Fin, Where::End, Where::Fill, Where::HeldData),
-                                          testing::Values(What::ResetSelf, What::ResetOther, What::ResetAll, What::ResumeOther, What::ResumeSelf,
-                                                          What::Open, What::WantWrite, What::Control, What::Goaway, What::Lost, What::SwapHandler)));
+INSTANTIATE_TEST_SUITE_P(
+    All, MuxCallbacks,
+    testing::Combine(testing::Values(Where::Data, Where::Fin, Where::End, Where::Fill, Where::HeldData),
+                     testing::Values(What::ResetSelf, What::ResetOther, What::ResetAll, What::ResumeOther,
+                                     What::ResumeSelf, What::Open, What::WantWrite, What::Control, What::Goaway,
+                                     What::Lost, What::SwapHandler)));
 
 TEST(MuxCallbacks2, FromOnOpen) {
   Side client(Role::Client);

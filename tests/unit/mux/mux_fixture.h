@@ -32,7 +32,8 @@ inline std::string u32(std::uint32_t value) {
 
 inline std::string frame(FrameType type, std::uint32_t stream, std::string_view payload, std::uint8_t flags = 0) {
   std::string text(wire::kHeaderSize, '\0');
-  wire::encode_header({type, flags, static_cast<std::uint32_t>(payload.size()), stream}, reinterpret_cast<std::byte*>(text.data()));
+  wire::encode_header({type, flags, static_cast<std::uint32_t>(payload.size()), stream},
+                      reinterpret_cast<std::byte*>(text.data()));
   return text += payload;
 }
 inline std::string data(std::uint32_t stream, std::string_view payload, bool fin = false) {
@@ -40,8 +41,12 @@ inline std::string data(std::uint32_t stream, std::string_view payload, bool fin
 }
 inline std::string open_payload(std::uint32_t tunnel = 1) { return u32(tunnel) + std::string("\x01\x00\x00\x00", 4); }
 inline std::string open_frame(std::uint32_t stream) { return frame(FrameType::Open, stream, open_payload()); }
-inline std::string credit(std::uint32_t stream, std::uint32_t more) { return frame(FrameType::Credit, stream, u32(more)); }
-inline std::string reset(std::uint32_t stream, std::uint32_t reason) { return frame(FrameType::Reset, stream, u32(reason)); }
+inline std::string credit(std::uint32_t stream, std::uint32_t more) {
+  return frame(FrameType::Credit, stream, u32(more));
+}
+inline std::string reset(std::uint32_t stream, std::uint32_t reason) {
+  return frame(FrameType::Reset, stream, u32(reason));
+}
 inline std::string goaway(std::uint32_t last, std::uint32_t code, std::string_view text = "") {
   return frame(FrameType::Goaway, 0, u32(last) + u32(code) + std::string(text));
 }
@@ -52,7 +57,9 @@ struct Sent {
   std::uint8_t flags;
   std::uint32_t stream;
   std::string payload;
-  [[nodiscard]] std::uint32_t number(std::size_t at = 0) const { return load_be<std::uint32_t>(as_bytes(payload).data() + at); }
+  [[nodiscard]] std::uint32_t number(std::size_t at = 0) const {
+    return load_be<std::uint32_t>(as_bytes(payload).data() + at);
+  }
 };
 inline std::vector<Sent> parse(std::string_view bytes) {
   std::vector<Sent> frames;
@@ -60,7 +67,8 @@ inline std::vector<Sent> parse(std::string_view bytes) {
     const auto header = wire::decode_header(as_bytes(bytes).first<wire::kHeaderSize>());
     EXPECT_TRUE(header) << "a core sent a frame that its peer would refuse";
     if (!header || bytes.size() < wire::kHeaderSize + header->length) break;
-    frames.push_back({header->type, header->flags, header->stream, std::string(bytes.substr(wire::kHeaderSize, header->length))});
+    frames.push_back(
+        {header->type, header->flags, header->stream, std::string(bytes.substr(wire::kHeaderSize, header->length))});
     bytes.remove_prefix(wire::kHeaderSize + header->length);
   }
   EXPECT_TRUE(bytes.empty()) << "half a frame";
@@ -238,11 +246,12 @@ struct Side {
 
 // A server's and a client's core. Bytes cross at once, or after `delay` each way.
 struct Pair {
-  explicit Pair(const MuxLimits& server_limits = {}, const MuxLimits& client_limits = {}, std::size_t memory = MemoryBudget::kDefaultLimit)
+  explicit Pair(const MuxLimits& server_limits = {}, const MuxLimits& client_limits = {},
+                std::size_t memory = MemoryBudget::kDefaultLimit)
       : server(Role::Server, server_limits, memory), client(Role::Client, client_limits, memory) {}
 
   Side server, client;
-  std::size_t cut = SIZE_MAX;   // received in pieces of this size
+  std::size_t cut = SIZE_MAX;     // received in pieces of this size
   std::size_t room = 128 * 1024;  // of a produce()
 
   void set_now(TimePoint now) { server.now = client.now = now; }
@@ -260,7 +269,8 @@ struct Pair {
   bool carry(Side& from, Side& to) {
     if (!from.core.has_output()) return false;
     const std::string bytes = from.produce(room);
-    for (std::size_t at = 0; at < bytes.size() && !to.failure; at += std::min(cut, bytes.size() - at)) to.feed(std::string_view(bytes).substr(at, cut));
+    for (std::size_t at = 0; at < bytes.size() && !to.failure; at += std::min(cut, bytes.size() - at))
+      to.feed(std::string_view(bytes).substr(at, cut));
     return !bytes.empty();
   }
 

@@ -239,8 +239,10 @@ TEST(MuxStream, AFlagThatIsUnknownIsIgnored) {
 
 // Everything that two cores say, cut at each byte, and one byte at a time.
 TEST(MuxStream, CutAtEachByte) {
-  std::string script = open_frame(2) + data(2, "hello") + open_frame(4) + data(4, "world") + frame(FrameType::Ping, 0, "12345678") + credit(2, 100) +
-                       frame(FrameType::Control, 0, R"({"type":"x"})") + data(2, "!", true) + data(4, "") + reset(4, 2) + goaway(0, 0, "bye");
+  std::string script = open_frame(2) + data(2, "hello") + open_frame(4) + data(4, "world") +
+                       frame(FrameType::Ping, 0, "12345678") + credit(2, 100) +
+                       frame(FrameType::Control, 0, R"({"type":"x"})") + data(2, "!", true) + data(4, "") +
+                       reset(4, 2) + goaway(0, 0, "bye");
   const auto check = [&](Side& client) {
     ASSERT_EQ(client.link.accepted.size(), 2u);
     EXPECT_EQ(client.accepted(0).received, "hello!");

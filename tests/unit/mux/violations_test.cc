@@ -26,7 +26,8 @@ void expect_link_error(Side& side, std::string_view bytes, GoawayCode code) {
 }
 
 // Fed whole and cut at each byte; `prepare` brings a fresh core to where the frame is wrong.
-void link_error_at_each_cut(Role role, const std::string& prepare, const std::string& wrong, GoawayCode code, const MuxLimits& limits = {}) {
+void link_error_at_each_cut(Role role, const std::string& prepare, const std::string& wrong, GoawayCode code,
+                            const MuxLimits& limits = {}) {
   for (std::size_t at = 0; at <= wrong.size(); ++at) {
     SCOPED_TRACE(at);
     Side side(role, limits);
@@ -43,11 +44,13 @@ void link_error_at_each_cut(Role role, const std::string& prepare, const std::st
 TEST(MuxViolations, UnknownTypes) {
   for (int type = 8; type < 16; ++type)
     for (const std::uint32_t stream : {0u, 2u})
-      link_error_at_each_cut(Role::Client, open_frame(2), frame(static_cast<FrameType>(type), stream, "12345678"), GoawayCode::Protocol);
+      link_error_at_each_cut(Role::Client, open_frame(2), frame(static_cast<FrameType>(type), stream, "12345678"),
+                             GoawayCode::Protocol);
 }
 
 TEST(MuxViolations, StreamFramesOnStreamZero) {
-  for (const std::string& wrong : {data(0, "x"), data(0, ""), frame(FrameType::Open, 0, open_payload()), credit(0, 1), reset(0, 0)})
+  for (const std::string& wrong :
+       {data(0, "x"), data(0, ""), frame(FrameType::Open, 0, open_payload()), credit(0, 1), reset(0, 0)})
     link_error_at_each_cut(Role::Client, open_frame(2), wrong, GoawayCode::Protocol);
 }
 
@@ -67,11 +70,12 @@ TEST(MuxViolations, LengthsOutsideTheTableAreFoundByTheHeader) {
     FrameType type;
     std::uint32_t stream, length;
   } wrong[] = {
-      {FrameType::Data, 2, 262'145},  {FrameType::Data, 2, 0xff'ffff}, {FrameType::Open, 4, 7},       {FrameType::Open, 4, 1025},
-      {FrameType::Credit, 2, 3},      {FrameType::Credit, 2, 5},       {FrameType::Reset, 2, 0},      {FrameType::Reset, 2, 8},
-      {FrameType::Ping, 0, 7},        {FrameType::Ping, 0, 9},         {FrameType::Pong, 0, 0},       {FrameType::Pong, 0, 16},
-      {FrameType::Goaway, 0, 7},      {FrameType::Goaway, 0, 265},     {FrameType::Control, 0, 1},    {FrameType::Control, 0, 65'537},
-      {FrameType::Control, 0, 0},     {FrameType::Open, 4, 0},
+      {FrameType::Data, 2, 262'145},   {FrameType::Data, 2, 0xff'ffff}, {FrameType::Open, 4, 7},
+      {FrameType::Open, 4, 1025},      {FrameType::Credit, 2, 3},       {FrameType::Credit, 2, 5},
+      {FrameType::Reset, 2, 0},        {FrameType::Reset, 2, 8},        {FrameType::Ping, 0, 7},
+      {FrameType::Ping, 0, 9},         {FrameType::Pong, 0, 0},         {FrameType::Pong, 0, 16},
+      {FrameType::Goaway, 0, 7},       {FrameType::Goaway, 0, 265},     {FrameType::Control, 0, 1},
+      {FrameType::Control, 0, 65'537}, {FrameType::Control, 0, 0},      {FrameType::Open, 4, 0},
   };
   for (const auto& one : wrong) {
     SCOPED_TRACE(std::string(to_string(one.type)) + " " + std::to_string(one.length));
@@ -83,7 +87,8 @@ TEST(MuxViolations, OpenOfTheWrongParityOrOutOfOrder) {
   link_error_at_each_cut(Role::Client, open_frame(2), open_frame(3), GoawayCode::Protocol);  // a server's ids are even
   link_error_at_each_cut(Role::Client, open_frame(6), open_frame(6), GoawayCode::Protocol);
   link_error_at_each_cut(Role::Client, open_frame(6), open_frame(4), GoawayCode::Protocol);
-  link_error_at_each_cut(Role::Client, open_frame(6) + reset(6, 0), open_frame(6), GoawayCode::Protocol);  // over, still used
+  link_error_at_each_cut(Role::Client, open_frame(6) + reset(6, 0), open_frame(6),
+                         GoawayCode::Protocol);  // over, still used
   link_error_at_each_cut(Role::Server, "", open_frame(2), GoawayCode::Protocol);
   link_error_at_each_cut(Role::Client, "", open_frame(0x8000'0000), GoawayCode::Protocol);
   Side client(Role::Client);
@@ -110,7 +115,8 @@ TEST(MuxViolations, OpenThatDoesNotHoldItsAddress) {
   const auto open = [](char kind, char family, std::size_t address) {
     return frame(FrameType::Open, 2, u32(1) + std::string{kind, family, 0, 80} + std::string(address, 'a'));
   };
-  for (const std::string& wrong : {open(1, 4, 0), open(1, 4, 3), open(1, 6, 4), open(1, 6, 15), open(1, 5, 16), open(1, char(0x84), 16), open(0, 0, 0), open(3, 0, 0)}) {
+  for (const std::string& wrong : {open(1, 4, 0), open(1, 4, 3), open(1, 6, 4), open(1, 6, 15), open(1, 5, 16),
+                                   open(1, char(0x84), 16), open(0, 0, 0), open(3, 0, 0)}) {
     for (std::size_t at = 0; at <= wrong.size(); ++at) {
       Side client(Role::Client);
       client.feed_cut(wrong, at);
@@ -238,15 +244,21 @@ TEST_P(MuxRates, AreKept) {
 }
 INSTANTIATE_TEST_SUITE_P(
     All, MuxRates,
-    testing::Values(Rate{"opens", [](MuxLimits& l, std::uint32_t n) { l.max_opens_per_second = n; }, [](std::uint32_t i) { return open_frame(4 + 2 * i); }, 1},
-                    Rate{"empty", [](MuxLimits& l, std::uint32_t n) { l.max_empty_per_second = n; }, [](std::uint32_t) { return data(2, ""); }},
-                    Rate{"tiny", [](MuxLimits& l, std::uint32_t n) { l.max_tiny_per_second = n; }, [](std::uint32_t) { return data(2, "123456789012345"); }},
-                    Rate{"pings", [](MuxLimits& l, std::uint32_t n) { l.max_pings_per_second = n; },
-                         [](std::uint32_t i) { return frame(i % 2 == 0 ? FrameType::Ping : FrameType::Pong, 0, "12345678"); }},
-                    Rate{"credits", [](MuxLimits& l, std::uint32_t n) { l.max_credits_per_second = n; }, [](std::uint32_t) { return credit(2, 1); }},
-                    Rate{"resets", [](MuxLimits& l, std::uint32_t n) { l.max_resets_per_second = n; }, [](std::uint32_t) { return reset(2, 0); }},
-                    Rate{"controls", [](MuxLimits& l, std::uint32_t n) { l.max_controls_per_second = n; },
-                         [](std::uint32_t i) { return i % 2 == 0 ? frame(FrameType::Control, 0, "{}") : goaway(2, 0); }}),
+    testing::Values(
+        Rate{"opens", [](MuxLimits& l, std::uint32_t n) { l.max_opens_per_second = n; },
+             [](std::uint32_t i) { return open_frame(4 + 2 * i); }, 1},
+        Rate{"empty", [](MuxLimits& l, std::uint32_t n) { l.max_empty_per_second = n; },
+             [](std::uint32_t) { return data(2, ""); }},
+        Rate{"tiny", [](MuxLimits& l, std::uint32_t n) { l.max_tiny_per_second = n; },
+             [](std::uint32_t) { return data(2, "123456789012345"); }},
+        Rate{"pings", [](MuxLimits& l, std::uint32_t n) { l.max_pings_per_second = n; },
+             [](std::uint32_t i) { return frame(i % 2 == 0 ? FrameType::Ping : FrameType::Pong, 0, "12345678"); }},
+        Rate{"credits", [](MuxLimits& l, std::uint32_t n) { l.max_credits_per_second = n; },
+             [](std::uint32_t) { return credit(2, 1); }},
+        Rate{"resets", [](MuxLimits& l, std::uint32_t n) { l.max_resets_per_second = n; },
+             [](std::uint32_t) { return reset(2, 0); }},
+        Rate{"controls", [](MuxLimits& l, std::uint32_t n) { l.max_controls_per_second = n; },
+             [](std::uint32_t i) { return i % 2 == 0 ? frame(FrameType::Control, 0, "{}") : goaway(2, 0); }}),
     [](const auto& info) { return info.param.name; });
 
 TEST(MuxViolations, WhatIsNotTinyOrEmptyIsNotCounted) {
@@ -255,7 +267,8 @@ TEST(MuxViolations, WhatIsNotTinyOrEmptyIsNotCounted) {
   Side client(Role::Client, limits);
   client.feed(open_frame(2));
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(client.feed(data(2, "1234567890123456")));
-  for (std::uint32_t id = 4; id < 200; id += 2) ASSERT_TRUE(client.feed(open_frame(id) + data(id, id % 4 == 0 ? "" : "x", true))) << "FIN is no nuisance";
+  for (std::uint32_t id = 4; id < 200; id += 2)
+    ASSERT_TRUE(client.feed(open_frame(id) + data(id, id % 4 == 0 ? "" : "x", true))) << "FIN is no nuisance";
 }
 
 TEST(MuxViolations, AControlQueueThatIsNotRead) {

@@ -79,8 +79,12 @@ struct Service {
       if (connecting) fillers.push_back(std::move(connecting->fd));
     }
   }
-  [[nodiscard]] UniqueFd accept() const { return UniqueFd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)); }
-  [[nodiscard]] TargetPtr target() const { return std::make_shared<const OriginTarget>(OriginTarget{address, address.text()}); }
+  [[nodiscard]] UniqueFd accept() const {
+    return UniqueFd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  }
+  [[nodiscard]] TargetPtr target() const {
+    return std::make_shared<const OriginTarget>(OriginTarget{address, address.text()});
+  }
 
   UniqueFd listener;
   transport::SocketAddress address;
@@ -94,9 +98,13 @@ class DispatcherTest : public testing::TestWithParam<bool>, private DispatcherHo
     directory = ::mkdtemp(name.data());
     int fds[2] = {-1, -1};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    server.link = std::make_unique<mux::MuxLink>(shard, std::make_unique<transport::TcpStream>(UniqueFd(fds[0])), mux::Role::Server, mux::MuxLimits{}, server);
-    client.link = std::make_unique<mux::MuxLink>(shard, std::make_unique<transport::TcpStream>(UniqueFd(fds[1])), mux::Role::Client, mux::MuxLimits{}, client);
-    client.on_stream = [this](transport::Stream& stream, std::uint32_t tunnel) { dispatcher->dispatch(stream, tunnel, target); };
+    server.link = std::make_unique<mux::MuxLink>(shard, std::make_unique<transport::TcpStream>(UniqueFd(fds[0])),
+                                                 mux::Role::Server, mux::MuxLimits{}, server);
+    client.link = std::make_unique<mux::MuxLink>(shard, std::make_unique<transport::TcpStream>(UniqueFd(fds[1])),
+                                                 mux::Role::Client, mux::MuxLimits{}, client);
+    client.on_stream = [this](transport::Stream& stream, std::uint32_t tunnel) {
+      dispatcher->dispatch(stream, tunnel, target);
+    };
     client.on_lost = [this] { dispatcher.reset(); };
     EXPECT_TRUE(server.link->start());
     EXPECT_TRUE(client.link->start());
@@ -110,7 +118,8 @@ class DispatcherTest : public testing::TestWithParam<bool>, private DispatcherHo
     std::filesystem::remove_all(directory, error);
   }
   void make_dispatcher(Duration connect_deadline) {
-    dispatcher = std::make_unique<OriginDispatcher>(shard, DispatcherOptions{connect_deadline}, static_cast<DispatcherHost&>(*this));
+    dispatcher = std::make_unique<OriginDispatcher>(shard, DispatcherOptions{connect_deadline},
+                                                    static_cast<DispatcherHost&>(*this));
   }
   Visitor& open(std::uint32_t tunnel = 1) {
     Visitor& visitor = visitors.emplace_back();
@@ -158,7 +167,9 @@ class DispatcherTest : public testing::TestWithParam<bool>, private DispatcherHo
   }
 
   struct LinkEnd final : transport::LinkHandler {
-    void on_open(transport::Stream& stream, const transport::OpenInfo& info) override { on_stream(stream, info.tunnel); }
+    void on_open(transport::Stream& stream, const transport::OpenInfo& info) override {
+      on_stream(stream, info.tunnel);
+    }
     void on_control(std::string_view) override {}
     void on_goaway(std::uint32_t, std::string_view) override {}
     void on_link_closed(const Error&) override {
@@ -196,7 +207,8 @@ class DispatcherTest : public testing::TestWithParam<bool>, private DispatcherHo
   std::uint64_t bytes_in = 0, bytes_out = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(Pollers, DispatcherTest, testing::Bool(), [](const auto& info) { return info.param ? "Portable" : "Native"; });
+INSTANTIATE_TEST_SUITE_P(Pollers, DispatcherTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Portable" : "Native"; });
 
 TEST_P(DispatcherTest, TcpServiceBothWaysAndBothEnds) {
   const Service service = Service::tcp();
@@ -251,9 +263,12 @@ TEST_P(DispatcherTest, AServiceThatRefuses) {
 
 TEST_P(DispatcherTest, AUnixPathThatIsNotThereOrThatNobodyListensOn) {
   std::ofstream(directory + "/file") << "x";
-  { const Service gone = Service::unix_socket(directory + "/gone"); }
+  {
+    const Service gone = Service::unix_socket(directory + "/gone");
+  }
   for (const char* name : {"/missing", "/file", "/gone"}) {
-    target = std::make_shared<const OriginTarget>(OriginTarget{*transport::unix_address(directory + name), "unix:" + directory + name});
+    target = std::make_shared<const OriginTarget>(
+        OriginTarget{*transport::unix_address(directory + name), "unix:" + directory + name});
     expect_end(open(), ResetReason::OriginRefused);
   }
   ASSERT_EQ(failures.size(), 3u);
@@ -323,7 +338,8 @@ class SlowDialTest : public DispatcherTest {
   }
   Service service;
 };
-INSTANTIATE_TEST_SUITE_P(Pollers, SlowDialTest, testing::Bool(), [](const auto& info) { return info.param ? "Portable" : "Native"; });
+INSTANTIATE_TEST_SUITE_P(Pollers, SlowDialTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Portable" : "Native"; });
 
 TEST_P(SlowDialTest, WhatComesMeanwhileIsDelivered) {
   for (const std::size_t size : {std::size_t{0}, std::size_t{5}, std::size_t{65'536}, std::size_t{1'000'000}}) {
@@ -451,7 +467,8 @@ TEST_P(DispatcherTest, ManyAtOnce) {
       EXPECT_EQ(::send(fd.get(), question.data(), question.size(), 0), static_cast<ssize_t>(question.size()));
       ++answered;
     }
-    return answered == kMany && dispatcher->active() == 0 && std::ranges::all_of(visitors, [](const Visitor& v) { return v.end.has_value(); });
+    return answered == kMany && dispatcher->active() == 0 &&
+           std::ranges::all_of(visitors, [](const Visitor& v) { return v.end.has_value(); });
   }));
   int i = 0;
   for (const Visitor& visitor : visitors) {

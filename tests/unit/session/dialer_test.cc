@@ -20,11 +20,14 @@ class Accepting {
       : shard_(shard), credentials_(credentials), tls_(tls) {
     auto fd = transport::listen_on(loopback(), false);
     port = transport::local_address(fd->get())->port();
-    listener_ = std::make_unique<transport::Listener>(shard, std::move(*fd),
-                                                      [this](transport::UniqueFd peer, const transport::SocketAddress&) { take(std::move(peer)); });
+    listener_ = std::make_unique<transport::Listener>(
+        shard, std::move(*fd),
+        [this](transport::UniqueFd peer, const transport::SocketAddress&) { take(std::move(peer)); });
     EXPECT_TRUE(listener_->start());
   }
-  [[nodiscard]] std::string address(const std::string& host = "127.0.0.1") const { return host + ":" + std::to_string(port); }
+  [[nodiscard]] std::string address(const std::string& host = "127.0.0.1") const {
+    return host + ":" + std::to_string(port);
+  }
   std::uint16_t port = 0;
   int accepted = 0;
   std::list<End> ends;
@@ -34,7 +37,8 @@ class Accepting {
     ++accepted;
     End& end = ends.emplace_back();
     if (tls_ != nullptr) {
-      end.tls(shard_, std::move(*transport::TlsStream::accept(peer.release(), tls_->server)), credentials_.make_server());
+      end.tls(shard_, std::move(*transport::TlsStream::accept(peer.release(), tls_->server)),
+              credentials_.make_server());
     } else {
       end.plain(shard_, std::move(peer), credentials_.make_server());
     }
@@ -68,7 +72,8 @@ class BlackHole {
 
 std::string refusing_address() {
   const auto fd = transport::listen_on(loopback(), false);
-  return "127.0.0.1:" + std::to_string(transport::local_address(fd->get())->port());  // nobody listens there when this returns
+  return "127.0.0.1:" +
+         std::to_string(transport::local_address(fd->get())->port());  // nobody listens there when this returns
 }
 
 class DialerTest : public testing::TestWithParam<bool> {
@@ -112,7 +117,8 @@ class DialerTest : public testing::TestWithParam<bool> {
   std::optional<Result<Dialed>> result;
 };
 
-INSTANTIATE_TEST_SUITE_P(Pollers, DialerTest, testing::Bool(), [](const auto& info) { return info.param ? "Portable" : "Native"; });
+INSTANTIATE_TEST_SUITE_P(Pollers, DialerTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Portable" : "Native"; });
 
 TEST_P(DialerTest, NumericAddress) {
   const Accepting server(shard, credentials);
@@ -272,8 +278,11 @@ TEST_P(DialerTest, MayBeDestroyedAtAnyStep) {
   const BlackHole hole;
   std::optional<Accepting> server(std::in_place, shard, credentials, &tls);
   const std::string refusing = refusing_address();
-  const std::vector<std::vector<std::string>> ways{
-      {server->address()}, {"localhost:" + std::to_string(server->port)}, {refusing}, {refusing, server->address()}, {hole.address()}};
+  const std::vector<std::vector<std::string>> ways{{server->address()},
+                                                   {"localhost:" + std::to_string(server->port)},
+                                                   {refusing},
+                                                   {refusing, server->address()},
+                                                   {hole.address()}};
   for (const auto& addresses : ways) {
     bool done = false;
     for (int steps = 0; steps < 60 && !done; ++steps) {
@@ -294,7 +303,8 @@ TEST_P(DialerTest, MayBeDestroyedAtAnyStep) {
 TEST_P(DialerTest, MayBeDestroyedFromItsCallback) {
   const Accepting server(shard, credentials);
   also = [&] { dialer.reset(); };
-  for (const std::string& address : {server.address(), refusing_address(), std::string("host:port"), std::string("no-such-host.invalid:1")}) {
+  for (const std::string& address :
+       {server.address(), refusing_address(), std::string("host:port"), std::string("no-such-host.invalid:1")}) {
     calls = 0;
     dial({address});
     ASSERT_TRUE(wait());
@@ -326,15 +336,24 @@ TEST(SplitHostPort, Table) {
     std::string_view text, host;
     std::uint16_t port;
   };
-  for (const Good& good : {Good{"a.example:80", "a.example", 80}, {"a.example", "a.example", 7}, {"127.0.0.1:0", "127.0.0.1", 0}, {":7835", "", 7835},
-                           {"", "", 7}, {"[::1]:65535", "::1", 65535}, {"[::1]", "::1", 7}, {"[]:1", "", 1}, {"*:5", "*", 5}, {"h:007", "h", 7}}) {
+  for (const Good& good : {Good{"a.example:80", "a.example", 80},
+                           {"a.example", "a.example", 7},
+                           {"127.0.0.1:0", "127.0.0.1", 0},
+                           {":7835", "", 7835},
+                           {"", "", 7},
+                           {"[::1]:65535", "::1", 65535},
+                           {"[::1]", "::1", 7},
+                           {"[]:1", "", 1},
+                           {"*:5", "*", 5},
+                           {"h:007", "h", 7}}) {
     const auto parts = split_host_port(good.text, 7);
     ASSERT_TRUE(parts) << good.text << ": " << parts.error().context;
     EXPECT_EQ(parts->host, good.host) << good.text;
     EXPECT_EQ(parts->port, good.port) << good.text;
   }
-  for (const std::string_view text : {"h:", "h:65536", "h:-1", "h:+1", "h: 1", "h:1 ", "h:http", "h:0x1", "h:99999999999999999999", "::1", "a:b:1", "[::1", "[::1]x",
-                                      "[::1]:", "[::1]:x", "[::1]80"}) {
+  for (const std::string_view text :
+       {"h:", "h:65536", "h:-1", "h:+1", "h: 1", "h:1 ", "h:http", "h:0x1", "h:99999999999999999999", "::1", "a:b:1",
+        "[::1", "[::1]x", "[::1]:", "[::1]:x", "[::1]80"}) {
     const auto parts = split_host_port(text, 7);
     ASSERT_FALSE(parts) << text;
     EXPECT_EQ(parts.error().code, ErrorCode::BadInput);

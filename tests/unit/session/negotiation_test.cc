@@ -18,8 +18,10 @@ class NegotiationTest : public testing::TestWithParam<bool> {
   }
   void start_tls(Duration deadline = 30s) {
     FdPair pair = socket_pair();
-    client.tls(shard, std::move(*transport::TlsStream::connect(pair.a.release(), tls().client, "localhost")), credentials.make_client(), deadline);
-    server.tls(shard, std::move(*transport::TlsStream::accept(pair.b.release(), tls().server)), credentials.make_server(), deadline);
+    client.tls(shard, std::move(*transport::TlsStream::connect(pair.a.release(), tls().client, "localhost")),
+               credentials.make_client(), deadline);
+    server.tls(shard, std::move(*transport::TlsStream::accept(pair.b.release(), tls().server)),
+               credentials.make_server(), deadline);
     client.negotiation->start();
     server.negotiation->start();
   }
@@ -35,7 +37,8 @@ class NegotiationTest : public testing::TestWithParam<bool> {
   End client, server;
 };
 
-INSTANTIATE_TEST_SUITE_P(Pollers, NegotiationTest, testing::Bool(), [](const auto& info) { return info.param ? "Portable" : "Native"; });
+INSTANTIATE_TEST_SUITE_P(Pollers, NegotiationTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Portable" : "Native"; });
 
 TEST_P(NegotiationTest, PlainEndsAgree) {
   start_plain();
@@ -114,8 +117,10 @@ TEST_P(NegotiationTest, AWrongSecretIsToldOverTls) {
 TEST_P(NegotiationTest, AnotherKeyThanThePinnedOneEndsBoth) {
   TlsPair other;
   FdPair pair = socket_pair();
-  client.tls(shard, std::move(*transport::TlsStream::connect(pair.a.release(), other.client, "localhost")), credentials.make_client());
-  server.tls(shard, std::move(*transport::TlsStream::accept(pair.b.release(), tls().server)), credentials.make_server());
+  client.tls(shard, std::move(*transport::TlsStream::connect(pair.a.release(), other.client, "localhost")),
+             credentials.make_client());
+  server.tls(shard, std::move(*transport::TlsStream::accept(pair.b.release(), tls().server)),
+             credentials.make_server());
   client.negotiation->start();
   server.negotiation->start();
   ASSERT_TRUE(run_until(shard, [&] { return client.calls > 0; }));
@@ -141,8 +146,10 @@ bool run_with_fault(bool portable, bool at_client, Fault fault, int at) {
     FdPair pair = socket_pair();
     auto faulty = std::make_unique<FaultyStream>(std::move(at_client ? pair.a : pair.b), fault, at, calls);
     auto sound = std::make_unique<transport::TcpStream>(std::move(at_client ? pair.b : pair.a));
-    client.stream(shard, at_client ? transport::ByteStreamPtr(std::move(faulty)) : std::move(sound), credentials.make_client());
-    server.stream(shard, at_client ? transport::ByteStreamPtr(std::move(sound)) : std::move(faulty), credentials.make_server());
+    client.stream(shard, at_client ? transport::ByteStreamPtr(std::move(faulty)) : std::move(sound),
+                  credentials.make_client());
+    server.stream(shard, at_client ? transport::ByteStreamPtr(std::move(sound)) : std::move(faulty),
+                  credentials.make_server());
     End& hurt = at_client ? client : server;
     End& other = at_client ? server : client;
     // As its owner does: the end that failed goes, and with it the connection.
@@ -189,7 +196,8 @@ TEST_P(NegotiationTest, AFullSocketIsWaitedFor) {
   FdPair pair = socket_pair();
   const std::string filler(4096, 'x');
   std::size_t filled = 0;
-  for (ssize_t n = 0; (n = ::send(pair.b.get(), filler.data(), filler.size(), 0)) > 0;) filled += static_cast<std::size_t>(n);
+  for (ssize_t n = 0; (n = ::send(pair.b.get(), filler.data(), filler.size(), 0)) > 0;)
+    filled += static_cast<std::size_t>(n);
   server.plain(shard, transport::UniqueFd(::dup(pair.b.get())), credentials.make_server());
   server.negotiation->start();
 
@@ -227,8 +235,10 @@ std::size_t run_with_cut(bool portable, TlsPair* tls, bool to_client, std::size_
     End client, server;
     FdPair left = socket_pair(), right = socket_pair();
     if (tls != nullptr) {
-      client.tls(shard, std::move(*transport::TlsStream::connect(left.a.release(), tls->client, "localhost")), credentials.make_client());
-      server.tls(shard, std::move(*transport::TlsStream::accept(right.a.release(), tls->server)), credentials.make_server());
+      client.tls(shard, std::move(*transport::TlsStream::connect(left.a.release(), tls->client, "localhost")),
+                 credentials.make_client());
+      server.tls(shard, std::move(*transport::TlsStream::accept(right.a.release(), tls->server)),
+                 credentials.make_server());
     } else {
       client.plain(shard, std::move(left.a), credentials.make_client());
       server.plain(shard, std::move(right.a), credentials.make_server());
@@ -248,23 +258,28 @@ std::size_t run_with_cut(bool portable, TlsPair* tls, bool to_client, std::size_
       EXPECT_EQ(::send(to, bytes.data(), static_cast<std::size_t>(n), MSG_NOSIGNAL), n);
       return static_cast<std::size_t>(n);
     };
-    EXPECT_TRUE(run_until(shard, [&] {
-      if (left.b && right.b) {
-        const int from = to_client ? right.b.get() : left.b.get(), to = to_client ? left.b.get() : right.b.get();
-        carried += carry(from, to, limit - carried);
-        carry(to, from, 65536);
-        const bool over = carried == limit || client.calls + server.calls == 2 || (client.calls > 0 && !client.ok()) || (server.calls > 0 && !server.ok());
-        if (over) {
-          if (!reset) {
-            ::shutdown(to, SHUT_WR);
-            settle(shard);
-          }
-          left.b.reset();
-          right.b.reset();
-        }
-      }
-      return client.calls > 0 && server.calls > 0;
-    })) << "cut at " << limit;
+    EXPECT_TRUE(run_until(shard,
+                          [&] {
+                            if (left.b && right.b) {
+                              const int from = to_client ? right.b.get() : left.b.get(),
+                                        to = to_client ? left.b.get() : right.b.get();
+                              carried += carry(from, to, limit - carried);
+                              carry(to, from, 65536);
+                              const bool over = carried == limit || client.calls + server.calls == 2 ||
+                                                (client.calls > 0 && !client.ok()) ||
+                                                (server.calls > 0 && !server.ok());
+                              if (over) {
+                                if (!reset) {
+                                  ::shutdown(to, SHUT_WR);
+                                  settle(shard);
+                                }
+                                left.b.reset();
+                                right.b.reset();
+                              }
+                            }
+                            return client.calls > 0 && server.calls > 0;
+                          }))
+        << "cut at " << limit;
     settle(shard);
     EXPECT_EQ(client.calls, 1) << limit;
     EXPECT_EQ(server.calls, 1) << limit;
@@ -281,7 +296,8 @@ TEST_P(NegotiationTest, ThePeerClosesAtEachByte) {
     ASSERT_GT(all, 100u);
     ASSERT_LT(all, 2000u);
     // Text with a nonce has one length, so a byte less than all is always too few.
-    for (std::size_t n = 0; n + 1 < all && !HasFailure(); ++n) run_with_cut(GetParam(), nullptr, to_client, n, n % 2 == 0);
+    for (std::size_t n = 0; n + 1 < all && !HasFailure(); ++n)
+      run_with_cut(GetParam(), nullptr, to_client, n, n % 2 == 0);
   }
 }
 
@@ -289,7 +305,8 @@ TEST_P(NegotiationTest, ThePeerClosesDuringTls) {
   for (const bool to_client : {true, false}) {
     const std::size_t all = run_with_cut(GetParam(), &tls(), to_client, 1 << 20, false);
     ASSERT_GT(all, 500u);
-    for (std::size_t n = 0; n + 40 < all && !HasFailure(); n += 7) run_with_cut(GetParam(), &tls(), to_client, n, n % 2 == 0);
+    for (std::size_t n = 0; n + 40 < all && !HasFailure(); n += 7)
+      run_with_cut(GetParam(), &tls(), to_client, n, n % 2 == 0);
   }
 }
 
@@ -298,7 +315,8 @@ TEST_P(NegotiationTest, ASilentPeerMeetsTheDeadline) {
   const TimePoint began = Clock::now();
   End silent_tls;
   server.plain(shard, std::move(plain.a), credentials.make_server(), 150ms);
-  silent_tls.tls(shard, std::move(*transport::TlsStream::accept(tls_pair.a.release(), tls().server)), credentials.make_server(), 150ms);
+  silent_tls.tls(shard, std::move(*transport::TlsStream::accept(tls_pair.a.release(), tls().server)),
+                 credentials.make_server(), 150ms);
   server.negotiation->start();
   silent_tls.negotiation->start();
   ASSERT_TRUE(run_until(shard, [&] { return server.calls > 0 && silent_tls.calls > 0; }));
@@ -323,7 +341,8 @@ TEST_P(NegotiationTest, APeerThatDribblesMeetsTheDeadlineToo) {
 }
 
 TEST_P(NegotiationTest, SomebodyElsesProtocolIsClosedWithoutAWord) {
-  for (const std::string_view text : {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "SSH-2.0-OpenSSH_9.2\r\n"}) {
+  for (const std::string_view text : {"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                                      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "SSH-2.0-OpenSSH_9.2\r\n"}) {
     End end;
     FdPair pair = socket_pair();
     end.plain(shard, std::move(pair.a), credentials.make_server());

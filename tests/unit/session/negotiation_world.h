@@ -69,7 +69,8 @@ enum class Fault { Error, Eof, Short, WouldBlock };
 // A plain stream whose k-th call of read or write (counted from 0, both together) goes wrong.
 class FaultyStream final : public transport::ByteStream {
  public:
-  FaultyStream(transport::UniqueFd fd, Fault fault, int at, int& calls) : inner_(std::move(fd)), fault_(fault), at_(at), calls_(calls) {}
+  FaultyStream(transport::UniqueFd fd, Fault fault, int at, int& calls)
+      : inner_(std::move(fd)), fault_(fault), at_(at), calls_(calls) {}
   [[nodiscard]] int fd() const override { return inner_.fd(); }
   [[nodiscard]] transport::IoResult read(MutBytes into) override {
     if (calls_++ != at_) return inner_.read(into);
@@ -162,13 +163,16 @@ struct End {
       if (also) also();
     };
   }
-  void plain(transport::Shard& shard, transport::UniqueFd fd, Negotiation::MakeHandshake make, Duration deadline = 30s) {
+  void plain(transport::Shard& shard, transport::UniqueFd fd, Negotiation::MakeHandshake make,
+             Duration deadline = 30s) {
     stream(shard, std::make_unique<transport::TcpStream>(std::move(fd)), std::move(make), deadline);
   }
-  void stream(transport::Shard& shard, transport::ByteStreamPtr bytes, Negotiation::MakeHandshake make, Duration deadline = 30s) {
+  void stream(transport::Shard& shard, transport::ByteStreamPtr bytes, Negotiation::MakeHandshake make,
+              Duration deadline = 30s) {
     negotiation = std::make_unique<Negotiation>(shard, std::move(bytes), std::move(make), deadline, on_done());
   }
-  void tls(transport::Shard& shard, std::unique_ptr<transport::TlsStream> bytes, Negotiation::MakeHandshake make, Duration deadline = 30s) {
+  void tls(transport::Shard& shard, std::unique_ptr<transport::TlsStream> bytes, Negotiation::MakeHandshake make,
+           Duration deadline = 30s) {
     negotiation = std::make_unique<Negotiation>(shard, std::move(bytes), std::move(make), deadline, on_done());
   }
   [[nodiscard]] bool ok() const { return result && *result; }
