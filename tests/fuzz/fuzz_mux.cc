@@ -5,6 +5,7 @@
 // direction has one value; of the wire, how much credit was delivered. At the end everything is carried and taken, and must add up.
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <map>
@@ -59,7 +60,6 @@ MuxLimits limits() {
   MuxLimits limits;
   limits.max_streams = 12;
   limits.max_held = 200'000;
-  limits.max_control_queue = 64 * 1024;
   limits.max_window = 256 * 1024;
   limits.quantum = 20'000;
   for (auto* each : {&limits.max_opens_per_second, &limits.max_empty_per_second, &limits.max_tiny_per_second,
@@ -144,7 +144,7 @@ struct Pair {
     std::advance(it, n % all.size());
     return it->second.get();
   }
-  void adopt(int side, End& end, Stream& stream) {
+  static void adopt(End& end, Stream& stream) {
     end.stream = &stream;
     end.id = stream.id();
   }
@@ -154,7 +154,7 @@ struct Pair {
     const auto stream = sides[0].core.open({}, kept);
     if (!stream) return;
     kept.opened_by_us = true;
-    adopt(0, kept, **stream);
+    adopt(kept, **stream);
     check(sides[0].ends.emplace(kept.id, std::move(end)).second, "an id is used once");
   }
   void act(int side, int what, std::uint32_t n) {
@@ -431,7 +431,7 @@ Fill End::fill(Stream& from, MutBytes into) {
 void Side::on_open(Stream& stream, const transport::OpenInfo&) {
   auto end = std::make_unique<End>(pair, index);
   End& kept = *end;
-  pair.adopt(index, kept, stream);
+  Pair::adopt(kept, stream);
   stream.set_handler(kept);
   check(ends.emplace(kept.id, std::move(end)).second, "an id comes once");
   pair.react(index);
