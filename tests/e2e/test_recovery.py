@@ -43,6 +43,7 @@ def test_kill_9_of_the_client_frees_its_host_at_once(world, nginx):
     nginx.file("a.txt", b"a")
     server = world.server()
     first = world.http_tunnel(server, nginx.port, "app.test")
+    first.wait_event("token_kept")
     assert curl("http://app.test/a.txt", server) == b"a"
     first.kill()
     server.wait_event("session_down")

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -43,7 +42,7 @@ class Input {
   // Mostly small, sometimes large.
   std::size_t length() {
     const std::uint32_t b = byte();
-    return b < 128 ? b : b < 192 ? (b - 127) * 64 : (b - 191) * 4096;
+    return b < 128 ? b : b < 192 ? (b - 127) * 64 : (b - 191) * 1024;
   }
   ConstBytes rest() {
     const ConstBytes bytes(reinterpret_cast<const std::byte*>(data_ + at_), size_ - at_);
@@ -120,7 +119,9 @@ struct Side final : transport::LinkHandler, mux::MuxHost {
 
 // What is under way from one side to the other, and what its frames say about credit.
 struct Way {
-  std::deque<std::byte> bytes;
+  std::vector<std::byte> bytes;
+  std::size_t begin = 0;  // of what is not delivered
+  [[nodiscard]] std::size_t left() const { return bytes.size() - begin; }
   std::vector<std::byte> produced;  // a frame of it that is not complete
   std::vector<std::byte> delivered;
   std::map<std::uint32_t, std::uint64_t> data, credit;  // produced; delivered
@@ -229,20 +230,26 @@ struct Pair {
 
   bool carry(int from, std::size_t room) {
     if (!sides[from].core.has_output()) return false;
-    std::vector<std::byte> out(std::max<std::size_t>(room, MuxCore::kMinProduce));
+    static std::vector<std::byte> buffer(128 * 1024);
+    const MutBytes out = MutBytes(buffer).first(std::clamp<std::size_t>(room, MuxCore::kMinProduce, buffer.size()));
     sides[from].output = false;
     const std::size_t n = sides[from].core.produce(out, now);
     check(n <= out.size(), "inside the buffer");
-    watch_produced(from, ConstBytes(out).first(n));
+    watch_produced(from, out.first(n));
     ways[from].bytes.insert(ways[from].bytes.end(), out.begin(), out.begin() + static_cast<std::ptrdiff_t>(n));
     return true;
   }
   bool deliver(int from, std::size_t most) {
     Way& way = ways[from];
-    const std::size_t n = std::min(most, way.bytes.size());
+    const std::size_t n = std::min(most, way.left());
     if (n == 0) return false;
-    const std::vector<std::byte> some(way.bytes.begin(), way.bytes.begin() + static_cast<std::ptrdiff_t>(n));
-    way.bytes.erase(way.bytes.begin(), way.bytes.begin() + static_cast<std::ptrdiff_t>(n));
+    const auto at = way.bytes.begin() + static_cast<std::ptrdiff_t>(way.begin);
+    const std::vector<std::byte> some(at, at + static_cast<std::ptrdiff_t>(n));  // of its own, so that a read past it is seen
+    way.begin += n;
+    if (way.begin == way.bytes.size()) {
+      way.bytes.clear();
+      way.begin = 0;
+    }
     watch_delivered(from, some);
     check(sides[1 - from].core.receive(some, now).has_value(), "two cores agree");
     return true;
