@@ -86,7 +86,7 @@ class MuxCore {
   void on_pong_frame(ConstBytes payload, TimePoint now);
   [[nodiscard]] bool was_opened(std::uint32_t id) const;
   [[nodiscard]] MuxStream* find(std::uint32_t id);
-  [[nodiscard]] Error fail(wire::GoawayCode code, std::string text);
+  [[nodiscard]] Error fail(wire::GoawayCode code, const std::string& text);
 
   // A stream's life.
   void hold(MuxStream& stream, ConstBytes bytes);

@@ -19,7 +19,7 @@ ResetReason known_reason(std::uint32_t value) {
 }
 }  // namespace
 
-Error MuxCore::fail(wire::GoawayCode code, std::string text) {
+Error MuxCore::fail(wire::GoawayCode code, const std::string& text) {
   failed_ = true;
   if (code == wire::GoawayCode::Limit) ++counters_.rate_limited;
   goaway_sent_ = false;  // a drain that was under way does not hide why the link ends now

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -71,10 +72,19 @@ constexpr std::size_t kMemory = 4u << 20;
 
 // ---- a pair beside the model ------------------------------------------------------------------------------------------
 
-// Byte i of what goes from `side` on a stream.
-std::byte value(std::uint32_t stream, int side, std::uint64_t i) {
-  std::uint64_t x = (i + 1) * 0x9e37'79b9'7f4a'7c15 + stream * 31 + static_cast<std::uint64_t>(side) * 7;
-  return static_cast<std::byte>((x ^ (x >> 29)) >> 32);
+// What goes from `side` on a stream: n bytes from the i-th on. A fixed noise, read from another place for each.
+ConstBytes content(std::uint32_t stream, int side, std::uint64_t i, std::size_t n) {
+  constexpr std::size_t kPeriod = 8191, kMost = 32'768;
+  static const std::vector<std::byte> noise = [] {
+    std::vector<std::byte> bytes(kPeriod + kMost);
+    for (std::size_t at = 0; at < bytes.size(); ++at) {
+      const std::uint64_t x = (at % kPeriod + 1) * 0x9e37'79b9'7f4a'7c15;
+      bytes[at] = static_cast<std::byte>((x ^ (x >> 29)) >> 32);
+    }
+    return bytes;
+  }();
+  check(n <= kMost, "no longer than a quantum");
+  return ConstBytes(noise).subspan((i + stream * 131 + static_cast<std::uint64_t>(side) * 977) % kPeriod, n);
 }
 
 struct Pair;
@@ -244,7 +254,8 @@ struct Pair {
     const std::size_t n = std::min(most, way.left());
     if (n == 0) return false;
     const auto at = way.bytes.begin() + static_cast<std::ptrdiff_t>(way.begin);
-    const std::vector<std::byte> some(at, at + static_cast<std::ptrdiff_t>(n));  // of its own, so that a read past it is seen
+    const std::vector<std::byte> some(
+        at, at + static_cast<std::ptrdiff_t>(n));  // of its own, so that a read past it is seen
     way.begin += n;
     if (way.begin == way.bytes.size()) {
       way.bytes.clear();
@@ -385,7 +396,9 @@ struct Pair {
         } else if (end->end.clean) {
           check(end->fin && end->fin_sent, "clean means both FINs");
           check(end->sent == end->to_send, "all was sent");
-          if (other != nullptr && !other->reset_by_us)
+          // Unless what was under way found no memory there: that end knows, this one had finished before.
+          const bool no_memory = other != nullptr && other->ends == 1 && other->end.reason == ResetReason::Memory;
+          if (other != nullptr && !other->reset_by_us && !no_memory)
             check(end->received == other->sent && other->end.clean, "and arrived");
         }
       }
@@ -402,11 +415,12 @@ std::size_t End::on_data(Stream& from, ConstBytes bytes) {
   check(&from == stream && ends == 0 && !fin, "bytes of a live stream");
   check(!bytes.empty(), "bytes");
   const std::size_t n = std::min(appetite, bytes.size());
-  for (std::size_t i = 0; i < n; ++i) check(bytes[i] == value(id, 1 - side, received + i), "the right byte");
+  check(n == 0 || std::memcmp(bytes.data(), content(id, 1 - side, received, n).data(), n) == 0, "the right bytes");
   received += n;
   if (appetite != SIZE_MAX) appetite -= n;
   pair.react(side);
-  (void)std::count(bytes.begin(), bytes.end(), std::byte{0});  // still there, whatever happened
+  // Still there, whatever happened.
+  check(n == 0 || std::memcmp(bytes.data(), content(id, 1 - side, received - n, n).data(), n) == 0, "the bytes stay");
   return n;
 }
 void End::on_fin(Stream& from) {
@@ -429,7 +443,7 @@ Fill End::fill(Stream& from, MutBytes into) {
   const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), to_send - sent));
   pair.react(side);
   if (stream == nullptr) return {};
-  for (std::size_t i = 0; i < n; ++i) into[i] = value(id, side, sent + i);
+  if (n > 0) std::memcpy(into.data(), content(id, side, sent, n).data(), n);
   sent += n;
   fin_sent = fin_wanted && sent == to_send;
   return {n, fin_sent, sent < to_send || (fin_wanted && !fin_sent)};

@@ -313,7 +313,8 @@ void ClientImpl::retry_registering() {
 void ClientImpl::on_goaway(std::uint32_t, std::string_view) {}
 
 void ClientImpl::on_link_closed(const Error& reason) {
-  const Error why = reason;  // the link's own, which goes
+  const Error why(
+      reason);  // NOLINT(performance-unnecessary-copy-initialization): what it refers to dies with the link  // the link's own, which goes
   const transport::LinkStatus last = link_->status();
   bytes_in_ += last.bytes_in;
   bytes_out_ += last.bytes_out;

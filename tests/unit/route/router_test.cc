@@ -1,0 +1,146 @@
+// Which session serves a host: exact before wildcard, the longest wildcard first, claims and take-overs, snapshots of many threads.
+#include "route/router.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "route/link_directory.h"
+
+namespace ferrotunnel::route {
+namespace {
+
+SessionId session_of(Router& router, std::string_view host) {
+  const auto table = router.snapshot();
+  const RouteTarget* const target = table->find(host);
+  return target == nullptr ? 0 : target->session;
+}
+
+TEST(Router, FindsExactNames) {
+  Router router;
+  ASSERT_TRUE(router.claim("a.test", "alice", {1, 11, 2}));
+  ASSERT_TRUE(router.claim("b.test", "bob", {2, 22, 3}));
+  const auto table = router.snapshot();
+  const RouteTarget* target = table->find("a.test");
+  ASSERT_NE(target, nullptr);
+  EXPECT_EQ(target->session, 1u);
+  EXPECT_EQ(target->tunnel, 11u);
+  EXPECT_EQ(target->shard, 2u);
+  EXPECT_EQ(session_of(router, "b.test"), 2u);
+  for (const std::string_view host : {"c.test", "", "test", ".test", "xa.test", "a.test.", "a.tes", "x.a.test"})
+    EXPECT_EQ(session_of(router, host), 0u) << host;
+}
+
+TEST(Router, TheLongestWildcardWinsAndExactGoesFirst) {
+  Router router;
+  ASSERT_TRUE(router.claim("*.test", "o", {1, 1, 0}));
+  ASSERT_TRUE(router.claim("*.a.test", "o", {2, 1, 0}));
+  ASSERT_TRUE(router.claim("x.a.test", "o", {3, 1, 0}));
+  EXPECT_EQ(session_of(router, "b.test"), 1u);
+  EXPECT_EQ(session_of(router, "a.test"), 1u) << "a wildcard does not stand for the name itself";
+  EXPECT_EQ(session_of(router, "y.a.test"), 2u);
+  EXPECT_EQ(session_of(router, "z.y.a.test"), 2u) << "every name under it";
+  EXPECT_EQ(session_of(router, "x.a.test"), 3u);
+  EXPECT_EQ(session_of(router, "y.x.a.test"), 2u);
+  EXPECT_EQ(session_of(router, "test"), 0u);
+  EXPECT_EQ(session_of(router, ".test"), 0u);
+  EXPECT_EQ(session_of(router, "b.testing"), 0u);
+}
+
+TEST(Router, AClaimBelongsToItsOwner) {
+  Router router;
+  for (const std::string host : {"a.test", "*.a.test"}) {
+    ASSERT_TRUE(router.claim(host, "alice", {1, 1, 0}));
+    const auto refused = router.claim(host, "bob", {2, 1, 0});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::AddressInUse);
+    EXPECT_NE(refused.error().context.find(host), std::string::npos);
+    // The same client again, with a new session, before the old one is known to be dead.
+    ASSERT_TRUE(router.claim(host, "alice", {3, 5, 1}));
+    const std::string name = host.starts_with("*") ? "x.a.test" : host;
+    EXPECT_EQ(session_of(router, name), 3u);
+    router.release(host, 1);  // the old one's end
+    EXPECT_EQ(session_of(router, name), 3u);
+    router.release(host, 3);
+    EXPECT_EQ(session_of(router, name), 0u);
+    router.release(host, 3);
+    EXPECT_TRUE(router.claim(host, "bob", {2, 1, 0}));
+  }
+}
+
+TEST(Router, WildcardAndExactAreTwoClaims) {
+  Router router;
+  ASSERT_TRUE(router.claim("*.test", "alice", {1, 1, 0}));
+  ASSERT_TRUE(router.claim("x.test", "bob", {2, 1, 0}));
+  router.release("x.test", 2);
+  EXPECT_EQ(session_of(router, "x.test"), 1u);
+}
+
+TEST(Router, ASnapshotDoesNotChange) {
+  Router router;
+  ASSERT_TRUE(router.claim("a.test", "alice", {1, 1, 0}));
+  const auto before = router.snapshot();
+  EXPECT_EQ(router.snapshot(), before) << "nothing changed, nothing copied";
+  router.release("a.test", 1);
+  EXPECT_NE(before->find("a.test"), nullptr);
+  EXPECT_EQ(router.snapshot()->find("a.test"), nullptr);
+}
+
+TEST(RouterCache, FollowsTheRouter) {
+  Router router;
+  RouterCache cache(router);
+  EXPECT_EQ(cache.find("a.test"), nullptr);
+  ASSERT_TRUE(router.claim("a.test", "alice", {1, 1, 0}));
+  ASSERT_NE(cache.find("a.test"), nullptr);
+  EXPECT_EQ(cache.find("a.test")->session, 1u);
+  ASSERT_TRUE(router.claim("a.test", "alice", {2, 1, 0}));
+  EXPECT_EQ(cache.find("a.test")->session, 2u);
+  router.release("a.test", 2);
+  EXPECT_EQ(cache.find("a.test"), nullptr);
+  RouterCache late(router);
+  EXPECT_EQ(late.find("a.test"), nullptr);
+}
+
+TEST(RouterCache, ManyThreadsReadWhileOneWrites) {
+  Router router;
+  ASSERT_TRUE(router.claim("always.test", "o", {7, 1, 0}));
+  std::atomic<bool> stop = false;
+  std::vector<std::jthread> readers;
+  for (int t = 0; t < 3; ++t)
+    readers.emplace_back([&] {
+      RouterCache cache(router);
+      std::uint64_t last = 0;
+      while (!stop) {
+        const RouteTarget* always = cache.find("always.test");
+        ASSERT_NE(always, nullptr);
+        ASSERT_EQ(always->session, 7u);
+        const RouteTarget* moving = cache.find("moving.test");
+        if (moving == nullptr) continue;
+        ASSERT_GE(moving->session, last) << "never back to an older one";
+        last = moving->session;
+      }
+    });
+  for (std::uint64_t i = 1; i <= 3000; ++i) ASSERT_TRUE(router.claim("moving.test", "o", {i, 1, 0}));
+  stop = true;
+  readers.clear();
+  RouterCache cache(router);
+  EXPECT_EQ(cache.find("moving.test")->session, 3000u);
+}
+
+TEST(LinkDirectory, FindsTheLinksOfAShard) {
+  LinkDirectory links;
+  // Only addresses are kept.
+  auto* const one = reinterpret_cast<transport::Link*>(0x1000);
+  auto* const two = reinterpret_cast<transport::Link*>(0x2000);
+  links.add(1, *one);
+  EXPECT_EQ(links.find(1), one);
+  EXPECT_EQ(links.find(2), nullptr);
+  links.add(1, *two);
+  EXPECT_EQ(links.find(1), two);
+  links.remove(1);
+  links.remove(1);
+  EXPECT_EQ(links.find(1), nullptr);
+}
+
+}  // namespace
+}  // namespace ferrotunnel::route
