@@ -81,6 +81,15 @@ TEST(MuxCredit, EmptyFinNeedsNone) {
   EXPECT_TRUE(client.accepted(0).fin);
 }
 
+TEST(MuxCredit, NoneIsGivenBackAfterFin) {
+  Side client(Role::Client);
+  client.link.appetite = 0;
+  client.feed(open_frame(2) + data(2, pattern(60'000)) + data(2, "last", true));
+  client.accepted(0).take();
+  EXPECT_TRUE(client.accepted(0).fin);
+  EXPECT_TRUE(client.sent().empty()) << "nobody is left to use it";
+}
+
 TEST(MuxCredit, AllOfItInOneByteFrames) {
   Side client(Role::Client);
   client.link.appetite = 0;

@@ -241,6 +241,33 @@ TEST(MuxDrain, AnOpenThatCrossedTheGoawayEndsWithGoingAway) {
   EXPECT_EQ(far->received, "goes on");
 }
 
+TEST(MuxDrain, StreamsPastTheLastOneNamedEndWithoutWaiting) {
+  for (const std::uint32_t code : {0u, 4u}) {
+    Side server(Role::Server);
+    Recorder& served = server.open();
+    Recorder& one = server.open();
+    Recorder& two = server.open();
+    one.at_end = [&](Stream&) {
+      if (two.stream != nullptr) std::exchange(two.stream, nullptr)->reset(ResetReason::Cancel);
+    };
+    two.at_end = [&](Stream&) {
+      if (one.stream != nullptr) std::exchange(one.stream, nullptr)->reset(ResetReason::Cancel);
+    };
+    EXPECT_TRUE(server.feed(goaway(2, code)));
+    EXPECT_EQ(served.ends, 0);
+    EXPECT_EQ(one.ends + two.ends, 1) << "the first to hear reset the other";
+    EXPECT_EQ((one.ends == 1 ? one : two).end.reason, ResetReason::GoingAway);
+    EXPECT_EQ(server.core.streams(), 1u);
+    EXPECT_TRUE(server.feed(reset(4, 10) + reset(6, 10)));
+    EXPECT_EQ(server.core.counters().late_frames, 2u);
+    EXPECT_TRUE(server.feed(data(2, "", true)));
+    served.send("", true);
+    server.drain();
+    EXPECT_TRUE(served.end.clean);
+    EXPECT_TRUE(server.core.drained());
+  }
+}
+
 TEST(MuxDrain, GoawaySaysTheLastStreamAndAtMost256Bytes) {
   Side client(Role::Client);
   client.feed(open_frame(2) + open_frame(40));
