@@ -299,11 +299,6 @@ std::size_t open_descriptors() {
 }
 
 TEST(ApiOrder, WithoutDescriptorsItIsAnErrorAndNothingStays) {
-#ifdef __has_feature
-#if __has_feature(undefined_behavior_sanitizer) || __has_feature(address_sanitizer)
-  GTEST_SKIP() << "these sanitizers need descriptors of their own to look at memory; the tsan preset runs it";
-#endif
-#endif
   const TemporaryDirectory state;
   std::string token;
   {

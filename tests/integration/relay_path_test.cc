@@ -149,6 +149,11 @@ TEST_P(RelayReset, ArrivesAsOne) {
 TEST_P(RelayPath, AnRstBehindMoreBytesThanThereIsCreditFor) {
   // Nothing is blocked when the RST is seen; the credit ends while what came before it is read.
   World world(GetParam());
+  world.at_origin = [](Peer& outer, int inside) {
+    int little = 4096;
+    ::setsockopt(inside, SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+    ::setsockopt(outer.fd(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+  };
   auto [visitor, origin] = world.meet();
   origin.reading = false;
   int size = 4 << 20;

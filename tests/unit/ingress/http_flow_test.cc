@@ -356,7 +356,6 @@ TEST_P(HttpFlow, EachCallOfTheSocketFails) {
 
 // The price of a request in steady state: one read, one write, and no buffer or exchange made anew.
 TEST_P(HttpFlow, OneReadAndOneWriteARequest) {
-  if (portable()) GTEST_SKIP() << "its waits cannot tell a FIN from bytes, so it reads once more";
   class Counting final : public transport::ByteStream {
    public:
     Counting(transport::UniqueFd fd, int& calls) : stream_(std::move(fd)), calls_(calls) {}
@@ -387,7 +386,8 @@ TEST_P(HttpFlow, OneReadAndOneWriteARequest) {
     }));
     visitor.got.clear();
     world.settle();
-    EXPECT_EQ(calls, 2 * i);
+    // The portable poller's waits cannot tell a FIN from bytes, so there it reads once more to see.
+    EXPECT_EQ(calls, (portable() ? 3 : 2) * i);
   }
 }
 
