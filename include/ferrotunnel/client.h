@@ -9,7 +9,7 @@
 //   client->start();   // own thread; reconnects by itself until stop(), drain() or the destructor
 //
 // Owner: yours; it moves, it does not copy. Calls are safe from any thread but its own callbacks; the callbacks run on its thread, must not
-// block, and must not destroy the client.
+// block or destroy the client, and must not throw: an exception that leaves one ends the process.
 #pragma once
 
 #include <chrono>
@@ -94,8 +94,10 @@ class Client {
 
   // Starts the thread and returns; what happens is told by the callbacks. Once.
   [[nodiscard]] Result<> start();
-  // No new visitors; those there may finish within the deadline; then stop(). Blocks until then. True: all finished in time.
+  // No new visitors; those there may finish within the deadline; then stop(). Blocks until then. True: nobody was left at
+  // the end, be it that they finished or that the server or the network cut them off.
   bool drain(std::chrono::milliseconds deadline);
+  // Ends everything and joins the thread; may wait for a look-up of the server's name, which the system's resolver lets nobody interrupt.
   void stop();
   // Blocks until the client has given up for good (a refused token, a wrong pin), or `timeout` passed: then nothing.
   [[nodiscard]] std::optional<Error> wait_failed(std::chrono::milliseconds timeout);

@@ -7,7 +7,7 @@
 //   server->drain(std::chrono::seconds(30));   // finish what runs; or stop(), or the destructor
 //
 // Owner: yours; it moves, it does not copy. Threads: its own, one a shard. Calls are safe from any thread but its own callbacks; the
-// callbacks run on its threads, must not block, and must not destroy the server.
+// callbacks run on its threads, must not block or destroy the server, and must not throw: an exception that leaves one ends the process.
 #pragma once
 
 #include <chrono>

@@ -17,17 +17,20 @@ using Groups = std::array<std::uint16_t, kGroups>;
 bool is_name(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
   if (name.empty() || name.size() > kMaxName) return false;
+  // RFC 1123 section 2.1, and the underscore that is in use: labels of 1 to 63, no hyphen at either end.
   std::size_t label = 0;
+  char before = '.';
   for (const char c : name) {
     if (!is(c, kHostByte)) return false;
     if (c == '.') {
-      if (label == 0) return false;
+      if (label == 0 || before == '-') return false;
       label = 0;
-    } else if (++label > kMaxLabel) {
+    } else if (++label > kMaxLabel || (c == '-' && label == 1)) {
       return false;
     }
+    before = c;
   }
-  return label != 0;
+  return label != 0 && before != '-';
 }
 
 // dec-octet "." dec-octet "." dec-octet "." dec-octet, without leading zeros (they would be octal to some).

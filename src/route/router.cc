@@ -12,12 +12,17 @@ const RouteTarget* RouteTable::find(std::string_view host) const {
   return nullptr;
 }
 
+// The claim of this session on exactly this host; end() when it has none (any more).
+RouteTable::Map::iterator RouteTable::find_claim(std::string_view host, SessionId session) {
+  Map& map = map_of(host);
+  const auto found = map.find(key_of(host));
+  return found != map.end() && found->second.target.session == session ? found : map.end();
+}
+
 Result<> Router::claim(const std::string& host, const std::string& owner, const RouteTarget& target) {
   const std::lock_guard lock(mutex_);
-  const bool wild = host.starts_with("*.");
-  auto& map = wild ? table_.wildcard_ : table_.exact_;
-  const auto [entry, added] = map.try_emplace(wild ? host.substr(1) : host);
-  if (!added && entry->second.owner != owner)
+  const auto [entry, added] = table_.map_of(host).try_emplace(std::string(RouteTable::key_of(host)));
+  if (!added && !entry->second.owner.empty() && entry->second.owner != owner)
     return std::unexpected(Error(ErrorCode::AddressInUse, Side::Tunnel, true, host + " is in use by another client"));
   entry->second = {target, owner};
   dirty_ = true;
@@ -27,13 +32,18 @@ Result<> Router::claim(const std::string& host, const std::string& owner, const 
 
 void Router::release(const std::string& host, SessionId session) {
   const std::lock_guard lock(mutex_);
-  const bool wild = host.starts_with("*.");
-  auto& map = wild ? table_.wildcard_ : table_.exact_;
-  const auto found = map.find(wild ? host.substr(1) : host);
-  if (found == map.end() || found->second.target.session != session) return;
-  map.erase(found);
+  const auto found = table_.find_claim(host, session);
+  if (found == table_.map_of(host).end()) return;
+  table_.map_of(host).erase(found);
   dirty_ = true;
   version_.fetch_add(1, std::memory_order_release);
+}
+
+void Router::offer(const std::string& host, SessionId session) {
+  const std::lock_guard lock(mutex_);
+  // Nothing that a look-up would see changes.
+  if (const auto found = table_.find_claim(host, session); found != table_.map_of(host).end())
+    found->second.owner.clear();
 }
 
 std::shared_ptr<const RouteTable> Router::snapshot() {

@@ -39,9 +39,15 @@ class RouteTable {
   friend class Router;
   struct Entry {
     RouteTarget target;
-    std::string owner;
+    std::string owner;  // "" is nobody: it was offered
   };
   using Map = std::unordered_map<std::string, Entry, TextHash, std::equal_to<>>;
+  // Where a pattern is, or would be, and under which key.
+  static bool is_wild(std::string_view host) { return host.starts_with("*."); }
+  Map& map_of(std::string_view host) { return is_wild(host) ? wildcard_ : exact_; }
+  static std::string_view key_of(std::string_view host) { return is_wild(host) ? host.substr(1) : host; }
+  [[nodiscard]] Map::iterator find_claim(std::string_view host, SessionId session);
+
   Map exact_;
   Map wildcard_;  // keyed by what follows "*"
 };
@@ -53,6 +59,8 @@ class Router {
   [[nodiscard]] Result<> claim(const std::string& host, const std::string& owner, const RouteTarget& target);
   // Gives the host up, unless another session has taken it over since.
   void release(const std::string& host, SessionId session);
+  // The session is about to leave: it is still found, so that visitors learn as much, and whoever claims the host next has it.
+  void offer(const std::string& host, SessionId session);
 
   [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
   [[nodiscard]] std::shared_ptr<const RouteTable> snapshot();

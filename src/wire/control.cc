@@ -40,7 +40,7 @@ class Fields {
     const json::string* value = string(field);
     if (value == nullptr) return {};
     if (!valid_name(from_json(*value))) {
-      wrong(field, "is not 1 to 64 of A-Z a-z 0-9 . _ -");
+      wrong(field, "is not 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -)");
       return {};
     }
     return {value->data(), value->size()};
@@ -316,7 +316,9 @@ bool valid_name(std::string_view name) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
            c == '-';
   };
-  return !name.empty() && name.size() <= kMaxName && std::ranges::all_of(name, allowed);
+  // No flag, no hidden file and no way up, wherever a name is used as one.
+  return !name.empty() && name.size() <= kMaxName && name[0] != '.' && name[0] != '-' &&
+         std::ranges::all_of(name, allowed);
 }
 
 std::string clean_text(std::string_view text, std::size_t limit) {

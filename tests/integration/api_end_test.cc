@@ -135,8 +135,13 @@ TEST_P(ApiEnd, AClientsDrainLetsADownloadFinish) {
   bool finished = false;
   std::thread drainer([&] { finished = client.client->drain(kPatience); });
   EXPECT_TRUE(eventually([&] { return !Socket::connect(port).open(); }));
-  EXPECT_EQ(get(server.http_port(), "web.test").status, 404);
+  EXPECT_EQ(get(server.http_port(), "web.test").status, 503);
   EXPECT_EQ(client.client->status().visitors_now, 1u);
+  // Whoever comes to take its place need not wait for the download.
+  const Service web(Service::http("the next"));
+  TestClient next(server.ready.join_token, [&](ClientBuilder& b) { b.http("web", web.at(), "web.test"); });
+  ASSERT_TRUE(next.wait_up("web"));
+  EXPECT_EQ(get(server.http_port(), "web.test").status, 200);
   download.let_go();
   got += visitor.read(download.bytes().size() - got.size());
   EXPECT_TRUE(got == download.bytes());
@@ -145,6 +150,7 @@ TEST_P(ApiEnd, AClientsDrainLetsADownloadFinish) {
   drainer.join();
   EXPECT_TRUE(finished);
   ASSERT_TRUE(server.log.wait("session down"));
+  EXPECT_EQ(get(server.http_port(), "web.test").status, 200) << "what it gave up is not taken from the next";
 }
 
 TEST_P(ApiEnd, ADrainsDeadlinePasses) {

@@ -133,7 +133,8 @@ Result<session::JoinToken> what_to_join(const std::string& join, const std::vect
     return bad("which server? give its join token (--join ft1_…) or its address (--server HOST:PORT)");
   if (!token.secret.valid())
     return bad("a secret of 16 to 64 bytes is needed to sign in: give the server's join token (--join ft1_…)");
-  if (!wire::valid_name(token.grant)) return bad("a grant's name is 1 to 64 of A-Z a-z 0-9 . _ -");
+  if (!wire::valid_name(token.grant))
+    return bad("a grant's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -)");
   for (const std::string& address : token.addresses) {
     auto parts = session::split_host_port(address, 7835);
     if (!parts) return std::unexpected(parts.error());
@@ -161,7 +162,7 @@ Result<Client> ClientBuilder::build() {
   std::set<std::string> names;
   for (Options::Tunnel& tunnel : options.tunnels) {
     if (!wire::valid_name(tunnel.name))
-      return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ -, not '" + tunnel.name + "'");
+      return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -), not '" + tunnel.name + "'");
     if (!names.insert(tunnel.name).second) return bad("two tunnels are named " + tunnel.name);
     if (auto checked = check_host(tunnel.host); !checked) return std::unexpected(checked.error());
     auto target = origin::parse_target(tunnel.to, wire::to_string(tunnel.proto));

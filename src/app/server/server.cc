@@ -104,7 +104,7 @@ Result<Server> ServerBuilder::build() {
     if (parts->host.empty()) return bad("the public address '" + address + "' has no host");
   }
   for (const auto& [name, secret] : options_->grants) {
-    if (!wire::valid_name(name)) return bad("a grant's name is 1 to 64 of A-Z a-z 0-9 . _ -");
+    if (!wire::valid_name(name)) return bad("a grant's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -)");
     if (secret.size() < session::kMinSecret || secret.size() > session::kMaxSecret)
       return bad("the secret of grant " + name + " has to have 16 to 64 bytes");
   }

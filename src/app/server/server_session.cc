@@ -103,11 +103,11 @@ void ServerSession::on_control(std::string_view json) {
 }
 
 void ServerSession::on_goaway(std::uint32_t, std::string_view) {
-  // The client drains: visitors find nothing here from now on, those inside finish. Warm connections to its origins would keep the
-  // link from ending.
+  // The client drains: new visitors learn that it is closing, until another client takes the host; those inside finish. Warm connections
+  // to its origins would keep the link from ending.
   for (auto& [number, tunnel] : tunnels_) {
     if (tunnel.tcp) tunnel.tcp->stop_accepting();
-    if (!tunnel.host.empty()) shard_.server().router().release(tunnel.host, id_);
+    if (!tunnel.host.empty()) shard_.server().router().offer(tunnel.host, id_);
   }
   shard_.http().forget_session(id_);
 }

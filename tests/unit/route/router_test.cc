@@ -47,6 +47,26 @@ TEST(Router, TheLongestWildcardWinsAndExactGoesFirst) {
   EXPECT_EQ(session_of(router, "b.testing"), 0u);
 }
 
+TEST(Router, WhatIsOfferedIsServedUntilSomebodyTakesIt) {
+  Router router;
+  for (const std::string host : {"a.test", "*.a.test"}) {
+    const std::string name = host.starts_with("*") ? "x.a.test" : host;
+    ASSERT_TRUE(router.claim(host, "alice", {1, 1, 0}));
+    router.offer(host, 2);  // not its to give
+    EXPECT_FALSE(router.claim(host, "bob", {2, 1, 0}));
+    router.offer(host, 1);
+    EXPECT_EQ(session_of(router, name), 1u);
+    ASSERT_TRUE(router.claim(host, "bob", {2, 1, 0}));
+    router.release(host, 1);
+    EXPECT_EQ(session_of(router, name), 2u);
+    EXPECT_FALSE(router.claim(host, "carol", {3, 1, 0}));
+    router.offer(host, 2);
+    router.release(host, 2);
+    EXPECT_EQ(session_of(router, name), 0u);
+    router.offer("nobody.test", 2);
+  }
+}
+
 TEST(Router, AClaimBelongsToItsOwner) {
   Router router;
   for (const std::string host : {"a.test", "*.a.test"}) {
