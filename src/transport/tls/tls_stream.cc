@@ -206,6 +206,22 @@ IoResult TlsStream::fail_from_openssl() {
               tls_error("the TLS connection failed: " + (text.empty() ? std::string("no reason given") : text)));
 }
 
+// A peer that refuses us says why and closes: our write finds the closed connection, and behind it stands the alert.
+IoResult TlsStream::fail_write() {
+  if (io_.error == EPIPE || io_.error == ECONNRESET) {
+    const int error = std::exchange(io_.error, 0);
+    std::byte next{};
+    std::size_t n = 0;
+    ERR_clear_error();
+    const bool told = SSL_peek_ex(ssl_, &next, 1, &n) != 1 && SSL_get_error(ssl_, 0) == SSL_ERROR_SSL && !io_.eof;
+    if (!told || io_.error != 0) {
+      ERR_clear_error();
+      io_.error = error;
+    }
+  }
+  return fail_from_openssl();
+}
+
 IoResult TlsStream::read(MutBytes into) {
   assert(ready_ || failed_ != 0);
   end_held_ = false;
@@ -242,13 +258,13 @@ IoResult TlsStream::read(MutBytes into) {
 
 // Half a record that OpenSSL holds does not count: only the socket can complete it, and the Poller will tell of that.
 bool TlsStream::read_pending() const {
-  return end_held_ || (ready_ && failed_ == 0 && !drained_ && SSL_has_pending(ssl_) == 1);
+  return end_held_ || (ready_ && failed_ == 0 && !eof_ && !drained_ && SSL_has_pending(ssl_) == 1);
 }
 
 IoResult TlsStream::write(std::span<const iovec> given) {
   assert(ready_ || failed_ != 0);
   if (failed_ != 0) return {IoStatus::Error, 0, failed_};
-  if (!io_.flush()) return io_.error != 0 ? fail_from_openssl() : IoResult{IoStatus::WouldBlock, 0, 0};
+  if (!io_.flush()) return io_.error != 0 ? fail_write() : IoResult{IoStatus::WouldBlock, 0, 0};
   Pieces pieces(given);
   std::size_t taken = 0;
   if (owed_ && !pieces.empty()) {
@@ -263,7 +279,7 @@ IoResult TlsStream::write(std::span<const iovec> given) {
     ERR_clear_error();
     const bool sealed = SSL_write_ex(ssl_, record.data(), record.size(), &n) == 1;
     io_.more = false;
-    if (!sealed) return fail_from_openssl();
+    if (!sealed) return fail_write();
     assert(n == record.size());  // one record, and a BIO that takes it all
     taken += n;
     if (!io_.blocked()) continue;

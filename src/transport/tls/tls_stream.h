@@ -67,6 +67,7 @@ class TlsStream final : public ByteStream {
   [[nodiscard]] Error handshake_error();
   IoResult fail(int error, Error why);
   IoResult fail_from_openssl();
+  IoResult fail_write();
   void finish_shutdown();
 
   const std::shared_ptr<const Fingerprint> pin_;  // what the context's verifier points to

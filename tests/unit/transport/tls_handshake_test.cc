@@ -133,6 +133,27 @@ TEST(TlsHandshake, MutualTls) {
   EXPECT_EQ(read_end(*wrong.client).status, IoStatus::Error);
 }
 
+TEST(TlsHandshake, ARefusedClientThatWritesFirstLearnsWhyToo) {
+  TestCa ca("client ca");
+  TlsServerOptions demand;
+  demand.client_ca = ca.file();
+  for (const bool tcp : {false, true}) {
+    TlsPair pair(tcp ? tcp_pair() : unix_pair(), pinned_client(), server_context(demand));
+    pair.handshake();
+    ASSERT_TRUE(pair.client_done && pair.server_error);
+    pair.server.reset();
+    IoResult wrote = write_text(*pair.client, "hello");
+    for (int i = 0; i < 5000 && wrote.status == IoStatus::Ok;
+         ++i) {  // over TCP the first finds nobody, the next learns of it
+      ::usleep(1000);
+      wrote = write_text(*pair.client, "hello");
+    }
+    EXPECT_EQ(wrote.status, IoStatus::Error);
+    EXPECT_NE(pair.client->failure().context.find("asks for a client certificate"), std::string::npos)
+        << pair.client->failure().context;
+  }
+}
+
 TEST(TlsHandshake, Tls12OnlyWhereBothAskForIt) {
   for (const bool server_allows : {false, true}) {
     TlsServerOptions options;
