@@ -6,11 +6,25 @@
 //                     .on_tunnel_up([](const ferrotunnel::TunnelUp& t) { std::cout << t.public_url << '\n'; })
 //                     .build();
 //   if (!client) return fail(client.error().context);
-//   client->start();   // own thread; reconnects by itself until stop(), drain() or the destructor
+//   if (auto started = client->start(); !started) return fail(started.error().context);
+//   // It has its own thread, and reconnects by itself until stop(), drain() or the destructor. Wait:
+//   while (!asked_to_end)
+//     if (auto failed = client->wait_failed(std::chrono::seconds(1))) return fail(failed->context);
+//   client->drain(std::chrono::seconds(10));
+//
+// The whole program: tests/examples/client.cc, explained in docs/library.md.
 //
 // Owner: yours; it moves, it does not copy. Calls are safe from any thread but its own callbacks; the callbacks run on its thread, must not
 // block or destroy the client, and must not throw: an exception that leaves one ends the process.
+// A Client or ClientBuilder that was moved from is for destroying or assigning to only: start() and build() on it return an error, the other
+// calls of a Client do nothing. A builder builds once: build() after one that succeeded returns an error.
 #pragma once
+
+#include <version>
+
+#ifndef __cpp_lib_expected
+#error "ferrotunnel needs C++23 with std::expected: compile with -std=c++23 (GCC 12 or newer, Clang 19 or newer)"
+#endif
 
 #include <chrono>
 #include <cstdint>
@@ -99,7 +113,8 @@ class Client {
   bool drain(std::chrono::milliseconds deadline);
   // Ends everything and joins the thread; may wait for a look-up of the server's name, which the system's resolver lets nobody interrupt.
   void stop();
-  // Blocks until the client has given up for good (a refused token, a wrong pin), or `timeout` passed: then nothing.
+  // Blocks until the client has given up for good (a refused token, a wrong key; before it was ever connected, any
+  // mistake that trying again would not mend), or `timeout` passed: then nothing.
   [[nodiscard]] std::optional<Error> wait_failed(std::chrono::milliseconds timeout);
   [[nodiscard]] ClientStatus status() const;
 

@@ -2,13 +2,25 @@
 //
 //   auto server = ferrotunnel::Server::builder().listen("0.0.0.0:7835").http_listen("0.0.0.0:8080").state_dir("/var/lib/ferrotunnel").build();
 //   if (!server) return fail(server.error().context);
-//   auto ready = server->start();              // Result<ServerReady>: addresses, and the token for clients
-//   …
-//   server->drain(std::chrono::seconds(30));   // finish what runs; or stop(), or the destructor
+//   auto ready = server->start();
+//   if (!ready) return fail(ready.error().context);
+//   std::cout << ready->join_token << '\n';    // for clients; the addresses are in there too
+//   sigwait(&signals, &signal);                // it has its own threads; wait for what ends your program
+//   server->drain(std::chrono::seconds(10));   // finish what runs; or stop(), or the destructor
+//
+// The whole program: tests/examples/server.cc, explained in docs/library.md.
 //
 // Owner: yours; it moves, it does not copy. Threads: its own, one a shard. Calls are safe from any thread but its own callbacks; the
 // callbacks run on its threads, must not block or destroy the server, and must not throw: an exception that leaves one ends the process.
+// A Server or ServerBuilder that was moved from is for destroying or assigning to only: start() and build() on it return an error, the other
+// calls of a Server do nothing. A builder builds once: build() after one that succeeded returns an error.
 #pragma once
+
+#include <version>
+
+#ifndef __cpp_lib_expected
+#error "ferrotunnel needs C++23 with std::expected: compile with -std=c++23 (GCC 12 or newer, Clang 19 or newer)"
+#endif
 
 #include <chrono>
 #include <cstdint>
@@ -30,6 +42,8 @@ struct ServerReady {
   std::string state_dir;
   bool state_made = false;  // just now
   bool tls = true;
+  // The host in the addresses of tunnels. "localhost" where none was given: good for a trial on one machine.
+  std::string public_host;
 };
 
 struct SessionStatus {

@@ -4,6 +4,7 @@
 // a held keystroke does not cost what a held chunk costs. Freed blocks are kept up to a bound, then given back to malloc.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -15,7 +16,9 @@
 
 namespace ferrotunnel {
 
-// How much memory all buffers of a process may hold. Any thread.
+// How much memory all buffers of a process may hold, and how many holders (links that hold something for slow readers) share it.
+// Any thread. One that fills it takes nothing from the others: each holder may hold its share, limit / holders, also when it is full.
+// So it can be passed; nobody is admitted past twice the limit.
 class MemoryBudget {
  public:
   static constexpr std::size_t kDefaultLimit = 256u << 20;
@@ -26,13 +29,27 @@ class MemoryBudget {
   void sub(std::size_t n) { used_.fetch_sub(n, std::memory_order_relaxed); }
   [[nodiscard]] std::size_t used() const { return used_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::size_t limit() const { return limit_; }
-  // Past half: nobody's window grows. Past the whole: no new holders, no credit for what is held.
+  // Past half: windows shrink. Past the whole: a holder may fill its share, and no more.
   [[nodiscard]] bool tight() const { return used() > limit_ / 2; }
   [[nodiscard]] bool full() const { return used() >= limit_; }
+
+  // A holder counts from its first byte to its last.
+  void add_holder() { holders_.fetch_add(1, std::memory_order_relaxed); }
+  void sub_holder() { holders_.fetch_sub(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t holders() const { return holders_.load(std::memory_order_relaxed); }
+  // Whether a holder of `mine` bytes (0: it is none yet) may hold n more, once it has given `freed` of those back. A look, not a
+  // reservation: others may be let in at the same moment.
+  [[nodiscard]] bool admits(std::size_t mine, std::size_t n, std::size_t freed = 0) const {
+    const std::size_t in_use = used();
+    const std::size_t rest = in_use - std::min(freed, in_use);
+    if (rest < limit_) return true;
+    return rest / 2 < limit_ && mine - freed + n <= limit_ / std::max<std::size_t>(1, holders() + (mine == 0 ? 1 : 0));
+  }
 
  private:
   const std::size_t limit_;
   std::atomic<std::size_t> used_{0};
+  std::atomic<std::size_t> holders_{0};
 };
 
 class BufferPool;

@@ -1,8 +1,9 @@
 // The head to send on: a proxy's duties of RFC 9110 section 7.6 and RFC 9112 section 6, for requests to an origin and responses to a visitor.
 //
 // Hop-by-hop fields go (Connection, what it names, Keep-Alive, Proxy-*, Upgrade and Transfer-Encoding as received), framing is written anew
-// from the checked head, and who the visitor is comes from us, not from the visitor. The origin always gets HTTP/1.1, origin-form and
-// Host. What is written parses again as the same message. Output is appended to a string whose capacity is reused. Any thread.
+// from the checked head, and who the visitor is comes from us, not from the visitor. What calls itself Ferrotunnel-* goes, both ways. The
+// origin always gets HTTP/1.1, origin-form and Host. What is written parses again as the same message. Output is appended to a string
+// whose capacity is reused. Any thread.
 #pragma once
 
 #include <cstdint>

@@ -55,6 +55,7 @@ void pass_field(HeadWriter& out, const Field& field, const RequestHead& head, co
       return;
     case FieldId::Connection:
     case FieldId::ContentLength:
+    case FieldId::Ferrotunnel:
     case FieldId::Host:
     case FieldId::Http2Settings:
     case FieldId::KeepAlive:

@@ -15,6 +15,7 @@ bool may_announce_length(const ResponseHead& head) {
 void pass_field(HeadWriter& out, const Field& field, const ResponseHead& head, const ResponseContext& context) {
   switch (field.id) {
     case FieldId::Connection:
+    case FieldId::Ferrotunnel:  // nobody takes an origin's word for the tunnel's
     case FieldId::KeepAlive:
     case FieldId::ProxyAuthenticate:
     case FieldId::ProxyAuthorization:

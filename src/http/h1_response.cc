@@ -20,7 +20,8 @@ HeadFault parse_status_line(std::string_view line, ResponseHead& out) {
   out.minor = version.back() == '1' ? 1 : 0;
   if (line.size() < kShortest || line[kVersion] != ' ') return HeadFault::StatusLine;
   const std::string_view digits = line.substr(kVersion + 1, 3);
-  if (!all(digits, kDigitByte) || digits[0] == '0') return HeadFault::StatusLine;
+  // RFC 9110 section 15: 100 to 599.
+  if (!all(digits, kDigitByte) || digits[0] == '0' || digits[0] > '5') return HeadFault::StatusLine;
   out.status = static_cast<std::uint16_t>((digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0'));
   if (line.size() == kShortest) return HeadFault::None;
   if (line[kShortest] != ' ') return HeadFault::StatusLine;

@@ -18,6 +18,7 @@ struct Limits {
   std::uint32_t chunk_line_bytes = 256;   // size and extensions, without CRLF
   std::uint32_t chunk_overhead_bytes = 16 * 1024;  // extensions that no payload pays for, over a whole body
   std::uint32_t trailer_bytes = 8 * 1024;          // trailer section including its empty line
+  std::uint32_t interim_responses = 100;           // 1xx before a final response; counted by the caller
 };
 
 }  // namespace ferrotunnel::http

@@ -38,6 +38,7 @@ constexpr std::array kKnown = {
 };
 constexpr std::size_t kLongestKnown = kKnown.back().name.size();
 constexpr std::string_view kForwardedPrefix = "x-forwarded-";
+constexpr std::string_view kFerrotunnelPrefix = "ferrotunnel-";
 
 // kFirst[n] is where names of length n begin in kKnown.
 constexpr auto kFirst = [] {
@@ -62,6 +63,8 @@ FieldId spelled_with_dashes(std::string_view name) {
   }
   if (name.size() > kForwardedPrefix.size() && (name[0] | 0x20) == 'x' && matches(name.data(), kForwardedPrefix))
     return FieldId::XForwardedOther;
+  if (name.size() >= kFerrotunnelPrefix.size() && (name[0] | 0x20) == 'f' && matches(name.data(), kFerrotunnelPrefix))
+    return FieldId::Ferrotunnel;
   return FieldId::Other;
 }
 
@@ -75,8 +78,9 @@ FieldId field_id(std::string_view name) {
   const std::size_t kept = std::min(name.size(), dashed.size());
   std::ranges::replace_copy(name.substr(0, kept), dashed.begin(), '_', '-');
   const std::string_view spelling(dashed.data(), kept);
-  const bool alias = name.size() <= kLongestKnown ? spelled_with_dashes(spelling) != FieldId::Other
-                                                  : matches(spelling.data(), kForwardedPrefix);
+  const bool alias = name.size() <= kLongestKnown
+                         ? spelled_with_dashes(spelling) != FieldId::Other
+                         : matches(spelling.data(), kForwardedPrefix) || matches(spelling.data(), kFerrotunnelPrefix);
   return alias ? FieldId::UnderscoreAlias : FieldId::Other;
 }
 

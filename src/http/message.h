@@ -20,6 +20,7 @@ enum class FieldId : std::uint8_t {
   Connection,
   ContentLength,
   Expect,
+  Ferrotunnel,  // any ferrotunnel-*: what a tunnel says of itself
   Forwarded,
   Host,
   Http2Settings,

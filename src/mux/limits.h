@@ -31,7 +31,7 @@ struct MuxCounters {
   std::uint64_t late_frames = 0;          // for streams that were over
   std::uint64_t flow_control_errors = 0;  // streams ended for DATA past their credit
   std::uint64_t stream_protocol_errors = 0;
-  std::uint64_t memory_resets = 0;  // streams ended because nothing more could be held
+  std::uint64_t memory_resets = 0;  // streams ended to make room: the longest stalled, or what found none
   std::uint64_t credits_sent = 0, window_growths = 0;
   std::uint64_t rate_limited = 0;  // links ended by one of the limits a second
 };

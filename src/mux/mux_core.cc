@@ -17,6 +17,9 @@ namespace {
 constexpr std::size_t kMinFrameRoom = 2048;
 // Streams that wanted to write and had nothing, before the turn ends: handlers that keep asking do not hold the shard.
 constexpr int kMaxEmptyTurns = 256;
+// Control frames: sent bytes at the front that are worth moving the rest for, and memory that is worth giving back.
+constexpr std::size_t kMinErased = 64 * 1024;
+constexpr std::size_t kKeptControl = 256 * 1024;
 }  // namespace
 
 void HeldBytes::append(BufferPool& pool, ConstBytes bytes) {
@@ -33,6 +36,7 @@ void HeldBytes::append(BufferPool& pool, ConstBytes bytes) {
     std::copy_n(bytes.data(), n, chunk.buffer.data());
     chunk.end = static_cast<std::uint32_t>(n);
     bytes = bytes.subspan(n);
+    borrowed_ += chunk.buffer.size();
     chunks_.push_back(std::move(chunk));
   }
 }
@@ -41,6 +45,7 @@ void HeldBytes::pop(std::size_t n) {
   Chunk& chunk = chunks_[first_];
   chunk.begin += static_cast<std::uint32_t>(n);
   if (chunk.begin < chunk.end) return;
+  borrowed_ -= chunk.buffer.size();
   chunk.buffer.reset();
   ++first_;
   if (first_ * 2 >= chunks_.size()) {
@@ -84,6 +89,8 @@ MuxCore::MuxCore(Role role, const MuxLimits& limits, BufferPool& pool, MuxHost& 
 
 MuxCore::~MuxCore() {
   assert(depth_ == 0 && "destroyed from inside one of its own calls");
+  count_borrowed(borrowed_, 0);
+  stalled_streams_.clear();
   for (auto& [id, stream] : streams_) {
     unready(*stream);
     delete stream;
@@ -140,8 +147,14 @@ void MuxCore::end_stream(MuxStream& stream, StreamEnd end, bool tell) {
   if (stream.dead_) return;
   stream.dead_ = true;
   unready(stream);
-  held_ -= stream.held_bytes_;
-  stream.held_bytes_ = 0;  // the buffers go with the stream: a handler up the stack may be looking at them
+  if (stream.held_bytes_ > 0) {
+    stalled_streams_.erase(stalled_streams_.iterator_to(stream));
+    held_ -= stream.held_bytes_;
+    stream.held_bytes_ = 0;
+    count_borrowed(stream.held_->borrowed(), 0);
+    // At once, so that there is room. But a handler up the stack may be looking at the bytes: then they go with the stream.
+    if (!stream.delivering_) stream.held_.reset();
+  }
   streams_.erase(stream.id_);
   if (data_stream_ == &stream) data_stream_ = nullptr;
   dead_.push_back(&stream);
@@ -176,16 +189,50 @@ void MuxCore::lost() {
 
 void MuxCore::hold(MuxStream& stream, ConstBytes bytes) {
   if (bytes.empty()) return;
-  // Only a stream that is slow gets here, so it is the one that pays when there is no room left.
-  if (held_ + bytes.size() > limits_.max_held || pool_.budget().full()) {
-    ++counters_.memory_resets;
-    fail_stream(stream, ResetReason::Memory);
-    return;
-  }
+  const bool crowded = !has_room(bytes.size());
+  if (crowded && !make_room(&stream, bytes.size())) return;
   if (!stream.held_) stream.held_ = std::make_unique<HeldBytes>();
+  if (stream.held_bytes_ == 0) stalled_streams_.push_back(stream);
+  const std::size_t before = stream.held_->borrowed();
   stream.held_->append(pool_, bytes);
+  count_borrowed(before, stream.held_->borrowed());
   stream.held_bytes_ += static_cast<std::uint32_t>(bytes.size());
   held_ += bytes.size();
+  // The ends of the others may have called resume_read() for this one, before these bytes were there.
+  if (crowded && !stream.delivering_) deliver_held(stream);
+}
+
+bool MuxCore::has_room(std::size_t n) const {
+  return held_ + n <= limits_.max_held && pool_.budget().admits(borrowed_, n);
+}
+
+// Who stalls pays: the streams of this link whose handlers took nothing for the longest time are reset until n more bytes of `stream`
+// (or, without one, another stream) may be held. A reader that is slow but alive moves to the back whenever it takes some, so the dead
+// go before it. False: `stream` is over, because its turn came, or because not even without the others there is room for it (then they
+// stay), or because a handler that heard of an end reset it.
+bool MuxCore::make_room(MuxStream* stream, std::size_t n) {
+  while (!has_room(n)) {
+    const std::size_t mine = stream != nullptr ? stream->held_bytes_ : 0;
+    const std::size_t others = borrowed_ - (mine > 0 ? stream->held_->borrowed() : 0);
+    const bool possible = mine + n <= limits_.max_held && pool_.budget().admits(borrowed_, n, others);
+    MuxStream* victim = possible && !stalled_streams_.empty() ? &stalled_streams_.front() : stream;
+    if (victim == nullptr) return false;
+    ++counters_.memory_resets;
+    fail_stream(*victim, ResetReason::Memory);  // its handler may call back, and end any stream
+    if (stream != nullptr && stream->dead_) return false;
+  }
+  return true;
+}
+
+void MuxCore::count_borrowed(std::size_t before, std::size_t after) {
+  const bool held_some = borrowed_ > 0;
+  borrowed_ += after - before;
+  if (held_some == (borrowed_ > 0)) return;
+  if (held_some) {
+    pool_.budget().sub_holder();
+  } else {
+    pool_.budget().add_holder();
+  }
 }
 
 void MuxCore::deliver_held(MuxStream& stream) {
@@ -197,9 +244,17 @@ void MuxCore::deliver_held(MuxStream& stream) {
     if (stream.dead_) return;
     assert(taken <= front.size());
     if (taken > 0) {
+      const std::size_t before = stream.held_->borrowed();
       stream.held_->pop(taken);
+      count_borrowed(before, stream.held_->borrowed());
       stream.held_bytes_ -= static_cast<std::uint32_t>(taken);
       held_ -= taken;
+      const auto at = stalled_streams_.iterator_to(stream);
+      if (stream.held_bytes_ == 0) {
+        stalled_streams_.erase(at);
+      } else {
+        stalled_streams_.splice(stalled_streams_.end(), stalled_streams_, at);
+      }
       maybe_grant(stream, false);
     }
     if (taken < front.size()) return;
@@ -244,16 +299,27 @@ void MuxCore::output_changed() {
   if (!producing_) host_.on_output();
 }
 
+// Past max_control_queue the core fails itself, whatever was going on: the caller goes on as if the frame had been sent, and the shell
+// finds failure().
 void MuxCore::queue(FrameType type, std::uint32_t stream, ConstBytes payload, std::uint8_t flags) {
-  if (control_begin_ == control_.size()) {
-    control_.clear();
-    control_begin_ = 0;
-  }
+  if (failed_ && type != FrameType::Goaway) return;  // nobody reads behind the last GOAWAY
   const std::size_t at = control_.size();
   control_.resize(at + wire::kHeaderSize + payload.size());
   wire::encode_header({type, flags, static_cast<std::uint32_t>(payload.size()), stream}, control_.data() + at);
   std::ranges::copy(payload, control_.begin() + static_cast<std::ptrdiff_t>(at + wire::kHeaderSize));
+  if (!failed_ && control_.size() - control_begin_ > limits_.max_control_queue)
+    failure_ = fail(wire::GoawayCode::Limit, "the peer does not read what it asks for (max_control_queue)");
   output_changed();
+}
+
+// Of the waiting control frames, n bytes are sent. A peer may keep some waiting for ever, so the front is dropped before all is out;
+// never less than half, so that each byte is moved about once.
+void MuxCore::consume_control(std::size_t n) {
+  control_begin_ += n;
+  if (control_begin_ < control_.size() && (control_begin_ < kMinErased || control_begin_ < control_.size() / 2)) return;
+  control_.erase(control_.begin(), control_.begin() + static_cast<std::ptrdiff_t>(control_begin_));
+  control_begin_ = 0;
+  if (control_.capacity() > kKeptControl && control_.size() < control_.capacity() / 4) control_.shrink_to_fit();
 }
 
 void MuxCore::queue_u32(FrameType type, std::uint32_t stream, std::uint32_t value) {
@@ -295,11 +361,8 @@ std::size_t MuxCore::produce(MutBytes out, TimePoint now) {
   // A control frame may be cut by the end of the buffer: what follows it on the link is then the rest of it.
   std::size_t n = std::min(out.size(), control_.size() - control_begin_);
   std::copy_n(control_.data() + control_begin_, n, out.data());
-  control_begin_ += n;
-  if (control_begin_ == control_.size()) {
-    control_.clear();
-    control_begin_ = 0;
-    if (control_.capacity() > 64 * 1024) control_.shrink_to_fit();
+  consume_control(n);
+  if (control_.empty()) {
     // Behind control frames too, no small frame is made for the tail of a buffer.
     if (!failed_ && (n == 0 || out.size() - n >= wire::kHeaderSize + kMinFrameRoom)) n += produce_data(out.subspan(n));
   }

@@ -9,6 +9,7 @@
 
 #include <boost/intrusive/list.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,11 @@ class MuxCore {
   [[nodiscard]] bool ping_outstanding() const { return ping_outstanding_; }
   [[nodiscard]] std::size_t streams() const { return streams_.size(); }
   [[nodiscard]] std::size_t held() const { return held_; }
+  // Set once the link ended itself because its control frames are not read (max_control_queue); that may be outside receive(), which
+  // says so too if it is called. The shell closes.
+  [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
+  // For tests of bounds: the memory of what waits that is not DATA.
+  [[nodiscard]] std::size_t control_capacity() const { return control_.capacity(); }
   [[nodiscard]] Duration rtt() const { return rtt_; }          // last measured; 0 before the first PONG
   [[nodiscard]] Duration min_rtt() const { return min_rtt_; }  // smallest of the recent ones
   [[nodiscard]] const MuxCounters& counters() const { return counters_; }
@@ -90,6 +96,9 @@ class MuxCore {
 
   // A stream's life.
   void hold(MuxStream& stream, ConstBytes bytes);
+  [[nodiscard]] bool has_room(std::size_t n) const;
+  [[nodiscard]] bool make_room(MuxStream* stream, std::size_t n);
+  void count_borrowed(std::size_t before, std::size_t after);
   void deliver_held(MuxStream& stream);
   void deliver_fin(MuxStream& stream);
   void maybe_grant(MuxStream& stream, bool taken_at_once);
@@ -104,9 +113,12 @@ class MuxCore {
   void queue(wire::FrameType type, std::uint32_t stream, ConstBytes payload, std::uint8_t flags = 0);
   void queue_u32(wire::FrameType type, std::uint32_t stream, std::uint32_t value);
   [[nodiscard]] std::size_t produce_data(MutBytes out);
+  void consume_control(std::size_t n);
   void output_changed();
 
-  using ReadyList = boost::intrusive::list<MuxStream, boost::intrusive::constant_time_size<false>>;
+  template <typename Tag>
+  using StreamList = boost::intrusive::list<MuxStream, boost::intrusive::base_hook<StreamHook<Tag>>,
+                                            boost::intrusive::constant_time_size<false>>;
 
   // Fixed after construction.
   const Role role_;
@@ -116,7 +128,9 @@ class MuxCore {
   transport::LinkHandler& handler_;
 
   boost::unordered_flat_map<std::uint32_t, MuxStream*> streams_;
-  ReadyList ready_streams_;
+  StreamList<ReadyTag> ready_streams_;
+  // Those with held bytes, by when the handler last took some (or, none yet, when the first was held): the longest stalled first.
+  StreamList<StalledTag> stalled_streams_;
   std::vector<MuxStream*> dead_;
   int depth_ = 0;
   bool producing_ = false;
@@ -130,15 +144,18 @@ class MuxCore {
   std::vector<std::byte> payload_;    // of a frame that is not DATA and came in pieces
   MuxStream* data_stream_ = nullptr;  // where the DATA at hand goes; none: dropped
   bool failed_ = false;
+  std::optional<Error> failure_;
+  bool failure_told_ = false;  // by receive()
 
   // Output that is not DATA: encoded frames.
   std::vector<std::byte> control_;
-  std::size_t control_begin_ = 0;
+  std::size_t control_begin_ = 0;  // what is before it has been sent
 
   std::uint32_t next_id_;
   std::uint32_t last_peer_id_ = 0;
   bool goaway_sent_ = false, goaway_received_ = false;
   std::size_t held_ = 0;
+  std::size_t borrowed_ = 0;  // bytes of the blocks that hold it
 
   Duration rtt_{}, min_rtt_{};
   TimePoint min_rtt_at_{};

@@ -15,6 +15,7 @@ MuxLink::MuxLink(transport::Shard& shard, transport::ByteStreamPtr stream, Role 
     : shard_(shard),
       stream_(std::move(stream)),
       handler_(handler),
+      role_(role),
       core_(role, limits, shard.buffers(), *this, handler),
       early_(early.begin(), early.end()),
       last_received_(shard.now()) {}
@@ -31,7 +32,14 @@ Result<> MuxLink::start() {
   return added;
 }
 
+// Everything went as it should: who left?
+std::string MuxLink::drained_text() const {
+  if (we_leave_) return "the link was drained";
+  return role_ == Role::Client ? "the server is stopping" : "the client left";
+}
+
 void MuxLink::goaway(std::uint32_t code, std::string_view text) {
+  we_leave_ = true;
   core_.goaway(static_cast<wire::GoawayCode>(code), text);
   on_output();  // an idle link is drained at once
 }
@@ -61,7 +69,7 @@ void MuxLink::on_ready(std::uint32_t what) {
 }
 
 void MuxLink::on_output() {
-  if (writable_ || closed_) shard_.at_turn_end(*this);
+  if (writable_ || closed_ || core_.failure()) shard_.at_turn_end(*this);
 }
 
 void MuxLink::run_turn() {
@@ -75,6 +83,7 @@ void MuxLink::run_turn() {
     if (auto done = core_.receive(early, shard_.now()); !done) return close(done.error());
     if (closed_) return;
   }
+  if (!closed_ && core_.failure()) return close(*core_.failure());
   if (readable_) read_some();  // left over from a bounded turn, or the first look
   if (closed_) return;
   write_some();
@@ -105,7 +114,7 @@ void MuxLink::read_some() {
         break;
       case IoStatus::Eof:
         return close(Error(ErrorCode::Closed, Side::Tunnel, true,
-                           core_.draining() ? "the link was drained" : "the other end closed the connection"));
+                           core_.draining() ? drained_text() : "the other end closed the connection"));
       case IoStatus::Error: return close(stream_->explain(got));
     }
   }
@@ -141,6 +150,7 @@ void MuxLink::write_some() {
     out_end_ = core_.produce(out_.bytes(), shard_.now());
     producing_ = false;
     if (closed_) return finish_close();
+    if (core_.failure()) return close(*core_.failure());
   }
   if (closed_) return;
   if (writable_ && !write_pending()) return;
@@ -159,7 +169,7 @@ void MuxLink::linger() {
   shard_.arm(*this, kLinger);
 }
 
-void MuxLink::on_deadline() { close(Error(ErrorCode::Closed, Side::Tunnel, true, "the link was drained")); }
+void MuxLink::on_deadline() { close(Error(ErrorCode::Closed, Side::Tunnel, true, drained_text())); }
 
 // A GOAWAY that says why, as far as the socket takes it now; whole frames only, or not at all when one is half out already and stuck.
 void MuxLink::last_words() {

@@ -64,10 +64,12 @@ class MuxLink final : public transport::Link,
   void last_words();
   void linger();
   void finish_close();
+  [[nodiscard]] std::string drained_text() const;
 
   transport::Shard& shard_;
   transport::ByteStreamPtr stream_;
   transport::LinkHandler& handler_;
+  const Role role_;
   MuxCore core_;
   std::vector<std::byte> early_;
 
@@ -77,6 +79,7 @@ class MuxLink final : public transport::Link,
   std::optional<Error> closed_;
   bool watched_ = false, producing_ = false;
   bool readable_ = true, writable_ = true, peer_closed_ = false;
+  bool we_leave_ = false;   // goaway() was called here
   bool lingering_ = false;  // drained: our end is said, the peer's is awaited
 };
 

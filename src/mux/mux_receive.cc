@@ -37,7 +37,7 @@ Result<> MuxCore::receive(ConstBytes bytes, TimePoint now) {
       std::copy_n(bytes.data(), n, header_bytes_.data() + header_have_);
       header_have_ += static_cast<std::uint32_t>(n);
       bytes = bytes.subspan(n);
-      if (header_have_ < wire::kHeaderSize) return {};
+      if (header_have_ < wire::kHeaderSize) break;
       const auto header = wire::decode_header(header_bytes_);
       if (!header) return std::unexpected(fail(wire::GoawayCode::Protocol, header.error().context));
       frame_ = *header;
@@ -64,6 +64,10 @@ Result<> MuxCore::receive(ConstBytes bytes, TimePoint now) {
     std::vector<std::byte> gathered;
     gathered.swap(payload_);
     if (auto done = finish_frame(gathered.empty() ? piece : ConstBytes(gathered), now); !done) return done;
+  }
+  if (failure_ && !failure_told_) {
+    failure_told_ = true;
+    return std::unexpected(*failure_);
   }
   return {};
 }
@@ -170,9 +174,6 @@ void MuxCore::end_data() {
 }
 
 Result<> MuxCore::finish_frame(ConstBytes payload, TimePoint now) {
-  if (control_.size() - control_begin_ > limits_.max_control_queue)
-    return std::unexpected(
-        fail(wire::GoawayCode::Limit, "the peer does not read what it asks for (max_control_queue)"));
   switch (frame_.type) {
     case FrameType::Data: break;
     case FrameType::Open: return on_open_frame(payload, now);
@@ -203,7 +204,8 @@ Result<> MuxCore::on_open_frame(ConstBytes payload, TimePoint) {
   if (!open) return refuse(ResetReason::Protocol);
   if (goaway_sent_) return refuse(ResetReason::GoingAway);
   if (role_ == Role::Server || streams_.size() >= limits_.max_streams) return refuse(ResetReason::Refused);
-  if (pool_.budget().full()) return refuse(ResetReason::Memory);
+  // Not for ever refused because of readers that are dead.
+  if (!make_room(nullptr, 0)) return refuse(ResetReason::Memory);
 
   auto* stream = new MuxStream(*this, frame_.stream);
   streams_.emplace(frame_.stream, stream);

@@ -27,6 +27,7 @@ class HeldBytes {
   }
   void pop(std::size_t n);  // n <= front().size()
   [[nodiscard]] bool empty() const { return chunks_.size() == first_; }
+  [[nodiscard]] std::size_t borrowed() const { return borrowed_; }  // bytes of the blocks: what it costs
 
  private:
   struct Chunk {
@@ -35,11 +36,16 @@ class HeldBytes {
   };
   std::vector<Chunk> chunks_;
   std::size_t first_ = 0;  // chunks before it are used up
+  std::size_t borrowed_ = 0;
 };
 
-class MuxStream final
-    : public transport::Stream,
-      public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>> {
+struct ReadyTag;
+struct StalledTag;
+template <typename Tag>
+using StreamHook = boost::intrusive::list_base_hook<boost::intrusive::tag<Tag>,
+                                                    boost::intrusive::link_mode<boost::intrusive::normal_link>>;
+
+class MuxStream final : public transport::Stream, public StreamHook<ReadyTag>, public StreamHook<StalledTag> {
  public:
   MuxStream(MuxCore& core, std::uint32_t id) : core_(core), id_(id) {}
 
@@ -62,7 +68,7 @@ class MuxStream final
   std::uint32_t send_credit_ = wire::kInitialCredit;
   std::uint32_t receive_credit_ = wire::kInitialCredit;  // bytes that the peer may still send
   std::uint32_t window_ = wire::kInitialCredit;          // credit given plus bytes held never exceed it
-  std::uint32_t held_bytes_ = 0;
+  std::uint32_t held_bytes_ = 0;                         // while there are any: in the core's list of the stalled
   bool wants_write_ : 1 = false;
   bool ready_ : 1 = false;  // in the core's ring
   bool fin_sent_ : 1 = false;

@@ -43,29 +43,65 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     stream.set_handler(*this);
     dial_ = std::make_unique<Dial>(*this, stream, std::move(target),
                                    owner_.shard_.now() + owner_.options_.connect_deadline);
-    connect();
+    begin();
   }
 
  private:
   // What is needed only while connecting.
-  struct Dial final : transport::Deadline {
+  struct Dial final : transport::Deadline, NameWaiter {
     Dial(Connection& c, Stream& s, TargetPtr t, TimePoint until)
         : connection(c), stream(s), target(std::move(t)), give_up(until) {}
-    void on_deadline() override {
-      if (!fd && connection.owner_.shard_.now() < give_up) return connection.connect();
-      connection.fail(Error(ErrorCode::Timeout, Side::Origin, true, target->text + " does not answer"),
-                      ResetReason::OriginTimeout);
+    void on_deadline() override { connection.on_deadline(); }
+    void on_addresses(const Result<AddressesPtr>& answer) override { connection.on_addresses(answer); }
+    [[nodiscard]] std::size_t addresses() const { return found ? found->size() : target->fallback ? 2 : 1; }
+    [[nodiscard]] transport::SocketAddress address() const {
+      if (!found) return at == 0 ? target->address : *target->fallback;
+      transport::SocketAddress address = (*found)[at];
+      address.set_port(target->port);
+      return address;
     }
+    struct Failure {
+      Error error;
+      ResetReason reason;
+    };
     Connection& connection;
     Stream& stream;
     const TargetPtr target;
     const TimePoint give_up;
-    transport::UniqueFd fd;  // none: to be tried again
+    AddressesPtr found;              // behind the target's name
+    std::size_t at = 0;              // the address that is tried
+    std::optional<Failure> failure;  // of the addresses before it, the one to be told
+    transport::UniqueFd fd;          // none: to be tried again, or the name is being looked up
     bool watched = false;
   };
 
+  void begin() {
+    if (dial_->target->host.empty()) return connect();
+    dial_->found = owner_.names_.find(dial_->target->host, *dial_);
+    if (dial_->found) return connect();
+    owner_.shard_.arm(*dial_, dial_->give_up - owner_.shard_.now());
+  }
+
+  void on_addresses(const Result<AddressesPtr>& answer) {
+    if (!answer) return fail(answer.error(), ResetReason::OriginUnreachable);
+    dial_->found = *answer;
+    connect();
+  }
+
+  void on_deadline() {
+    const Dial& dial = *dial_;
+    if (!dial.target->host.empty() && !dial.found) {
+      return fail(Error(ErrorCode::Resolve, Side::Origin, true,
+                        "the name " + dial.target->host + " of the local service was not resolved in time"),
+                  ResetReason::OriginUnreachable);
+    }
+    if (!dial.fd && owner_.shard_.now() < dial.give_up) return connect();
+    next_or_fail(Error(ErrorCode::Timeout, Side::Origin, true, dial.target->text + " does not answer"),
+                 ResetReason::OriginTimeout);
+  }
+
   void connect() {
-    const transport::SocketAddress& address = dial_->target->address;
+    const transport::SocketAddress address = dial_->address();
     auto connecting = transport::connect_to(address);
     if (!connecting) {
       // A unix socket's queue of connections is full (EAGAIN): nothing will tell when it no longer is. TCP would try again by itself.
@@ -73,14 +109,16 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
         return owner_.shard_.arm(*dial_, kConnectAgain);
       // A path that is not there, or that nobody listens on any more: to the visitor it is a service that does not run.
       const bool refused = address.family() == AF_UNIX && connecting.error().code == ErrorCode::Unreachable;
-      return fail(connecting.error(), refused ? ResetReason::OriginRefused : ResetReason::OriginUnreachable);
+      return next_or_fail(connecting.error(), refused ? ResetReason::OriginRefused : ResetReason::OriginUnreachable);
     }
     dial_->fd = std::move(connecting->fd);
     if (connecting->done) return connected();
     auto added = owner_.shard_.poller().add(dial_->fd.get(), *this);
     if (!added) return fail(added.error(), ResetReason::OriginUnreachable);
     dial_->watched = true;
-    owner_.shard_.arm(*dial_, dial_->give_up - owner_.shard_.now());
+    // The addresses of a name share the time: one that swallows what is sent to it leaves some to the next.
+    const Duration left = dial_->give_up - owner_.shard_.now();
+    owner_.shard_.arm(*dial_, dial_->found ? left / static_cast<int>(dial_->addresses() - dial_->at) : left);
   }
 
   void unwatch() {
@@ -91,8 +129,24 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
   void on_ready(std::uint32_t what) override {
     if ((what & (transport::kWritable | transport::kFailed)) == 0 || !dial_) return;
     if (const int error = transport::take_error(dial_->fd.get()); error != 0)
-      return fail(errno_error(error, Side::Origin, "cannot connect to " + dial_->target->text), reason_of(error));
+      return next_or_fail(errno_error(error, Side::Origin, "cannot connect to " + dial_->target->text),
+                          reason_of(error));
     connected();
+  }
+
+  // This address failed. What is told in the end is the first refusal, which says most, or else the first failure.
+  void next_or_fail(Error error, ResetReason reason) {
+    Dial& dial = *dial_;
+    if (!dial.failure || (reason == ResetReason::OriginRefused && dial.failure->reason != reason))
+      dial.failure = {std::move(error), reason};
+    if (dial.at + 1 == dial.addresses() || owner_.shard_.now() >= dial.give_up) {
+      const Dial::Failure told = std::move(*dial.failure);
+      return fail(told.error, told.reason);
+    }
+    unwatch();
+    dial.fd.reset();
+    ++dial.at;
+    connect();
   }
 
   void connected() {
@@ -138,7 +192,11 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
 };
 
 OriginDispatcher::OriginDispatcher(transport::Shard& shard, const DispatcherOptions& options, DispatcherHost& host)
-    : shard_(shard), options_(options), host_(host), connections_(std::make_unique<Connections>()) {}
+    : shard_(shard),
+      options_(options),
+      host_(host),
+      names_(shard, options.lookup),
+      connections_(std::make_unique<Connections>()) {}
 
 OriginDispatcher::~OriginDispatcher() {
   connections_->clear_and_dispose([](Connection* connection) { delete connection; });

@@ -1,6 +1,6 @@
 // OriginDispatcher: the client's end of every stream: dials the local service and relays until both are done.
 //
-// What a visitor sends while the dial is under way waits in the stream, inside its credit. A dial has a deadline; its failure is a RESET
+// A target's addresses are tried one after the other; a name is looked up first. What a visitor sends while the dial is under way waits in the stream, inside its credit. A dial has a deadline; its failure is a RESET
 // that says which kind it was, so that the visitor can be told. One per link; the link's shard only.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 
+#include "origin/names.h"
 #include "origin/target.h"
 #include "transport/deadline.h"
 #include "transport/link.h"
@@ -18,7 +19,8 @@
 namespace ferrotunnel::origin {
 
 struct DispatcherOptions {
-  Duration connect_deadline = std::chrono::seconds(10);
+  Duration connect_deadline = std::chrono::seconds(10);  // of all addresses, and the look-up of a name
+  Lookup lookup{};                                       // of names, in a test; none: the system's resolver
 };
 
 struct DispatcherCounters {
@@ -60,6 +62,7 @@ class OriginDispatcher final {
   const DispatcherOptions options_;
   DispatcherHost& host_;
   DispatcherCounters counters_;
+  Names names_;
   std::unique_ptr<Connections> connections_;
   std::size_t active_ = 0;
 };

@@ -1,5 +1,6 @@
 #include "origin/target.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace ferrotunnel::origin {
@@ -9,6 +10,24 @@ std::unexpected<Error> bad(std::string_view text, std::string_view why) {
   return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false,
                                "'" + std::string(text) + "' is not a local service: " + std::string(why) +
                                    " (a PORT, HOST:PORT, URL or unix:PATH)"));
+}
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+// RFC 1123: labels of letters, digits and inner hyphens. One whose last label is a number is an address gone wrong.
+bool is_host_name(std::string_view host) {
+  if (host.ends_with('.')) host.remove_suffix(1);
+  if (host.empty() || host.size() > 253) return false;
+  std::string_view label;
+  while (true) {
+    label = host.substr(0, host.find('.'));
+    if (label.empty() || label.size() > 63 || label.starts_with('-') || label.ends_with('-')) return false;
+    if (!std::ranges::all_of(label, [](char c) { return is_digit(c) || is_letter(c) || c == '-'; })) return false;
+    if (label.size() == host.size()) break;
+    host.remove_prefix(label.size() + 1);
+  }
+  return !std::ranges::all_of(label, is_digit);
 }
 
 }  // namespace
@@ -26,7 +45,8 @@ Result<OriginTarget> parse_target(std::string_view text, std::string_view scheme
     if (!address) return std::unexpected(address.error());
     return OriginTarget{*address, std::string(rest)};
   }
-  std::string_view host = "127.0.0.1";
+  if (rest.find('/') != std::string_view::npos) return bad(text, "a unix socket is written unix:" + std::string(rest));
+  std::string_view host = "localhost";
   std::string_view port = rest;
   if (const auto colon = rest.rfind(':'); colon != std::string_view::npos && !rest.ends_with(']')) {
     host = rest.substr(0, colon);
@@ -36,14 +56,27 @@ Result<OriginTarget> parse_target(std::string_view text, std::string_view scheme
     host = rest;
     port = "80";
   }
-  if (host == "localhost" || host.empty()) host = "127.0.0.1";
   unsigned number = 0;
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
   if (error != std::errc{} || end != port.data() + port.size() || number == 0 || number > 65535)
     return bad(text, "the port has to be a number from 1 to 65535");
-  auto address = transport::parse_ip(host, static_cast<std::uint16_t>(number));
-  if (!address || host == "*") return bad(text, "the host has to be localhost or an IP address");
-  return OriginTarget{*address, std::string(scheme) + "://" + address->text()};
+  OriginTarget target;
+  target.port = static_cast<std::uint16_t>(number);
+  if (host == "localhost" || host.empty()) {
+    host = "127.0.0.1";
+    target.fallback = *transport::parse_ip("::1", target.port);
+  }
+  const std::string prefix = std::string(scheme) + "://";
+  if (auto address = transport::parse_ip(host, target.port); address && host != "*") {
+    target.address = *address;
+    target.text = prefix + address->text();
+  } else if (is_host_name(host)) {
+    target.host = host;
+    target.text = prefix + target.host + ":" + std::to_string(number);
+  } else {
+    return bad(text, "the host has to be a name or an IP address, an IPv6 one in brackets: [::1]:8080");
+  }
+  return target;
 }
 
 }  // namespace ferrotunnel::origin

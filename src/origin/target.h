@@ -1,7 +1,9 @@
 // OriginTarget: where a tunnel's local service is. Values; any thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,14 +13,18 @@
 namespace ferrotunnel::origin {
 
 struct OriginTarget {
-  transport::SocketAddress address;
-  std::string text;  // as people write it: "http://127.0.0.1:8080", "unix:/run/app.sock"
+  transport::SocketAddress address;  // where `host` is empty
+  std::string text;                  // as people write it: "http://127.0.0.1:8080", "unix:/run/app.sock"
+  // Tried where `address` fails. This machine's own services listen on 127.0.0.1 or, some of them, on ::1 only.
+  std::optional<transport::SocketAddress> fallback{};
+  std::string host{};      // a name: looked up when a connection is dialled
+  std::uint16_t port = 0;  // of `host`
 };
 
 using TargetPtr = std::shared_ptr<const OriginTarget>;
 
-// "8080", "HOST:PORT" with a numeric host or localhost, "[::1]:80", "unix:PATH", each with "tcp://" or "http://" before it where
-// that fits. Errors: BadInput, with what would be right.
+// "8080", "HOST:PORT" with a name or a numeric host, "[::1]:80", "unix:PATH", each with "tcp://" or "http://" before it where that
+// fits. A port alone and localhost are 127.0.0.1, and ::1 behind it. Errors: BadInput, with what would be right.
 [[nodiscard]] Result<OriginTarget> parse_target(std::string_view text, std::string_view scheme);
 
 }  // namespace ferrotunnel::origin

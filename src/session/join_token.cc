@@ -59,8 +59,8 @@ Result<> check(const JoinToken& token) {
       return std::unexpected(
           bad("the join token's server address \"" + wire::clean_text(address) + "\" is not host:port"));
   if (!wire::valid_name(token.grant))
-    return std::unexpected(
-        bad("the join token's grant \"" + wire::clean_text(token.grant) + "\" is not 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -)"));
+    return std::unexpected(bad("the join token's grant \"" + wire::clean_text(token.grant) +
+                               "\" is not 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -)"));
   if (!token.secret.valid()) return std::unexpected(bad("the join token's secret is not 16 to 64 bytes long"));
   if (!token.tls && token.fingerprint)
     return std::unexpected(bad("the join token has a key fingerprint although TLS is off"));

@@ -1,7 +1,10 @@
 """What comes back by itself: after kill -9 of either end, a restart of the server with 200 clients, a server that is not there yet."""
 # ctest: timeout=300
 import signal
+import socket
 import time
+
+import pytest
 
 from processes import address, until
 from visitors import HttpVisitor, connect, curl, read_exactly
@@ -37,6 +40,25 @@ def test_the_client_comes_back_after_kill_9_of_the_server(world, echo, nginx):
     assert ping(port)
     assert curl("http://app.test/a.txt", again) == b"a"
     assert not client.events("error", fatal=True)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"\x15\x03\x03\x00\x02\x02\x28"], ids=["a proxy", "a TLS alert"])
+def test_a_client_that_was_up_is_not_ended_by_what_is_said_on_the_way(world, echo, answer):
+    server = world.server()
+    client = world.client("client", "--tcp", f"t={echo.port}", join=server)
+    client.wait_event("tunnel_up")
+    server.kill()
+    client.wait_event("disconnected", retry=True)
+    with socket.create_server(address(server.listen), reuse_port=True) as between:
+        between.settimeout(20)
+        caller, _ = between.accept()
+        with caller:
+            caller.settimeout(20)
+            assert caller.recv(4096)
+            caller.sendall(answer)
+    client.wait_event("disconnected", retry=True, after=1)
+    restart(world, server)
+    assert ping(client.wait_event("tunnel_up", after=1)["port"])
 
 
 def test_kill_9_of_the_client_frees_its_host_at_once(world, nginx):

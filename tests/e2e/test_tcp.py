@@ -27,6 +27,18 @@ def test_echo_on_a_port_that_the_server_picks(world, echo):
     assert server.wait_event("session_up")["transport"].startswith("tls")
 
 
+@pytest.mark.parametrize("target", ["{}", "localhost:{}"])
+def test_a_service_that_listens_on_ipv6_only(world, target):
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as service:
+        service.settimeout(30)
+        client = world.tcp_tunnel(world.server(), target.format(service.getsockname()[1]))
+        with connect(client.public) as visitor:
+            origin, _ = service.accept()
+            with origin:
+                origin.sendall(b"hello from ::1")
+            assert read_all(visitor) == b"hello from ::1"
+
+
 def test_fixed_port_and_a_port_that_is_taken(world, echo):
     server = world.server()
     first = world.tcp_tunnel(server, echo.port)

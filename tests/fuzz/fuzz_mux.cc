@@ -69,6 +69,8 @@ MuxLimits limits() {
   return limits;
 }
 constexpr std::size_t kMemory = 4u << 20;
+// While the memory is pressed: a full budget, and so many other holders that the share is half of max_held.
+constexpr std::size_t kOthers = 41;
 
 // ---- a pair beside the model ------------------------------------------------------------------------------------------
 
@@ -119,6 +121,7 @@ struct Side final : transport::LinkHandler, mux::MuxHost {
   std::map<std::uint32_t, std::unique_ptr<End>> ends;  // by id; they stay when the stream is over
   std::uint64_t controls = 0;
   bool pressed = false, output = false;
+  std::size_t before_press = 0;
 
   void on_open(Stream& stream, const transport::OpenInfo& info) override;
   void on_control(std::string_view json) override;
@@ -276,16 +279,17 @@ struct Pair {
       const std::size_t used = side.budget.used() - (side.pressed ? kMemory : 0);
       check(used <= 3 * held + side.core.streams() * 16'384 + 16'384, "what is held costs about its size");
       if (held == 0) check(side.pool.lent() == 0, "nothing held, nothing borrowed");
+      check(side.budget.holders() == (held > 0 ? 1 : 0) + (side.pressed ? kOthers : 0), "who holds is a holder");
+      if (!side.pressed) side.before_press = used;
+      check(!side.pressed || used <= std::max(side.before_press, kMemory / (kOthers + 1)) + 16'384, "a share is kept");
     }
   }
   void press(int side, bool on) {
     Side& one = sides[side];
     if (one.pressed == on) return;
     one.pressed = on;
-    if (on)
-      one.budget.add(kMemory);
-    else
-      one.budget.sub(kMemory);
+    on ? one.budget.add(kMemory) : one.budget.sub(kMemory);
+    for (std::size_t i = 0; i < kOthers; ++i) on ? one.budget.add_holder() : one.budget.sub_holder();
   }
 
   void run() {
@@ -406,7 +410,7 @@ struct Pair {
     for (Side& side : sides) {
       side.core.lost();
       for (auto& [id, end] : side.ends) check(end->ends + (end->reset_by_us ? 1 : 0) == 1, "exactly one end");
-      check(side.pool.lent() == 0 && side.budget.used() == 0, "all is given back");
+      check(side.pool.lent() == 0 && side.budget.used() == 0 && side.budget.holders() == 0, "all is given back");
     }
   }
 };

@@ -43,7 +43,9 @@ TEST_P(MuxLinkTest, DrainLetsStreamsFinishAndClosesBothEnds) {
     EXPECT_TRUE(world.near_relays.front().end.clean && world.far_relays.front().end.clean);
     for (const LinkEnd* end : {&world.near, &world.far}) {
       EXPECT_EQ(end->closed->code, ErrorCode::Closed);
-      EXPECT_EQ(end->closed->context, "the link was drained");
+      const std::string& said = end->closed->context;  // by who left
+      EXPECT_TRUE(said == "the link was drained" || said == "the client left" || said == "the server is stopping")
+          << said;
     }
   }
 }

@@ -173,7 +173,7 @@ constexpr std::array kCommands = {
     Command{"http", "shares one local web service", "TARGET [FLAGS]", "TARGET",
             "Signs in at a server and sends the HTTP requests for one host to a local web service. TARGET is a PORT of "
             "this machine, "
-            "HOST:PORT, an http:// URL or unix:PATH.\n\n"
+            "HOST:PORT (a name or an address), an http:// URL or unix:PATH.\n\n"
             "The connection comes back by itself after a cut or a restart of the server. While the local service does "
             "not answer, "
             "visitors get a page that says so.",
@@ -181,7 +181,7 @@ constexpr std::array kCommands = {
     Command{"tcp", "shares one local TCP service", "TARGET [FLAGS]", "TARGET",
             "Signs in at a server and joins each connection to a port of the server to a local TCP service. TARGET is "
             "a PORT of this "
-            "machine, HOST:PORT or unix:PATH.\n\n"
+            "machine, HOST:PORT (a name or an address) or unix:PATH.\n\n"
             "The connection comes back by itself after a cut or a restart of the server. Half-closed connections and "
             "resets arrive as what they are.",
             kTcpGroups, kTcpExamples},

@@ -103,7 +103,7 @@ std::string help_of_all() {
   append_wrapped(out, "--version  As the command version.", kIndent);
   append_section(out, "EXAMPLES");
   append_wrapped(out, "On the machine that others can reach:", kIndent);
-  out += "        ferrotunnel server\n";
+  out += "        ferrotunnel server --public-address eu.example.com\n";
   append_wrapped(out, "Beside the service, with the token that the server printed:", kIndent);
   out += "        ferrotunnel http 8080 --join ft1_AbC…\n";
   append_exit_status(out);

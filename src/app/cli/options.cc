@@ -201,6 +201,7 @@ Result<> find_token(const Arguments& arguments, const std::optional<TokenStore>&
     if (options.grant) return std::unexpected(wrong("--join and --grant are two ways to sign in; give one of them"));
     // What the environment says is there the next time too.
     options.keep_join = join->from.starts_with("--") && !arguments.value("no-save");
+    if (join->text.empty()) return std::unexpected(wrong(join->from + " has no join token in it"));
     if (!join->text.starts_with('@')) {
       options.join = join->text;
       return {};
@@ -222,10 +223,17 @@ Result<> find_token(const Arguments& arguments, const std::optional<TokenStore>&
       return {};
     }
   }
-  const std::string target = arguments.target().empty() ? "" : " " + shown(arguments.target(), 80);
-  return std::unexpected(
-      wrong("no join token yet. The server prints one when it starts (ferrotunnel server); then: ferrotunnel " +
-            std::string(arguments.command().name) + target + " --join ft1_…"));
+  // The rest is looked at first: a mistake in it should not be met only after a token was fetched.
+  if (!options.servers.empty()) {
+    options.no_token =
+        "--server says where, and how to sign in is missing: give --grant and --secret-file beside it, or --join";
+    return {};
+  }
+  std::string again = "ferrotunnel " + std::string(arguments.command().name);
+  if (!arguments.target().empty()) again += " " + shown(arguments.target(), 80);
+  options.no_token = "no join token yet. The server prints one when it starts (ferrotunnel server); then: " + again +
+                     (arguments.command().name == "client" ? " … --join ft1_…" : " --join ft1_…");
+  return {};
 }
 
 }  // namespace

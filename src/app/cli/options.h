@@ -56,6 +56,7 @@ struct ClientOptions {
   RunOptions run;
   std::string join;        // empty: signs in with `grant`
   bool keep_join = false;  // after it worked
+  std::string no_token;    // not empty: nothing to sign in with was found, and this is what to say
   std::vector<std::string> servers;
   std::optional<GrantOption> grant;
   std::optional<bool> tls;  // nothing: as the token says

@@ -72,6 +72,9 @@ void HumanOutput::ready(const ServerReady& ready, std::chrono::milliseconds took
   if (!ready.http_listen.empty()) out += "   " + ready.http_listen + " (http)";
   out += "\n  " + label(Colour::Dim, "state") + shown(ready.state_dir) +
          (ready.state_made ? " (made now: key, one grant \"default\")" : "") + "\n";
+  if (ready.public_host == "localhost")
+    out += "  " + label(Colour::Dim, "public") +
+           "localhost: visitors of this machine only; --public-address NAME says what others call it\n";
   out += "  join from the other machine:\n      " + painted(Colour::Bold, join_line(ready)) + "\n";
   out += "  " + label(Colour::Green, "ready") + "in " + std::to_string(took.count()) + " ms\n";
   print(out);

@@ -34,6 +34,7 @@ void JsonOutput::ready(const ServerReady& ready, std::chrono::milliseconds took)
       .text("http", ready.http_listen)
       .text("join", ready.join_token);
   line.text("state", ready.state_dir).boolean("state_made", ready.state_made).boolean("tls", ready.tls);
+  line.text("public_host", ready.public_host);
   line.number("ms", static_cast<std::uint64_t>(took.count()));
   send(std::move(line));
 }

@@ -89,7 +89,12 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
   Console console(options.run);
   Progress progress;
   auto client = build(options, console, signals, progress);
-  if (!client) return fail(console, client.error(), exit_code_of(client.error()));
+  if (!client) {
+    Error why = client.error();
+    if (!options.no_token.empty() && why.code == ErrorCode::Unauthorized)
+      why = Error(ErrorCode::BadInput, Side::Local, false, options.no_token);
+    return fail(console, why, exit_code_of(why));
+  }
   if (const auto started = client->start(); !started)
     return fail(console, started.error(), exit_code_of(started.error()));
 

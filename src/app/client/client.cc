@@ -108,6 +108,14 @@ Result<> check_host(const std::string& host) {
   return {};
 }
 
+// As the server will compare it; check_host() has passed.
+std::string spelling_of(std::string_view host) {
+  const bool wild = host.starts_with("*.");
+  std::string name;
+  if (!http::normalise_host(wild ? host.substr(2) : host, name)) return {};
+  return wild ? "*." + name : name;
+}
+
 // Token and options become one JoinToken.
 Result<session::JoinToken> what_to_join(const std::string& join, const std::vector<std::string>& servers,
                                         const std::string& grant, const std::string& secret, bool with_grant,
@@ -118,8 +126,8 @@ Result<session::JoinToken> what_to_join(const std::string& join, const std::vect
     if (!decoded) return decoded;
     token = std::move(*decoded);
     if (tls && *tls != token.tls)
-      return bad(token.tls ? "the token is for a server that speaks TLS: leave --tls off away"
-                           : "the token is for a server without TLS (--tls off there)");
+      return bad(token.tls ? "the token is for a server that speaks TLS: leave TLS on"
+                           : "the token is for a server without TLS");
   } else {
     token.tls = tls.value_or(true);
   }
@@ -130,9 +138,12 @@ Result<session::JoinToken> what_to_join(const std::string& join, const std::vect
     if (!token.secret.valid()) return bad("the secret of grant " + grant + " has to have 16 to 64 bytes");
   }
   if (token.addresses.empty())
-    return bad("which server? give its join token (--join ft1_…) or its address (--server HOST:PORT)");
+    return std::unexpected(Error(ErrorCode::Unauthorized, Side::Local, false,
+                                 "which server? give its join token, or its address with a grant and a secret"));
   if (!token.secret.valid())
-    return bad("a secret of 16 to 64 bytes is needed to sign in: give the server's join token (--join ft1_…)");
+    return std::unexpected(
+        Error(ErrorCode::Unauthorized, Side::Local, false,
+              "a secret of 16 to 64 bytes is needed to sign in: give the server's join token, or a grant"));
   if (!wire::valid_name(token.grant))
     return bad("a grant's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -)");
   for (const std::string& address : token.addresses) {
@@ -146,29 +157,37 @@ Result<session::JoinToken> what_to_join(const std::string& join, const std::vect
 }  // namespace
 
 Result<Client> ClientBuilder::build() {
+  if (!options_ || options_->built) return bad("this builder has built already: a builder builds once");
   Options& options = *options_;
-  auto token =
-      what_to_join(options.join, options.servers, options.grant, options.secret, options.with_grant, options.tls);
-  if (!token) return std::unexpected(token.error());
-  options.token = std::move(*token);
   if (options.tls_certificate.empty() != options.tls_key.empty())
     return bad("a TLS certificate and its key go together: give both");
-  if (!options.token.tls && !(options.tls_ca.empty() && options.tls_certificate.empty()))
-    return bad("a TLS CA or certificate is given, but the connection to the server would be without TLS");
   if (options.origin_connect_timeout <= std::chrono::milliseconds::zero())
     return bad("the timeout for connecting to a local service has to be more than 0");
   if (options.memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
   if (options.tunnels.empty()) return bad("there is no tunnel to make: add one with http() or tcp()");
-  std::set<std::string> names;
+  std::set<std::string> names, hosts;
+  std::set<std::uint16_t> ports;
   for (Options::Tunnel& tunnel : options.tunnels) {
     if (!wire::valid_name(tunnel.name))
       return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -), not '" + tunnel.name + "'");
     if (!names.insert(tunnel.name).second) return bad("two tunnels are named " + tunnel.name);
     if (auto checked = check_host(tunnel.host); !checked) return std::unexpected(checked.error());
+    if (!tunnel.host.empty() && !hosts.insert(spelling_of(tunnel.host)).second)
+      return bad("two tunnels ask for the host " + tunnel.host + ": a host leads to one of them");
+    if (tunnel.port != 0 && !ports.insert(tunnel.port).second)
+      return bad("two tunnels ask for port " + std::to_string(tunnel.port) + ": a port leads to one of them");
     auto target = origin::parse_target(tunnel.to, wire::to_string(tunnel.proto));
     if (!target) return std::unexpected(target.error());
     tunnel.target = std::make_shared<const origin::OriginTarget>(std::move(*target));
   }
+  // Last, so that whoever has no token yet hears of the other mistakes first.
+  auto token =
+      what_to_join(options.join, options.servers, options.grant, options.secret, options.with_grant, options.tls);
+  if (!token) return std::unexpected(token.error());
+  options.token = std::move(*token);
+  if (!options.token.tls && !(options.tls_ca.empty() && options.tls_certificate.empty()))
+    return bad("a TLS CA or certificate is given, but the connection to the server would be without TLS");
+  options.built = true;
   try {
     return Client(std::make_unique<ClientImpl>(std::move(options)));
   } catch (const std::runtime_error& error) {  // no descriptors for its io_context and its epoll set
@@ -182,10 +201,17 @@ Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 
-Result<> Client::start() { return impl_->start(); }
-bool Client::drain(std::chrono::milliseconds deadline) { return impl_->drain(deadline); }
-void Client::stop() { impl_->stop(); }
-std::optional<Error> Client::wait_failed(std::chrono::milliseconds timeout) { return impl_->wait_failed(timeout); }
-ClientStatus Client::status() const { return impl_->status(); }
+// One that was moved from has nothing behind it.
+Result<> Client::start() {
+  return impl_ ? impl_->start() : bad("this client was moved from: there is nothing to start");
+}
+bool Client::drain(std::chrono::milliseconds deadline) { return !impl_ || impl_->drain(deadline); }
+void Client::stop() {
+  if (impl_) impl_->stop();
+}
+std::optional<Error> Client::wait_failed(std::chrono::milliseconds timeout) {
+  return impl_ ? impl_->wait_failed(timeout) : std::nullopt;
+}
+ClientStatus Client::status() const { return impl_ ? impl_->status() : ClientStatus{}; }
 
 }  // namespace ferrotunnel

@@ -216,9 +216,16 @@ void ClientImpl::register_tunnel(std::size_t index) {
   link_->send_control(wire::encode(request));
 }
 
+// Before the first success a mistake ends it: somebody stands there to mend it. After that only a verdict of the server's own does, or
+// a key that is not its own; whatever else is said on the way (a proxy's 503, half a restart) passes.
+bool ClientImpl::is_final(const Error& why) const {
+  if (why.retry || connects_ == 0) return !why.retry;
+  return why.code == ErrorCode::Unauthorized || why.code == ErrorCode::PinMismatch || why.code == ErrorCode::Version;
+}
+
 void ClientImpl::on_down(const Error& why) {
   backoff_.on_link_down(shard_.now());
-  const bool for_good = !why.retry || (options_.fail_fast && connects_ == 0);
+  const bool for_good = is_final(why) || (options_.fail_fast && connects_ == 0);
   const auto wait = for_good ? Duration::zero() : backoff_.next();
   if (options_.on_disconnected) {
     Disconnected event{why, std::chrono::duration_cast<std::chrono::milliseconds>(wait)};

@@ -49,6 +49,7 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
   // The way up.
   void dial();
   void on_dialed(Result<session::Dialed> result);
+  [[nodiscard]] bool is_final(const Error& why) const;
   void on_down(const Error& why);
   void register_tunnel(std::size_t index);
   void retry_registering();

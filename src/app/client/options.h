@@ -34,6 +34,7 @@ struct ClientBuilder::Options {
   std::chrono::milliseconds origin_connect_timeout{10'000};
   std::size_t memory_limit = MemoryBudget::kDefaultLimit;
   bool fail_fast = false;
+  bool built = false;  // build() took all this away
   mux::MuxLimits mux;
   session::BackoffOptions backoff;
   session::HeartbeatOptions heartbeat;

@@ -24,6 +24,7 @@ struct ServerBuilder::Options {
   std::map<std::string, std::string> grants;  // name -> secret
   unsigned threads = 0;
   std::size_t memory_limit = MemoryBudget::kDefaultLimit;
+  bool built = false;  // build() took all this away
   mux::MuxLimits mux;
   session::HeartbeatOptions heartbeat;
   std::size_t max_handshakes = 2048;  // waiting at once on a shard; past it the oldest goes

@@ -86,11 +86,14 @@ Result<Server> ServerBuilder::build() {
   const auto bad = [](std::string text) {
     return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text)));
   };
+  if (!options_ || options_->built) return bad("this builder has built already: a builder builds once");
   if (options_->listen.empty()) return bad("the address to listen on is empty");
   for (const std::string* address : {&options_->listen, &options_->http_listen}) {
     if (address->empty()) continue;
     auto parts = session::split_host_port(*address, 1);
     if (!parts) return std::unexpected(parts.error());
+    if (address->find_first_not_of("0123456789") == std::string::npos)
+      return bad("cannot listen on '" + *address + "': a port alone is written :" + *address);
     if (parts->host != "localhost" && !transport::parse_ip(parts->host, 0))
       return bad("cannot listen on '" + *address +
                  "': the host has to be an IP address of this machine, localhost, or nothing for all");
@@ -114,6 +117,7 @@ Result<Server> ServerBuilder::build() {
   if (!options_->tls && !options_->tls_client_ca.empty()) return bad("mutual TLS needs TLS, which is off");
   if (options_->memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
   if (options_->threads > 256) return bad("at most 256 threads");
+  options_->built = true;
   return Server(std::make_unique<ServerImpl>(std::move(*options_)));
 }
 
@@ -122,9 +126,16 @@ Server::Server(Server&&) noexcept = default;
 Server& Server::operator=(Server&&) noexcept = default;
 Server::~Server() = default;
 
-Result<ServerReady> Server::start() { return impl_->start(); }
-bool Server::drain(std::chrono::milliseconds deadline) { return impl_->drain(deadline); }
-void Server::stop() { impl_->stop(); }
-ServerStatus Server::status() const { return impl_->status(); }
+// One that was moved from has nothing behind it.
+Result<ServerReady> Server::start() {
+  if (impl_) return impl_->start();
+  return std::unexpected(
+      Error(ErrorCode::BadInput, Side::Local, false, "this server was moved from: there is nothing to start"));
+}
+bool Server::drain(std::chrono::milliseconds deadline) { return !impl_ || impl_->drain(deadline); }
+void Server::stop() {
+  if (impl_) impl_->stop();
+}
+ServerStatus Server::status() const { return impl_ ? impl_->status() : ServerStatus{}; }
 
 }  // namespace ferrotunnel

@@ -1,5 +1,9 @@
 #include "app/server/server_impl.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,6 +39,30 @@ std::string machine_name() {
   std::array<char, 256> name{};
   if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') return "localhost";
   return name.data();
+}
+
+// The first IPv4 and the first IPv6 address of this machine that other machines may reach ("192.0.2.7", "[2001:db8::7]").
+std::vector<std::string> machine_addresses(bool with_ipv6) {
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return {};
+  std::string v4, v6;
+  for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
+    if (at->ifa_addr == nullptr || (at->ifa_flags & IFF_UP) == 0 || (at->ifa_flags & IFF_LOOPBACK) != 0) continue;
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if (at->ifa_addr->sa_family == AF_INET && v4.empty()) {
+      const auto& address = reinterpret_cast<const sockaddr_in*>(at->ifa_addr)->sin_addr;
+      v4 = ::inet_ntop(AF_INET, &address, text.data(), text.size());
+    } else if (at->ifa_addr->sa_family == AF_INET6 && v6.empty() && with_ipv6) {
+      const auto& address = reinterpret_cast<const sockaddr_in6*>(at->ifa_addr)->sin6_addr;
+      if (!IN6_IS_ADDR_LINKLOCAL(&address))
+        v6 = "[" + std::string(::inet_ntop(AF_INET6, &address, text.data(), text.size())) + "]";
+    }
+  }
+  ::freeifaddrs(list);
+  std::vector<std::string> found;
+  for (std::string* one : {&v4, &v6})
+    if (!one->empty()) found.push_back(std::move(*one));
+  return found;
 }
 
 }  // namespace
@@ -136,8 +164,13 @@ std::vector<std::string> ServerImpl::join_addresses() const {
     addresses.push_back((parts->host.find(':') == std::string::npos ? parts->host : "[" + parts->host + "]") + ":" +
                         std::to_string(parts->port));
   }
-  if (addresses.empty())
-    addresses.push_back(is_any(listen_) ? machine_name() + ":" + std::to_string(listen_.port()) : listen_.text());
+  if (!addresses.empty()) return addresses;
+  if (!is_any(listen_)) return {listen_.text()};
+  // Which of these others can use, only they know: the client tries them all.
+  const std::string port = ":" + std::to_string(listen_.port());
+  addresses.push_back(machine_name() + port);
+  for (const std::string& address : machine_addresses(listen_.family() == AF_INET6))
+    addresses.push_back(address + port);
   return addresses;
 }
 
@@ -191,6 +224,7 @@ Result<ServerReady> ServerImpl::start() {
   ready.state_dir = state_dir_;
   ready.state_made = state_made_;
   ready.tls = options_.tls;
+  ready.public_host = public_host_;
   return ready;
 }
 

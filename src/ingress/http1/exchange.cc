@@ -60,6 +60,7 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   scanner_.reset();
   gathered_size_ = 0;
   status_ = 0;
+  interim_ = 0;
   started_ = progress_ = context_.shard.now();
   written_before_ = visitor.written();
   outcome_ = Outcome::Running;
@@ -74,6 +75,7 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   forward.trust_forwarded = context_.options.trust_forwarded;
   head_.clear();
   http::append_request_head(head_, head, forward);
+  charge(head_.size());
 }
 
 void Exchange::connect(transport::Link* link) {
@@ -99,6 +101,7 @@ void Exchange::reset() {
   origin_.reset();
   gathered_.reset();
   if (head_.capacity() > kKeptHead) std::string().swap(head_);
+  charge(0);
 }
 
 void Exchange::on_visitor_ready(std::uint32_t what) {
@@ -211,6 +214,16 @@ transport::Stream* Exchange::take_stream() {
 void Exchange::compact() {
   head_.resize(std::min(head_.size(), head_.find('\r')));
   head_.shrink_to_fit();
+  charge(head_.size());
+}
+
+// The head is no buffer of the pool's, but it is held as long as the answer takes and as large as the visitor likes.
+void Exchange::charge(std::size_t bytes) {
+  MemoryBudget& budget = context_.shard.buffers().budget();
+  if (bytes <= BufferPool::kSizes.front()) bytes = 0;  // small change
+  if (bytes > charged_) budget.add(bytes - charged_);
+  if (bytes < charged_) budget.sub(charged_ - bytes);
+  charged_ = bytes;
 }
 
 RequestRecord Exchange::record() const {

@@ -42,7 +42,7 @@ class Exchange final : private transport::StreamHandler {
   };
 
   explicit Exchange(IngressContext& context) : context_(context) {}
-  ~Exchange() = default;
+  ~Exchange() { charge(0); }
 
   // Takes what it needs from the head (the context's request), whose bytes may go afterwards.
   void begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
@@ -98,6 +98,7 @@ class Exchange final : private transport::StreamHandler {
   void lose(const Failure& failure);  // before a response: retried, or failed
   void fail(const Failure& failure);  // by a page, or cut off when a response is under way
   void end(Outcome outcome, const Failure* failure = nullptr);
+  void charge(std::size_t bytes);
   void made_progress() { progress_ = context_.shard.now(); }
 
   IngressContext& context_;
@@ -107,9 +108,10 @@ class Exchange final : private transport::StreamHandler {
   const Failure* failure_ = nullptr;
 
   // The request.
-  std::string head_;     // for the origin
-  std::string host_;     // in the one spelling
-  std::string upgrade_;  // the protocol that was asked for
+  std::string head_;         // for the origin
+  std::size_t charged_ = 0;  // of head_, to the memory budget
+  std::string host_;         // in the one spelling
+  std::string upgrade_;      // the protocol that was asked for
   TunnelKey tunnel_;
   transport::PeerAddress peer_;
   RequestId id_;
@@ -125,7 +127,8 @@ class Exchange final : private transport::StreamHandler {
   Buffer gathered_;  // a head that did not come in one piece
   std::size_t gathered_size_ = 0;
   http::BodyFramer response_;
-  std::uint16_t status_ = 0;  // of the final response; 0 before it
+  std::uint16_t status_ = 0;   // of the final response; 0 before it
+  std::uint32_t interim_ = 0;  // 1xx so far
 
   TimePoint started_{}, progress_{};
   std::uint64_t written_before_ = 0;

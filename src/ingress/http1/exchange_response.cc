@@ -16,6 +16,11 @@ constexpr std::size_t kDechunkSlice = 8 * 1024;
 std::size_t Exchange::on_data(transport::Stream&, ConstBytes bytes) {
   // What follows a 101 is the relay's, which is about to take the stream over.
   if (over()) return outcome_ == Outcome::Upgrade ? 0 : bytes.size();
+  // Nothing was asked on this connection yet: this answers somebody else's request, or nobody's.
+  if (head_sent_ == 0) {
+    lose(failures::kBadResponse);
+    return bytes.size();
+  }
   answered_ = true;
   std::size_t taken = 0;
   while (taken < bytes.size() && visitor_->can_write()) {
@@ -73,6 +78,10 @@ std::size_t Exchange::take_head(ConstBytes bytes) {
   const http::ResponseHead& head = context_.response;
   // An origin that switches before it has the request is answering something else.
   if (parsed.bad() || (head.upgrade && !request_sent())) {
+    fail(failures::kBadResponse);
+    return 0;
+  }
+  if (head.interim() && ++interim_ > context_.options.limits.interim_responses) {
     fail(failures::kBadResponse);
     return 0;
   }

@@ -14,6 +14,8 @@ constinit const Failure kLinkLost{502, FaultSide::Tunnel, "link-lost",
 constinit const Failure kLinkLimit{503, FaultSide::Tunnel, "link-limit",
                                    "The tunnel to {host} carries as many connections as it may."};
 constinit const Failure kLinkClosing{503, FaultSide::Tunnel, "link-closing", "The tunnel to {host} is being closed."};
+constinit const Failure kServerMemory{503, FaultSide::Server, "server-memory",
+                                      "This server has no memory left for more requests now.", 1};
 constinit const Failure kOriginTimeout{504, FaultSide::Origin, "origin-timeout",
                                        "The tunnel to {host} is up, but its local service did not answer in time."};
 constinit const Failure kOriginStalled{504, FaultSide::Origin, "origin-stalled",

@@ -17,11 +17,12 @@ struct Failure {
   std::uint16_t status = 502;
   http::FaultSide side = http::FaultSide::Tunnel;
   std::string_view slug;
-  std::string_view sentence;  // "{host}" stands for the host
+  std::string_view sentence;      // "{host}" stands for the host
+  std::uint32_t retry_after = 0;  // seconds; 0: no Retry-After
 };
 
 namespace failures {
-extern const Failure kNoSuchHost, kHostMissing, kLinkLost, kLinkLimit, kLinkClosing;
+extern const Failure kNoSuchHost, kHostMissing, kLinkLost, kLinkLimit, kLinkClosing, kServerMemory;
 extern const Failure kOriginTimeout, kOriginStalled, kOriginClosed, kBadResponse, kResponseCut;
 extern const Failure kBadBody, kRequestTimeout, kRequestCut, kVisitorGone, kVisitorStalled;
 }  // namespace failures

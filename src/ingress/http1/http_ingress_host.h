@@ -31,7 +31,8 @@ struct HttpIngressOptions {
   http::Limits limits;
   OriginPoolOptions pool;
   Duration head_timeout = std::chrono::seconds(30);        // a request head, from its first byte to its last: 408
-  Duration keep_alive_timeout = std::chrono::seconds(75);  // between requests, and before the first: closed
+  Duration first_byte_timeout = std::chrono::seconds(15);  // a new connection that says nothing: closed
+  Duration keep_alive_timeout = std::chrono::seconds(75);  // between requests: closed
   Duration response_timeout = std::chrono::seconds(60);    // from the request's last byte to the response's first: 504
   Duration stall_timeout =
       std::chrono::seconds(60);  // no byte of a body moves either way; not for upgraded connections
@@ -84,6 +85,7 @@ struct HttpIngressStats {
   std::uint64_t errors = 0;      // answered by a page of ours
   std::uint64_t cut = 0;         // responses that broke off
   std::uint64_t timeouts = 0;    // any of the options'
+  std::uint64_t no_memory = 0;   // refused because the memory limit was reached
   std::uint64_t origins_opened = 0;
   std::uint64_t origins_reused = 0;
   std::uint64_t origins_dropped = 0;  // idle ones that ended, spoke, or grew too old or too many

@@ -19,7 +19,7 @@ VisitorConnection::~VisitorConnection() {
 Result<> VisitorConnection::start(std::string_view early_bytes) {
   if (auto watched = socket_.watch(); !watched) return watched;
   socket_.preload(early_bytes);
-  (void)wait(Timer::Idle);
+  (void)wait(Timer::FirstByte);
   // The poller reports what the socket holds; nobody else does what came along.
   if (!early_bytes.empty()) context_.shard.at_turn_end(*this);
   return {};
@@ -64,7 +64,7 @@ void VisitorConnection::on_deadline() {
     return step();
   }
   if (fired == Timer::Exchange || fired == Timer::None) return;  // it ended just now; its step comes
-  if (fired != Timer::Idle && fired != Timer::Linger) ++context_.stats.timeouts;
+  if (fired != Timer::FirstByte && fired != Timer::Idle && fired != Timer::Linger) ++context_.stats.timeouts;
   if (fired == Timer::Head) {
     (void)answer(failures::kRequestTimeout, 0, false);
     return step();
@@ -110,6 +110,7 @@ VisitorConnection::Next VisitorConnection::wait(Timer timer) {
   timer_ = timer;
   const HttpIngressOptions& options = context_.options;
   Duration after = options.stall_timeout;
+  if (timer == Timer::FirstByte) after = options.first_byte_timeout;
   if (timer == Timer::Idle) after = options.keep_alive_timeout;
   if (timer == Timer::Head) after = options.head_timeout;
   if (timer == Timer::Exchange) after = std::min(options.response_timeout, options.stall_timeout);
@@ -135,8 +136,9 @@ VisitorConnection::Next VisitorConnection::read_request() {
     switch (socket_.read_more()) {
       case Read::Some: break;
       case Read::Nothing:
-        if (!socket_.input().empty()) return wait(Timer::Head);
-        return context_.draining ? close(true) : wait(Timer::Idle);
+        if (!socket_.input().empty()) return memory_full() ? refuse_for_memory(0, false) : wait(Timer::Head);
+        if (context_.draining) return close(true);
+        return wait(asked_ ? Timer::Idle : Timer::FirstByte);
       // Between requests, or inside one that nobody waits for any more.
       case Read::Eof:
       case Read::Failed: return die();
@@ -144,7 +146,14 @@ VisitorConnection::Next VisitorConnection::read_request() {
   }
 }
 
+// Blocks are lent without asking while a step lasts; what would be held beyond it asks the budget.
+VisitorConnection::Next VisitorConnection::refuse_for_memory(std::size_t head_bytes, bool understood) {
+  ++context_.stats.no_memory;
+  return answer(failures::kServerMemory, head_bytes, understood);
+}
+
 VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes) {
+  asked_ = true;
   const http::RequestHead& head = context_.request;
   if (head.host.empty() || !http::normalise_host(head.host, context_.host_name))
     return answer(failures::kHostMissing, head_bytes, true);
@@ -153,6 +162,8 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
   transport::Link* link = context_.links.find(target->session);
   if (link == nullptr && target->shard != context_.shard.index()) return move_to(target->shard);
 
+  const bool holds = head_bytes > kAlwaysServed || socket_.input().size() > head_bytes;
+  if (holds && memory_full()) return refuse_for_memory(head_bytes, true);
   ++context_.stats.requests;
   exchange_ = context_.take_exchange();
   exchange_->begin(head, context_.host_name, {target->session, target->tunnel}, peer_, head_bytes, socket_, *this);
@@ -180,12 +191,15 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
   page.side = failure.side;
   page.slug = failure.slug;
   page.sentence = sentence;
+  page.retry_after = failure.retry_after;
   page.request_id = id.text();
   page.host = host;
   if (understood) {
     page.accept = head.fields.value(http::FieldId::Accept);
     page.head_request = head.method == http::Method::Head;
-    page.keep_alive = head.keep_alive && head.framing.empty() && !context_.draining;
+    // Where the server itself is short of something, a connection less helps.
+    page.keep_alive =
+        head.keep_alive && head.framing.empty() && !context_.draining && failure.side != http::FaultSide::Server;
     page.visitor_minor = head.minor;
   }
   const std::uint64_t before = socket_.written();

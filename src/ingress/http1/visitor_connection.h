@@ -56,11 +56,14 @@ class VisitorConnection final : public VisitorHook,
 
  private:
   enum class State : std::uint8_t { Reading, Exchanging, Relaying, Closing, Lingering };
-  enum class Timer : std::uint8_t { None, Idle, Head, Exchange, Stall, Linger };
+  enum class Timer : std::uint8_t { None, FirstByte, Idle, Head, Exchange, Stall, Linger };
   enum class Next : std::uint8_t { Again, Wait };  // Wait: until something is reported; or it is destroyed
 
   // A turn goes on for this many steps, then others have theirs.
   static constexpr int kStepsPerTurn = 64;
+  // A head of so many bytes that came whole, with nothing behind it, is served even when the memory limit is reached: it holds no more
+  // than its connection does.
+  static constexpr std::size_t kAlwaysServed = BufferPool::kSizes.front();
 
   void on_ready(std::uint32_t what) override;
   void run_turn() override { step(); }
@@ -73,6 +76,8 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] Next read_request();
   [[nodiscard]] Next begin_request(std::size_t head_bytes);
   [[nodiscard]] Next move_to(unsigned shard);
+  [[nodiscard]] bool memory_full() const { return context_.shard.buffers().budget().full(); }
+  [[nodiscard]] Next refuse_for_memory(std::size_t head_bytes, bool understood);
   [[nodiscard]] Next settle();
   [[nodiscard]] Next settle_complete();
   [[nodiscard]] Next settle_failed();
@@ -98,6 +103,7 @@ class VisitorConnection final : public VisitorHook,
   State state_ = State::Reading;
   Timer timer_ = Timer::None;
   bool linger_ = false;  // Closing ends in Lingering
+  bool asked_ = false;   // a whole head came
 };
 
 }  // namespace ferrotunnel::ingress

@@ -41,6 +41,7 @@ VisitorConnection::Next VisitorConnection::settle_failed() {
   page.side = failure.side;
   page.slug = failure.slug;
   page.sentence = sentence;
+  page.retry_after = failure.retry_after;
   page.request_id = exchange_->id().text();
   page.host = exchange_->host();
   page.head_request = exchange_->head_request();

@@ -144,7 +144,10 @@ VisitorSocket::Body VisitorSocket::read_body(MutBytes into, http::BodyFramer& fr
   // What is left there is the next request's, or is more than fits.
   if (in_begin_ == in_end_ && readable_ && !framer.done() && body.n < into.size()) {
     MutBytes room = into.subspan(body.n);
-    const std::uint64_t behind = framer.kind() == http::Framing::Kind::Chunked ? kBehindChunks : 0;
+    const bool full = shard_.buffers().budget().full();
+    const std::uint64_t behind = framer.kind() != http::Framing::Kind::Chunked ? 0
+                                 : full                                        ? kBehindChunksWhenFull
+                                                                               : kBehindChunks;
     room = room.first(static_cast<std::size_t>(std::min<std::uint64_t>(room.size(), framer.remaining() + behind)));
     const IoResult got = stream_->read(room);
     body.end = take(got, room.size());

@@ -1,7 +1,8 @@
 // VisitorSocket: a visitor's connection as bytes: what was read and not used yet, what could not be written yet, and readiness.
 //
 // Buffers are borrowed while bytes are in hand and given back with the last one. Reading ahead is bounded: a head by the limits of
-// http/, the bytes behind a body by kBehindChunks. Private to http1/; owned by its VisitorConnection, on the shard's thread.
+// http/, the bytes behind a body by kBehindChunks. Nothing here asks the memory budget before it borrows: whether an unfinished head may
+// stay is the VisitorConnection's to decide. Private to http1/; owned by its VisitorConnection, on the shard's thread.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +23,7 @@ class VisitorSocket {
   static constexpr std::size_t kFirstRead = 4096;
   // Nobody knows where a chunked body ends before it was read: at most this many bytes beyond the chunk at hand are.
   static constexpr std::size_t kBehindChunks = 16 * 1024;
+  static constexpr std::size_t kBehindChunksWhenFull = BufferPool::kSizes.front();
 
   VisitorSocket(transport::Shard& shard, transport::ByteStreamPtr stream, transport::PollHandler& handler)
       : shard_(shard), stream_(std::move(stream)), handler_(handler) {}

@@ -54,6 +54,28 @@ TEST(BufferPool, MovingKeepsOneOwner) {
   EXPECT_TRUE(c);
 }
 
+TEST(MemoryBudget, AFullOneLeavesEachHolderItsShare) {
+  MemoryBudget budget(1000);
+  budget.add(999);
+  EXPECT_TRUE(budget.admits(0, 5000)) << "not full";
+  budget.add(1);
+  EXPECT_TRUE(budget.admits(0, 1000)) << "the first holder: all of it";
+  EXPECT_FALSE(budget.admits(0, 1001));
+  for (int i = 0; i < 4; ++i) budget.add_holder();
+  EXPECT_EQ(budget.holders(), 4u);
+  EXPECT_TRUE(budget.admits(0, 200)) << "it would be the fifth";
+  EXPECT_FALSE(budget.admits(0, 201));
+  EXPECT_TRUE(budget.admits(100, 150));
+  EXPECT_FALSE(budget.admits(100, 151));
+  EXPECT_TRUE(budget.admits(300, 50, 100)) << "no longer full, with that given back";
+  EXPECT_FALSE(budget.admits(300, 0));
+  budget.add(999);
+  EXPECT_TRUE(budget.admits(100, 150));
+  budget.add(1);
+  EXPECT_FALSE(budget.admits(100, 1)) << "twice the limit: nobody";
+  EXPECT_TRUE(budget.admits(100, 1, 1));
+}
+
 TEST(BufferPool, FreedBlocksAreUsedAgain) {
   MemoryBudget budget;
   BufferPool pool(budget);

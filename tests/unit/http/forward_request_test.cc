@@ -128,6 +128,13 @@ TEST(ForwardRequest, AContextCannotBreakALine) {
             "x\r\nX-Request-Id: r\r\n\r\n");
 }
 
+TEST(ForwardRequest, WhatCallsItselfTheTunnelIsDropped) {
+  EXPECT_EQ(forwarded("GET / HTTP/1.1\r\nHost: x\r\nFERROTUNNEL-Side: tunnel\r\nferrotunnel_error: a\r\n"
+                      "ferrotunnel_something_longer_than_all: b\r\nFerrotunnels: c\r\n\r\n",
+                      {}),
+            "GET / HTTP/1.1\r\nHost: x\r\nFerrotunnels: c\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: x\r\n\r\n");
+}
+
 TEST(ForwardRequest, Appends) {
   RequestHead head;
   ASSERT_TRUE(parse_request_head("GET / HTTP/1.1\r\nHost: x\r\n\r\n", {}, head).done());

@@ -109,6 +109,16 @@ TEST(ForwardResponse, RequestId) {
   EXPECT_EQ(forwarded(text, {.request_id = "ours"}).text, "HTTP/1.1 204 x\r\nX-Request-Id: ours\r\n\r\n");
 }
 
+TEST(ForwardResponse, NobodyTakesAnOriginsWordForTheTunnels) {
+  EXPECT_EQ(
+      forwarded("HTTP/1.1 200 OK\r\nFerrotunnel-Error: link-lost\r\nfErRoTuNnEl-sIdE: tunnel\r\nFerrotunnel-: x\r\n"
+                "Ferrotunnel: y\r\nFerrotunnel-Something-Longer-Than-All: z\r\nContent-Length: 0\r\n\r\n")
+          .text,
+      "HTTP/1.1 200 OK\r\nFerrotunnel: y\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(forwarded("HTTP/1.1 103 Hints\r\nFerrotunnel-Side: origin\r\nLink: l\r\n\r\n").text,
+            "HTTP/1.1 103 Hints\r\nLink: l\r\n\r\n");
+}
+
 TEST(ForwardResponse, EverythingElsePasses) {
   const std::string_view text =
       "HTTP/1.1 302 Gefunden\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nLocation: /\r\nmy_header: c\r\nContent-Length: "

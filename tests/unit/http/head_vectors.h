@@ -240,7 +240,7 @@ inline const std::vector<std::string_view>& good_responses() {
       "HTTP/1.1 204 No Content\r\n\r\n",
       "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
       "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 500\r\n\r\n",
-      "HTTP/1.1 999 Denied\r\nContent-Length: 0\r\n\r\n",
+      "HTTP/1.1 599 Denied\r\nContent-Length: 0\r\n\r\n",
       "HTTP/1.1 302 Found\r\nLocation: /x\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nContent-Length: 0\r\nConnection: "
       "close\r\n\r\n",
       "HTTP/1.1 200 OK\r\nConnection: X-Hop, keep-alive\r\nKeep-Alive: timeout=5\r\nX-Hop: 1\r\nContent-Length: "
@@ -268,6 +268,8 @@ inline const std::vector<BadHead>& bad_responses() {
       {"HTTP/1.1 20 OK\r\n\r\n", 502, "status-line"},
       {"HTTP/1.1 2000 OK\r\n\r\n", 502, "status-line"},
       {"HTTP/1.1 099 OK\r\n\r\n", 502, "status-line"},
+      {"HTTP/1.1 600 OK\r\n\r\n", 502, "status-line"},
+      {"HTTP/1.1 999 Denied\r\nContent-Length: 0\r\n\r\n", 502, "status-line"},
       {"HTTP/1.1  200 OK\r\n\r\n", 502, "status-line"},
       {"HTTP/1.1\t200 OK\r\n\r\n", 502, "status-line"},
       {"HTTP/1.1 2x0 OK\r\n\r\n", 502, "status-line"},

@@ -134,6 +134,11 @@ TEST(Request, FieldsKnowTheirNames) {
   EXPECT_EQ(field_id("x_forwarded_anything_at_all"), FieldId::UnderscoreAlias);
   EXPECT_EQ(field_id("Content_Length"), FieldId::UnderscoreAlias);
   EXPECT_EQ(field_id("x_real_ip"), FieldId::UnderscoreAlias);
+  EXPECT_EQ(field_id("FERROTUNNEL-Error"), FieldId::Ferrotunnel);
+  EXPECT_EQ(field_id("Ferrotunnel-Anything-At-All"), FieldId::Ferrotunnel);
+  EXPECT_EQ(field_id("Ferrotunnel_Side"), FieldId::UnderscoreAlias);
+  EXPECT_EQ(field_id("ferrotunnel_anything_at_all"), FieldId::UnderscoreAlias);
+  EXPECT_EQ(field_id("Ferrotunnel"), FieldId::Other);
   EXPECT_EQ(field_id("my_header"), FieldId::Other);
   EXPECT_EQ(field_id("a_header_that_is_longer_than_any"), FieldId::Other);
   EXPECT_EQ(field_id("X"), FieldId::Other);

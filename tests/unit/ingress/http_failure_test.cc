@@ -168,6 +168,7 @@ TEST_P(HttpFailure, OriginBreaksTheRules) {
       "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",  // unasked
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",                    // nothing was sent yet
       "HTTP/1.1 200 OK\r\nX: " + std::string(40'000, 'x'),
+      "HTTP/1.1 600 Beyond\r\nContent-Length: 0\r\n\r\n",
   };
   Visitor& visitor = world.connect();
   for (const std::string& response : cases) {
@@ -193,6 +194,43 @@ TEST_P(HttpFailure, OriginBreaksTheRules) {
   world.link.last().fin();
   expect_page(world, visitor, 502, "origin", "bad-response");
   EXPECT_EQ(world.shard.buffers().lent(), 0u);
+}
+
+TEST_P(HttpFailure, InterimResponsesWithoutEnd) {
+  HttpIngressOptions options;
+  HttpWorld world(portable(), options);
+  const std::string hint = "HTTP/1.1 103 Hints\r\n\r\n";
+  std::string hints;
+  for (std::uint32_t i = 0; i < options.limits.interim_responses; ++i) hints += hint;
+  Visitor& visitor = ask(world);
+  world.link.last().got.clear();
+  world.link.last().say(hints + ok("x"));
+  ASSERT_TRUE(world.until([&] { return visitor.got == hints + ok("x"); }));
+  visitor.got.clear();
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().say(hints + hint + ok("x"));
+  expect_page(world, visitor, 502, "origin", "bad-response");
+  EXPECT_TRUE(visitor.got.starts_with(hints + "HTTP/1.1 502 "));
+  EXPECT_EQ(world.link.last().got_reset, ResetReason::Cancel);
+  // Those that an HTTP/1.0 visitor does not get count too.
+  Visitor& old = ask(world, "GET / HTTP/1.0\r\nHost: a.test\r\n\r\n");
+  world.link.last().say(hints + hint);
+  expect_page(world, old, 502, "origin", "bad-response");
+  EXPECT_TRUE(old.got.starts_with("HTTP/1.1 502 "));
+}
+
+TEST_P(HttpFailure, AnAnswerBeforeTheRequest) {
+  HttpWorld world(portable());
+  world.link.paused = true;
+  Visitor& visitor = world.connect();
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return world.link.streams.size() == 1; }));
+  world.link.last().say(ok("not asked"));
+  expect_page(world, visitor, 502, "origin", "bad-response");
+  EXPECT_FALSE(visitor.got.contains("not asked"));
+  EXPECT_EQ(world.link.last().got, "");
+  EXPECT_EQ(world.link.last().got_reset, ResetReason::Cancel);
 }
 
 TEST_P(HttpFailure, ResponseCutOff) {
@@ -361,6 +399,31 @@ TEST_P(HttpRetry, WhateverItIsWhenNothingWasAskedFor) {
   EXPECT_TRUE(world.until_got(visitor, ok("2")));
 }
 
+// What an idle connection says in the moment in which it is taken: the next visitor's request is not there yet, and this is no answer to it.
+TEST_P(HttpRetry, AnAnswerBeforeTheRequestIsNobodys) {
+  for (const bool by_parts : {false, true}) {
+    HttpWorld world(portable());
+    Visitor& visitor = world.connect();
+    warm(world, visitor);
+    FakeStream& first = world.link.last();
+    const std::size_t asked_before = first.got.size();
+    world.link.paused = true;
+    visitor.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\nabcd");
+    ASSERT_TRUE(world.until([&] { return world.ingress->stats().requests == 2; }));
+    first.say(by_parts ? "H" : ok("poison"));
+    EXPECT_EQ(first.got_reset, ResetReason::Cancel);
+    world.link.resume();
+    ASSERT_TRUE(
+        world.until([&] { return world.link.streams.size() == 2 && world.link.last().got.ends_with("\r\n\r\nabcd"); }));
+    EXPECT_EQ(first.got.size(), asked_before);
+    world.link.last().say(ok("2"));
+    ASSERT_TRUE(world.until([&] { return visitor.got == ok("2"); })) << visitor.got;
+    EXPECT_EQ(world.ingress->stats().retries, 1u);
+    EXPECT_EQ(world.host.records.back().slug, "");
+    EXPECT_TRUE(world.host.records.back().fields.retried);
+  }
+}
+
 TEST_P(HttpRetry, LinkLostIsNotRetried) {
   HttpWorld world(portable());
   Visitor& visitor = world.connect();
@@ -450,14 +513,36 @@ TEST_P(HttpFailure, KeepAliveTimeout) {
   HttpIngressOptions options;
   options.keep_alive_timeout = 50ms;
   HttpWorld world(portable(), options);
-  Visitor& silent = world.connect();
-  ASSERT_TRUE(world.until([&] { return silent.eof; }));
   world.link.origin = answer_heads([](std::string_view) { return ok("x"); });
   Visitor& visitor = world.connect();
   visitor.send(get());
   ASSERT_TRUE(world.until_got(visitor, ok("x")));
   ASSERT_TRUE(world.until([&] { return visitor.eof; }));
   EXPECT_EQ(world.ingress->stats().visitors, 0u);
+}
+
+TEST_P(HttpFailure, FirstByteTimeout) {
+  HttpIngressOptions options;
+  options.first_byte_timeout = 50ms;
+  HttpWorld world(portable(), options);
+  world.link.origin = answer_heads([](std::string_view) { return ok("x"); });
+  Visitor& silent = world.connect();
+  ASSERT_TRUE(world.until([&] { return silent.closed(); }));
+  EXPECT_TRUE(silent.eof);
+  EXPECT_EQ(silent.got, "");
+  EXPECT_EQ(world.ingress->stats().timeouts, 0u);
+  EXPECT_TRUE(world.host.records.empty());
+  // From the first byte on it is the head's time, and after a request the keep-alive's.
+  Visitor& slow = world.connect();
+  slow.send("GET / HTT");
+  Visitor& kept = world.connect();
+  kept.send(get());
+  ASSERT_TRUE(world.until_got(kept, ok("x")));
+  const TimePoint begin = Clock::now();
+  ASSERT_TRUE(world.until([&] { return Clock::now() - begin > 400ms; }));
+  EXPECT_FALSE(slow.closed());
+  EXPECT_FALSE(kept.closed());
+  EXPECT_EQ(world.ingress->stats().visitors, 2u);
 }
 
 TEST_P(HttpFailure, ResponseTimeout) {

@@ -125,8 +125,9 @@ class HttpWorld {
   static constexpr std::uint32_t kTunnel = 3;
   static constexpr std::string_view kHost = "a.test";
 
-  explicit HttpWorld(bool portable, const HttpIngressOptions& options = {}, unsigned index = 0)
-      : shard(index, budget, portable), cache(router), link(shard) {
+  explicit HttpWorld(bool portable, const HttpIngressOptions& options = {}, unsigned index = 0,
+                     std::size_t memory = MemoryBudget::kDefaultLimit)
+      : budget(memory), shard(index, budget, portable), cache(router), link(shard) {
     EXPECT_TRUE(router.claim(std::string(kHost), "owner", {kSession, kTunnel, index}).has_value());
     links.add(kSession, link);
     ingress = std::make_unique<HttpIngress>(shard, cache, links, options, host);

@@ -290,57 +290,6 @@ TEST(MuxHeld, ManyStuckStreamsHoldTheirCreditOnly) {
   EXPECT_EQ(pair.client.pool.lent(), 0u) << "an idle stream keeps no buffer";
 }
 
-TEST(MuxHeld, PastTheLinksBoundTheSlowStreamIsReset) {
-  MuxLimits limits;
-  limits.max_held = 100'000;
-  Pair pair({}, limits);
-  auto [a, fa] = pair.join();
-  auto [b, fb] = pair.join();
-  auto [c, fc] = pair.join();
-  fa->appetite = fb->appetite = 0;
-  a->send(pattern(kCredit));
-  pair.settle();
-  b->send(pattern(kCredit));
-  pair.settle();
-  EXPECT_EQ(fa->ends, 0);
-  EXPECT_EQ(fb->ends, 1);
-  EXPECT_EQ(fb->end.reason, ResetReason::Memory);
-  EXPECT_EQ(b->ends, 1);
-  EXPECT_EQ(b->end.reason, ResetReason::Memory);
-  EXPECT_EQ(pair.client.core.counters().memory_resets, 1u);
-  EXPECT_LE(pair.client.core.held(), limits.max_held);
-  // One that is read goes on.
-  c->send(pattern(1'000'000));
-  pair.settle();
-  EXPECT_EQ(fc->received.size(), 1'000'000u);
-  fa->take();
-  EXPECT_EQ(fa->received.size(), kCredit);
-}
-
-TEST(MuxHeld, AFullProcessRefusesStreamsAndResetsSlowOnes) {
-  Pair pair({}, {}, 1u << 20);
-  auto [a, fa] = pair.join();
-  auto [b, fb] = pair.join();
-  fa->appetite = 0;
-  pair.client.budget.add(1u << 20);
-  ASSERT_TRUE(pair.client.budget.full());
-  Recorder& refused = pair.server.open();
-  a->send("slow");
-  b->send("fast");
-  pair.settle();
-  EXPECT_EQ(refused.ends, 1);
-  EXPECT_EQ(refused.end.reason, ResetReason::Memory);
-  EXPECT_EQ(pair.client.core.counters().streams_refused, 1u);
-  EXPECT_EQ(fa->ends, 1);
-  EXPECT_EQ(fa->end.reason, ResetReason::Memory);
-  EXPECT_EQ(fb->received, "fast");
-  pair.client.budget.sub(1u << 20);
-  auto [c, fc] = pair.join();
-  c->send("room again");
-  pair.settle();
-  EXPECT_EQ(fc->received, "room again");
-}
-
 TEST(MuxHeld, ResetFreesIt) {
   Pair pair;
   auto [near, far] = pair.join();

@@ -55,9 +55,23 @@ TEST(ParseTarget, Bad) {
            {"127.0.0.1", "tcp"},
            {"localhost:", "tcp"},
            {"localhost:0", "http"},
-           {"example.com:80", "http"},
-           {"example.com", "http"},
+           {"example.com", "tcp"},
+           {"example.com:", "http"},
            {"1.2.3.4.5:80", "tcp"},
+           {"256.0.0.1:80", "tcp"},
+           {"web.1:80", "http"},
+           {"-web:80", "http"},
+           {"web-:80", "http"},
+           {"web..local:80", "http"},
+           {".web:80", "http"},
+           {".:80", "http"},
+           {"we b:80", "http"},
+           {"web_1:80", "http"},
+           {"w\xc3\xa9:80", "http"},
+           {"*.web:80", "http"},
+           {"http://web.local/path", "http"},
+           {"http://u@web.local:80", "http"},
+           {"::1", "tcp"},
            {"*:80", "tcp"},
            {"[::1]", "tcp"},
            {"[::1", "http"},
@@ -79,6 +93,57 @@ TEST(ParseTarget, Bad) {
     EXPECT_EQ(target.error().code, ErrorCode::BadInput) << bad.text;
     EXPECT_EQ(target.error().side, Side::Local);
     EXPECT_FALSE(target.error().context.empty());
+  }
+}
+
+TEST(ParseTarget, ThisMachineIsBothLoopbacks) {
+  for (const std::string_view text : {"8080", ":8080", "localhost:8080", "http://localhost:8080/"}) {
+    const auto target = parse_target(text, "http");
+    ASSERT_TRUE(target) << text;
+    EXPECT_EQ(target->address.text(), "127.0.0.1:8080") << text;
+    ASSERT_TRUE(target->fallback) << text;
+    EXPECT_EQ(target->fallback->text(), "[::1]:8080") << text;
+  }
+  for (const std::string_view text : {"127.0.0.1:8080", "[::1]:8080", "192.0.2.7:80", "unix:8080", "web:8080"}) {
+    const auto target = parse_target(text, "http");
+    ASSERT_TRUE(target) << text;
+    EXPECT_FALSE(target->fallback) << text;
+  }
+}
+
+TEST(ParseTarget, Names) {
+  const std::string label(63, 'a');
+  const std::string longest = label + "." + label + "." + label + "." + label.substr(2);
+  struct Named {
+    std::string text, scheme, host;
+    std::uint16_t port;
+    std::string shown;
+  };
+  for (const Named& named : {
+           Named{"web.local:9001", "http", "web.local", 9001, "http://web.local:9001"},
+           {"http://app:8080", "http", "app", 8080, "http://app:8080"},
+           {"http://app/", "http", "app", 80, "http://app:80"},
+           {"example.com", "http", "example.com", 80, "http://example.com:80"},
+           {"db:5432", "tcp", "db", 5432, "tcp://db:5432"},
+           {"tcp://my-db.2.internal.:5432", "tcp", "my-db.2.internal.", 5432, "tcp://my-db.2.internal.:5432"},
+           {"3com:80", "tcp", "3com", 80, "tcp://3com:80"},
+           {longest + ":80", "tcp", longest, 80, "tcp://" + longest + ":80"},
+       }) {
+    const auto target = parse_target(named.text, named.scheme);
+    ASSERT_TRUE(target) << named.text << ": " << target.error().context;
+    EXPECT_EQ(target->host, named.host);
+    EXPECT_EQ(target->port, named.port);
+    EXPECT_EQ(target->text, named.shown);
+  }
+  EXPECT_FALSE(parse_target(label + "a:80", "tcp"));
+  EXPECT_FALSE(parse_target(longest + "a:80", "tcp"));
+}
+
+TEST(ParseTarget, APathIsOfferedAsAUnixSocket) {
+  for (const std::string path : {"./app.sock", "/run/x.sock", "run/x.sock", "./a:80"}) {
+    const auto target = parse_target(path, "http");
+    ASSERT_FALSE(target) << path;
+    EXPECT_NE(target.error().context.find("unix:" + path), std::string::npos) << target.error().context;
   }
 }
 

@@ -220,7 +220,8 @@ TEST(CleanText, OneLineOfValidUtf8) {
 TEST(ValidName, Table) {
   EXPECT_TRUE(valid_name("A-z.0_9"));
   EXPECT_TRUE(valid_name(std::string(64, 'a')));
-  for (const char* name : {"", " ", "a b", "a:b", "a/b", ".", "..", ".a", "-a", "\xc3\xbc", "a\n"}) EXPECT_FALSE(valid_name(name)) << name;
+  for (const char* name : {"", " ", "a b", "a:b", "a/b", ".", "..", ".a", "-a", "\xc3\xbc", "a\n"})
+    EXPECT_FALSE(valid_name(name)) << name;
   EXPECT_FALSE(valid_name(std::string(65, 'a')));
 }
 

@@ -201,7 +201,9 @@ TEST_F(CliOptions, RepeatedFlagsInTheEnvironmentAreSplitAtSpaces) {
 
 TEST_F(CliOptions, WhereTheTokenComesFrom) {
   const TokenStore store(dir_ / "kept/token");
-  EXPECT_THAT(client_error({"http", "80"}), HasSubstr("ferrotunnel http 80 --join ft1_"));
+  // The rest is looked at before anybody is sent to fetch one.
+  EXPECT_THAT(client({"http", "80"}, store)->no_token, HasSubstr("ferrotunnel http 80 --join ft1_"));
+  EXPECT_THAT(client({"http", "80", "--server", "a:1"}, store)->no_token, HasSubstr("--grant"));
   ASSERT_TRUE(store.save("ft1_kept"));
   EXPECT_EQ(client({"http", "80"}, store)->join, "ft1_kept");
   EXPECT_EQ(client({"http", "80", "--join", "ft1_flag"}, store)->join, "ft1_flag");
