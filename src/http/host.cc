@@ -25,8 +25,9 @@ bool is_name(std::string_view name) {
     if (c == '.') {
       if (label == 0 || before == '-') return false;
       label = 0;
-    } else if (++label > kMaxLabel || (c == '-' && label == 1)) {
-      return false;
+    } else {
+      if (c == '-' && label == 0) return false;
+      if (++label > kMaxLabel) return false;
     }
     before = c;
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "transport/tcp/delivery.h"
+
 namespace ferrotunnel::mux {
 
 using transport::IoStatus;
@@ -53,6 +55,10 @@ transport::LinkStatus MuxLink::status() const {
   status.held = core_.held();
   status.last_received = last_received_;
   status.ping_outstanding = core_.ping_outstanding();
+  // As the kernel tells it, or as far as it took our own.
+  const auto delivery = transport::delivery_of(stream_->fd());
+  status.output_waiting = !writable_ || out_begin_ < out_end_ || (delivery && delivery->waiting);
+  status.output_taken = delivery ? delivery->acknowledged : written_;
   return status;
 }
 
@@ -126,6 +132,7 @@ bool MuxLink::write_pending() {
     const transport::IoResult wrote = stream_->write({&piece, 1});
     if (wrote.status == IoStatus::Ok) {
       out_begin_ += wrote.n;
+      written_ += wrote.n;
       if (out_begin_ == out_end_ || !stream_->plain()) continue;
     }
     if (wrote.status == IoStatus::Error) {

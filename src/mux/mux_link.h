@@ -75,6 +75,7 @@ class MuxLink final : public transport::Link,
 
   Buffer out_;  // borrowed while out_begin_ < out_end_
   std::size_t out_begin_ = 0, out_end_ = 0;
+  std::uint64_t written_ = 0;
   TimePoint last_received_{};
   std::optional<Error> closed_;
   bool watched_ = false, producing_ = false;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <string_view>
+#include <utility>
 
 #include "session/heartbeat.h"
 #include "transport/deadline.h"
@@ -14,8 +16,11 @@ namespace ferrotunnel::session {
 
 class LinkKeeper final : private transport::Deadline {
  public:
+  // What the peer did wrong, to go behind its name: "does not answer any more".
+  using OnDead = std::function<void(std::string_view what)>;
+
   // on_dead may destroy the keeper. A first PING goes out at once: credit grows by what it measures.
-  LinkKeeper(transport::Shard& shard, transport::Link& link, HeartbeatOptions options, std::function<void()> on_dead)
+  LinkKeeper(transport::Shard& shard, transport::Link& link, HeartbeatOptions options, OnDead on_dead)
       : shard_(shard),
         link_(link),
         interval_(options.interval),
@@ -33,10 +38,11 @@ class LinkKeeper final : private transport::Deadline {
       heartbeat_.on_bytes(seen_);
     }
     const TimePoint now = shard_.now();
+    heartbeat_.on_output(status.output_waiting, status.output_taken, now);
     const Heartbeat::Next next = heartbeat_.next(now);
-    if (next.action == Heartbeat::Action::Dead) {
-      const std::function<void()> on_dead = std::move(on_dead_);  // it may destroy us
-      return on_dead();
+    if (next.action == Heartbeat::Action::Dead || next.action == Heartbeat::Action::Stalled) {
+      const OnDead on_dead = std::move(on_dead_);  // it may destroy us
+      return on_dead(next.action == Heartbeat::Action::Dead ? "does not answer any more" : "reads nothing any more");
     }
     if (next.action == Heartbeat::Action::SendPing) link_.ping();
     // An answer is not told, it is looked for: at least once an interval, so that the next PING is not late.
@@ -48,7 +54,7 @@ class LinkKeeper final : private transport::Deadline {
   const Duration interval_;
   Heartbeat heartbeat_;
   TimePoint seen_{};
-  std::function<void()> on_dead_;
+  OnDead on_dead_;
 };
 
 }  // namespace ferrotunnel::session

@@ -49,6 +49,9 @@ class ByteStream {
   // Whether read() may give bytes although the descriptor shows none.
   [[nodiscard]] virtual bool read_pending() const { return false; }
 
+  // Whether read() would give bytes now; false after the peer's end or failure, when all that came before it was read.
+  [[nodiscard]] virtual bool has_unread() const;
+
   // Half-close: the peer reads our end, we may still read. To be called with nothing left to write.
   virtual void shutdown_write() = 0;
 

@@ -133,9 +133,11 @@ struct LinkStatus {
   std::size_t streams = 0;
   std::uint64_t bytes_in = 0;  // payload of DATA
   std::uint64_t bytes_out = 0;
-  std::size_t held = 0;           // bytes received and not yet taken, all streams
-  TimePoint last_received{};      // when the link last gave a byte
-  bool ping_outstanding = false;  // a PING is not answered yet
+  std::size_t held = 0;            // bytes received and not yet taken, all streams
+  TimePoint last_received{};       // when the link last gave a byte
+  bool ping_outstanding = false;   // a PING is not answered yet
+  bool output_waiting = false;     // something was sent, or waits to be, that the peer has not taken
+  std::uint64_t output_taken = 0;  // grows whenever the peer takes some of it
 };
 
 class Link {

@@ -61,10 +61,11 @@ void Relay::on_ready(std::uint32_t what) {
 }
 
 // An RST, or a write that met one. What the peer sent before it is still passed on (an early answer to an upload that was refused), but
-// does not wait for credit.
+// does not wait for credit. With nothing of that kind it is over here and now, not when a link that is full asks again.
 void Relay::peer_failed() {
   peer_failed_ = peer_closed_ = readable_ = true;
-  if (read_done_ || stream_->blocked()) return fail(ResetReason::PeerReset);
+  const bool some_to_send = !prefix_.empty() || (!read_done_ && socket_->has_unread());
+  if (!some_to_send || stream_->blocked()) return fail(ResetReason::PeerReset);
   stream_->want_write();
 }
 

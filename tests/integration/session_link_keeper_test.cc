@@ -1,9 +1,16 @@
 // LinkKeeper and what follows from it: a silent peer is found, a lively one left alone, and a client whose way breaks gets its places back.
 #include "session/link_keeper.h"
 
+#include <fcntl.h>
+
+#include <atomic>
+#include <thread>
+
 #include "integration/api_world.h"
 #include "mux/mux_link.h"
+#include "transport/tcp/socket.h"
 #include "transport/tcp/tcp_stream.h"
+#include "wire/frame.h"
 
 namespace ferrotunnel::api_test {
 namespace {
@@ -25,11 +32,15 @@ class FakeLink final : public transport::Link {
   [[nodiscard]] transport::LinkStatus status() const override {
     transport::LinkStatus status;
     status.last_received = received;
+    status.output_waiting = output_waiting;
+    status.output_taken = output_taken;
     return status;
   }
   int pings = 0;
   bool answers = true;
   TimePoint received{};
+  bool output_waiting = false;
+  std::uint64_t output_taken = 0;
 };
 
 class LinkKeeperTest : public testing::Test {
@@ -52,7 +63,8 @@ class LinkKeeperTest : public testing::Test {
 
 TEST_F(LinkKeeperTest, PingsAtOnceAndThenEachInterval) {
   const TimePoint began = Clock::now();
-  keeper = std::make_unique<session::LinkKeeper>(shard, link, session::HeartbeatOptions{200ms, 60s}, [&] { ++dead; });
+  keeper = std::make_unique<session::LinkKeeper>(shard, link, session::HeartbeatOptions{200ms, 60s},
+                                                 [&](std::string_view) { ++dead; });
   EXPECT_EQ(link.pings, 1);
   // By the interval, not by the timeout, although a PING stands at each look.
   ASSERT_TRUE(run([&] { return link.pings >= 4; }));
@@ -63,10 +75,11 @@ TEST_F(LinkKeeperTest, PingsAtOnceAndThenEachInterval) {
 
 TEST_F(LinkKeeperTest, ASilentPeerIsDeadOnce) {
   link.answers = false;
-  keeper = std::make_unique<session::LinkKeeper>(shard, link, session::HeartbeatOptions{100ms, 200ms}, [&] {
-    ++dead;
-    keeper.reset();  // as its owner may
-  });
+  keeper = std::make_unique<session::LinkKeeper>(shard, link, session::HeartbeatOptions{100ms, 200ms},
+                                                 [&](std::string_view) {
+                                                   ++dead;
+                                                   keeper.reset();  // as its owner may
+                                                 });
   ASSERT_TRUE(run([&] { return dead > 0; }));
   EXPECT_EQ(keeper, nullptr);
   for (int i = 0; i < 20; ++i) shard.io().run_one_for(20ms);
@@ -75,7 +88,8 @@ TEST_F(LinkKeeperTest, ASilentPeerIsDeadOnce) {
 
 TEST_F(LinkKeeperTest, AnyByteIsAnAnswer) {
   link.answers = false;
-  keeper = std::make_unique<session::LinkKeeper>(shard, link, session::HeartbeatOptions{100ms, 300ms}, [&] { ++dead; });
+  keeper = std::make_unique<session::LinkKeeper>(shard, link, session::HeartbeatOptions{100ms, 300ms},
+                                                 [&](std::string_view) { ++dead; });
   const TimePoint until = Clock::now() + 1500ms;
   ASSERT_TRUE(run([&] {
     link.received = Clock::now();  // a download goes on, PONGs wait behind it
@@ -85,9 +99,82 @@ TEST_F(LinkKeeperTest, AnyByteIsAnAnswer) {
   EXPECT_GT(link.pings, 3);
 }
 
+TEST_F(LinkKeeperTest, APeerThatTalksAndDoesNotReadIsDead) {
+  link.output_waiting = true;
+  std::string why;
+  const session::HeartbeatOptions options{50ms, 60s, 500ms};
+  keeper = std::make_unique<session::LinkKeeper>(shard, link, options, [&](std::string_view what) { why = what; });
+  const TimePoint until = Clock::now() + 1500ms;
+  ASSERT_TRUE(run([&] {
+    ++link.output_taken;
+    return Clock::now() >= until;
+  }));
+  EXPECT_EQ(why, "");
+  ASSERT_TRUE(run([&] { return !why.empty(); }));
+  EXPECT_EQ(why, "reads nothing any more");
+}
+
+// The same over a real connection: what its kernel took is all that this peer ever takes, and it never falls silent.
+TEST_F(LinkKeeperTest, AnUnreadConnectionIsDead) {
+  struct Handler final : transport::LinkHandler {
+    void on_open(transport::Stream& stream, const transport::OpenInfo&) override {
+      stream.reset(transport::ResetReason::Refused);
+    }
+    void on_control(std::string_view) override {}
+    void on_goaway(std::uint32_t, std::string_view) override {}
+    void on_link_closed(const Error& why) override { closed = why; }
+    std::optional<Error> closed;
+  } handler;
+  auto listener = transport::listen_on(*transport::parse_ip("127.0.0.1", 0), false);
+  ASSERT_TRUE(listener);
+  ASSERT_EQ(::fcntl(listener->get(), F_SETFL, 0), 0);  // accept waits
+  const Socket peer = Socket::connect(transport::local_address(listener->get())->port(), 4096);
+  transport::UniqueFd fd(::accept4(listener->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  ASSERT_TRUE(fd);
+  const int small = 4096;
+  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+  mux::MuxLink real(shard, std::make_unique<transport::TcpStream>(std::move(fd)), mux::Role::Server, mux::MuxLimits{},
+                    handler);
+  ASSERT_TRUE(real.start());
+  const session::HeartbeatOptions options{50ms, 10s, 500ms};
+  std::string what;
+  keeper = std::make_unique<session::LinkKeeper>(shard, real, options, [&](std::string_view how) {
+    what = how;
+    real.close(Error(ErrorCode::Timeout, Side::Tunnel, true, "over"));
+  });
+  std::atomic<bool> reads{true};
+  std::string ping(wire::kHeaderSize + 8, '\0');
+  wire::encode_header({wire::FrameType::Ping, 0, 8, 0}, reinterpret_cast<std::byte*>(ping.data()));
+  const std::jthread talker([&](const std::stop_token& over) {
+    std::string into(65536, '\0');
+    while (!over.stop_requested() && peer.send(ping)) {
+      while (reads && ::recv(peer.fd(), into.data(), into.size(), MSG_DONTWAIT) > 0) {
+      }
+      std::this_thread::sleep_for(10ms);
+    }
+  });
+  // One that reads is fine, however much it is sent.
+  const std::string message(20'000, 'x');
+  const TimePoint until = Clock::now() + 1500ms;
+  ASSERT_TRUE(run([&] {
+    if (!real.status().output_waiting) real.send_control(message);
+    return Clock::now() >= until;
+  }));
+  EXPECT_EQ(what, "");
+  EXPECT_GT(real.status().output_taken, message.size());
+  // Then it stops reading, and goes on sending.
+  reads = false;
+  for (int i = 0; i < 4; ++i) real.send_control(message);
+  ASSERT_TRUE(run([&] { return !what.empty(); }));
+  EXPECT_EQ(what, "reads nothing any more");
+  ASSERT_TRUE(run([&] { return handler.closed.has_value(); }));
+  EXPECT_EQ(handler.closed->context, "over");
+}
+
 TEST_F(LinkKeeperTest, DestroyedItIsSilent) {
   link.answers = false;
-  keeper = std::make_unique<session::LinkKeeper>(shard, link, session::HeartbeatOptions{100ms, 100ms}, [&] { ++dead; });
+  keeper = std::make_unique<session::LinkKeeper>(shard, link, session::HeartbeatOptions{100ms, 100ms},
+                                                 [&](std::string_view) { ++dead; });
   keeper.reset();
   for (int i = 0; i < 20; ++i) shard.io().run_one_for(20ms);
   EXPECT_EQ(dead, 0);

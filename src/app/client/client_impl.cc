@@ -193,8 +193,8 @@ void ClientImpl::on_dialed(Result<session::Dialed> result) {
       shard_, origin::DispatcherOptions{options_.origin_connect_timeout}, static_cast<origin::DispatcherHost&>(*this));
   session::HeartbeatOptions heartbeat = options_.heartbeat;
   heartbeat.interval = std::chrono::milliseconds(result->peer.outcome.heartbeat_ms);
-  keeper_ = std::make_unique<session::LinkKeeper>(shard_, *link_, heartbeat, [this] {
-    link_->close(Error(ErrorCode::Timeout, Side::Tunnel, true, "the server does not answer any more"));
+  keeper_ = std::make_unique<session::LinkKeeper>(shard_, *link_, heartbeat, [this](std::string_view what) {
+    link_->close(Error(ErrorCode::Timeout, Side::Tunnel, true, "the server " + std::string(what)));
   });
   backoff_.on_link_up(shard_.now());
   attempt_ = 0;

@@ -54,9 +54,10 @@ Result<> ServerSession::start() {
   auto started = link_->start();
   if (!started) return started;
   shard_.links().add(id_, *link_);
-  keeper_ = std::make_unique<session::LinkKeeper>(shard_.shard(), *link_, shard_.server().options().heartbeat, [this] {
-    close(Error(ErrorCode::Timeout, Side::Tunnel, true, "the client does not answer any more"));
-  });
+  keeper_ = std::make_unique<session::LinkKeeper>(
+      shard_.shard(), *link_, shard_.server().options().heartbeat, [this](std::string_view what) {
+        close(Error(ErrorCode::Timeout, Side::Tunnel, true, "the client " + std::string(what)));
+      });
   up_ = true;
   if (const auto& call = shard_.server().options().on_session) {
     call({SessionEvent::Kind::Up, outcome_.session, outcome_.grant, peer_, outcome_.peer_version, transport_,

@@ -151,5 +151,43 @@ TEST(Heartbeat, BytesFromBeforeThePingDoNotCount) {
   EXPECT_EQ(heartbeat.next(at(milliseconds(8000))).action, Action::Dead);
 }
 
+// A peer that talks and never listens: what waits for it, looked at each second, and what it took.
+struct Look {
+  bool waiting;
+  std::uint64_t taken;
+};
+
+Duration until_stalled(const std::vector<Look>& looks, Duration step) {
+  Heartbeat heartbeat({}, at({}));
+  Duration now{};
+  for (const Look& look : looks) {
+    now += step;
+    heartbeat.on_bytes(at(now));
+    heartbeat.on_output(look.waiting, look.taken, at(now));
+    if (heartbeat.next(at(now)).action == Action::Stalled) return now;
+  }
+  return {};
+}
+
+TEST(Heartbeat, OutputThatNobodyTakesIsAStall) {
+  const Duration second = std::chrono::seconds(1);
+  EXPECT_EQ(until_stalled(std::vector<Look>(30, {true, 7}), second), 16 * second);  // first seen waiting after one
+  EXPECT_EQ(until_stalled(std::vector<Look>(60, {false, 7}), second), Duration{}) << "nothing waits";
+  // Any progress, or a moment in which all was taken, begins it anew.
+  std::vector<Look> slow(60, {true, 7});
+  for (std::size_t i = 0; i < slow.size(); ++i) slow[i].taken = i / 14;
+  EXPECT_EQ(until_stalled(slow, second), Duration{});
+  std::vector<Look> paused(40, {true, 7});
+  paused[10].waiting = false;
+  EXPECT_EQ(until_stalled(paused, second), 27 * second);
+}
+
+TEST(Heartbeat, TimeInWhichWeStoodStillIsNoStall) {
+  // Ten minutes between two looks: they count as two intervals.
+  const Duration away = std::chrono::minutes(10);
+  EXPECT_EQ(until_stalled({{true, 7}, {true, 7}, {true, 7}}, away), Duration{});
+  EXPECT_EQ(until_stalled(std::vector<Look>(10, {true, 7}), away), 4 * away);
+}
+
 }  // namespace
 }  // namespace ferrotunnel::session

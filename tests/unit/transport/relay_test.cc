@@ -38,6 +38,7 @@ class ScriptedSocket final : public ByteStream {
     script_.written.append(static_cast<const char*>(pieces[0].iov_base), next.n);
     return next;
   }
+  bool has_unread() const override { return !script_.reads.empty() && script_.reads.front().status == IoStatus::Ok; }
   void shutdown_write() override { script_.half_closed = true; }
   void abort() override { script_.aborted = true; }
 
@@ -140,9 +141,16 @@ TEST_F(RelayUnit, AWriteThatFailsWithNothingToRead) {
   start();
   script.writes = {{IoStatus::Error, 0, ENOBUFS}};
   EXPECT_EQ(stream.data("x"), 1u);
+  expect_reset(ResetReason::PeerReset);  // without being asked for bytes: a link that is full would not ask
+}
+
+TEST_F(RelayUnit, AWriteThatFailsBeforeThePrefixIsSent) {
+  start("prefix");
+  script.writes = {kReset};
+  EXPECT_EQ(stream.data("x"), 1u);
   EXPECT_FALSE(stream.was_reset);
-  const Fill nothing = stream.fill();
-  EXPECT_EQ(nothing.n, 0u);
+  EXPECT_EQ(stream.fill().n, 6u);
+  EXPECT_EQ(stream.fill().n, 0u);
   expect_reset(ResetReason::PeerReset);
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "shard_fixture.h"
+#include "transport/tcp/delivery.h"
 #include "transport/tcp/tcp_stream.h"
 
 namespace ferrotunnel::transport::test {
@@ -192,6 +193,32 @@ TEST(Sockets, TuneLink) {
   EXPECT_EQ(option(a.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT), 128 * 1024);
   auto [c, d] = unix_pair();
   tune_link(c.get());  // means nothing there, harms nothing
+}
+
+TEST(Sockets, DeliveryIsWhatThePeersSystemHas) {
+  auto [a, b] = tcp_pair();
+  auto all_there = [&, &from = a](std::uint64_t n) {
+    for (const auto end = Clock::now() + 20s; Clock::now() < end;) {
+      const auto delivery = delivery_of(from.get());
+      if (!delivery) return false;
+      if (!delivery->waiting && delivery->acknowledged >= n) return true;
+    }
+    return false;
+  };
+  const std::uint64_t before = delivery_of(a.get())->acknowledged;  // the SYN may count
+  ASSERT_EQ(::send(a.get(), "hello", 5, 0), 5);
+  EXPECT_TRUE(all_there(before + 5));
+  // Unread, until not even the two systems' buffers take more.
+  const std::string chunk(1 << 20, 'x');
+  std::uint64_t sent = 5;
+  for (ssize_t n = 0; (n = ::send(a.get(), chunk.data(), chunk.size(), MSG_DONTWAIT)) > 0;)
+    sent += static_cast<std::uint64_t>(n);
+  const auto stuck = delivery_of(a.get());
+  EXPECT_TRUE(stuck->waiting);
+  EXPECT_LT(stuck->acknowledged, sent);
+  auto [c, d] = unix_pair();
+  EXPECT_FALSE(delivery_of(c.get()));
+  EXPECT_FALSE(delivery_of(-1));
 }
 
 TEST(Sockets, LocalAddressOfNothing) { EXPECT_FALSE(local_address(-1)); }
