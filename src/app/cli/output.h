@@ -38,7 +38,7 @@ class Output {
   virtual void error(const Error& error) = 0;  // the program goes on
   virtual void fatal(const Error& error) = 0;  // it does not
   virtual void stopping(std::chrono::milliseconds patience) = 0;
-  virtual void stopped(bool finished) = 0;  // false: visitors were cut off
+  virtual void stopped(bool finished) = 0;  // false: it did not wait for whoever was left
 };
 
 using WallClock = std::function<std::chrono::system_clock::time_point()>;

@@ -150,7 +150,8 @@ void HumanOutput::tunnel_up(const TunnelUp& event) {
 
 void HumanOutput::tunnel_failed(const TunnelFailed& event) {
   if (level_ < LogLevel::Warn) return;
-  print_event(label(Colour::Red, "refused") + shown(event.name, kLongest) + ": " + shown(event.why.context, kLongest));
+  print_event(label(Colour::Red, "refused") + shown(event.name, kLongest) + ": " + shown(event.why.context, kLongest) +
+              (event.why.retry ? "; asking again" : ""));
 }
 
 void HumanOutput::token_kept(const std::string& file) {
@@ -206,8 +207,8 @@ void HumanOutput::stopping(std::chrono::milliseconds patience) {
 }
 
 void HumanOutput::stopped(bool finished) {
-  print("  " + label(Colour::Dim, "stopped") + (finished ? "all visitors had finished" : "some visitors were cut off") +
-        "\n");
+  print("  " + label(Colour::Dim, "stopped") +
+        (finished ? "all visitors had finished" : "without waiting any longer; whoever was left is cut off") + "\n");
 }
 
 std::string HumanOutput::dropped_line(std::uint64_t count) {

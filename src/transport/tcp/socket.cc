@@ -36,6 +36,15 @@ int open_socket(int family) {
 const sockaddr_in& v4(const SocketAddress& a) { return reinterpret_cast<const sockaddr_in&>(a.storage); }
 const sockaddr_in6& v6(const SocketAddress& a) { return reinterpret_cast<const sockaddr_in6&>(a.storage); }
 
+// With what people meet most often, in words.
+Error listen_error(int error, const SocketAddress& address) {
+  Error told = errno_error(error, Side::Local, "cannot listen on " + address.text());
+  if (error == EADDRINUSE) told.context += ": another program listens there";
+  if (error == EACCES && address.family() != AF_UNIX)
+    told.context += ": ports below 1024 need root or CAP_NET_BIND_SERVICE";
+  return told;
+}
+
 }  // namespace
 
 void UniqueFd::reset(int fd) {
@@ -173,7 +182,7 @@ Result<UniqueFd> listen_on(const SocketAddress& address, bool share) {
   // Accepted connections inherit it: no call for each.
   if (address.family() != AF_UNIX) set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   if (::bind(fd.get(), address.get(), address.length) < 0 || ::listen(fd.get(), kBacklog) < 0)
-    return std::unexpected(errno_error(errno, Side::Local, "cannot listen on " + address.text()));
+    return std::unexpected(listen_error(errno, address));
   return fd;
 }
 

@@ -141,6 +141,7 @@ TEST(Sockets, APortInUseIsSaid) {
     EXPECT_EQ(second.error().code, ErrorCode::AddressInUse);
     EXPECT_EQ(second.error().side, Side::Local);
     EXPECT_NE(second.error().context.find(address.text()), std::string::npos) << second.error().context;
+    EXPECT_NE(second.error().context.find("another program"), std::string::npos) << second.error().context;
   }
 }
 
