@@ -215,4 +215,31 @@ class HttpTest : public testing::TestWithParam<bool> {
   };
 }
 
+[[nodiscard]] inline bool asked(HttpWorld& world) {
+  return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n\r\n");
+}
+
+// A visitor with one request that the origin has in front of it.
+[[nodiscard]] inline Visitor& ask(HttpWorld& world, const std::string& request = get()) {
+  Visitor& visitor = world.connect();
+  visitor.send(request);
+  EXPECT_TRUE(world.until([&] { return asked(world); }));
+  return visitor;
+}
+
+inline void expect_page(HttpWorld& world, Visitor& visitor, int status, std::string_view side, std::string_view slug) {
+  ASSERT_TRUE(world.until_got(visitor, "Ferrotunnel-Side: ")) << visitor.got << (visitor.reset ? " RST" : "");
+  EXPECT_TRUE(visitor.got.contains("HTTP/1.1 " + std::to_string(status) + " ")) << visitor.got;
+  EXPECT_TRUE(visitor.got.contains("Ferrotunnel-Side: " + std::string(side) + "\r\n")) << visitor.got;
+  EXPECT_TRUE(visitor.got.contains("Ferrotunnel-Error: " + std::string(slug) + "\r\n")) << visitor.got;
+  const std::size_t id = visitor.got.find("X-Request-Id: ");
+  ASSERT_NE(id, std::string::npos);
+  ASSERT_FALSE(world.host.records.empty());
+  const Record& record = world.host.records.back();
+  EXPECT_EQ(record.request_id, visitor.got.substr(id + 14, 16));
+  EXPECT_EQ(record.slug, slug);
+  EXPECT_EQ(record.fields.status, status);
+  EXPECT_EQ(http::to_string(record.fields.side), side);
+}
+
 }  // namespace ferrotunnel::ingress::test
