@@ -2,6 +2,7 @@
 // what passing it ends. Fixed when the link starts.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,6 +23,20 @@ struct MuxLimits {
   std::size_t max_held = 64u << 20;          // bytes of all streams together that wait for a slow local side
   std::size_t max_control_queue = 4u << 20;  // bytes of control frames that wait for the link
   std::uint32_t quantum = 64u << 10;         // bytes of a stream's turn: the largest DATA that is sent
+};
+
+// How many streams the links that share it may have opened at once. `used` and `limit` may be changed from any thread; a limit below
+// `used` ends nothing.
+struct StreamQuota {
+  std::atomic<std::uint32_t> used{0};
+  std::atomic<std::uint32_t> limit{UINT32_MAX};
+
+  [[nodiscard]] bool take() {
+    if (used.fetch_add(1, std::memory_order_relaxed) < limit.load(std::memory_order_relaxed)) return true;
+    give_back(1);
+    return false;
+  }
+  void give_back(std::uint32_t n) { used.fetch_sub(n, std::memory_order_relaxed); }
 };
 
 struct MuxCounters {

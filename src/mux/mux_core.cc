@@ -92,6 +92,7 @@ MuxCore::~MuxCore() {
   count_borrowed(borrowed_, 0);
   stalled_streams_.clear();
   for (auto& [id, stream] : streams_) {
+    if (quota_ && opened_here(id)) quota_->give_back(1);
     unready(*stream);
     delete stream;
   }
@@ -109,6 +110,10 @@ Result<transport::Stream*> MuxCore::open(const transport::OpenInfo& info, transp
   if (next_id_ > wire::kMaxStreamId) {
     goaway(wire::GoawayCode::Exhausted, "stream ids are used up");
     return std::unexpected(Error(ErrorCode::Limit, Side::Tunnel, true, "the link's stream ids are used up"));
+  }
+  if (quota_ && !quota_->take()) {
+    ++counters_.streams_refused;
+    return std::unexpected(Error(ErrorCode::Limit, Side::Tunnel, true, "too many streams of this grant (max_streams)"));
   }
   const std::uint32_t id = next_id_;
   next_id_ += 2;
@@ -156,6 +161,7 @@ void MuxCore::end_stream(MuxStream& stream, StreamEnd end, bool tell) {
     if (!stream.delivering_) stream.held_.reset();
   }
   streams_.erase(stream.id_);
+  if (quota_ && opened_here(stream.id_)) quota_->give_back(1);
   if (data_stream_ == &stream) data_stream_ = nullptr;
   dead_.push_back(&stream);
   if (streams_.empty() && draining()) output_changed();  // drained: the shell looks when there is output

@@ -9,6 +9,7 @@
 
 #include <boost/intrusive/list.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -73,6 +74,8 @@ class MuxCore {
   [[nodiscard]] Duration rtt() const { return rtt_; }          // last measured; 0 before the first PONG
   [[nodiscard]] Duration min_rtt() const { return min_rtt_; }  // smallest of the recent ones
   [[nodiscard]] const MuxCounters& counters() const { return counters_; }
+  // What the streams opened here count against, until they are over. Before the first of them.
+  void set_quota(std::shared_ptr<StreamQuota> quota) { quota_ = std::move(quota); }
   // For tests of exhaustion: the next id that this side will use.
   void set_next_id(std::uint32_t id) { next_id_ = id; }
 
@@ -151,6 +154,8 @@ class MuxCore {
   std::vector<std::byte> control_;
   std::size_t control_begin_ = 0;  // what is before it has been sent
 
+  [[nodiscard]] bool opened_here(std::uint32_t id) const { return (id & 1) == (next_id_ & 1); }
+  std::shared_ptr<StreamQuota> quota_;
   std::uint32_t next_id_;
   std::uint32_t last_peer_id_ = 0;
   bool goaway_sent_ = false, goaway_received_ = false;

@@ -51,6 +51,8 @@ class MuxLink final : public transport::Link,
   void close(const Error& why) override;
   [[nodiscard]] transport::LinkCapabilities capabilities() const override { return {}; }
   [[nodiscard]] transport::LinkStatus status() const override;
+  // Before start().
+  void set_quota(std::shared_ptr<StreamQuota> quota) { core_.set_quota(std::move(quota)); }
   [[nodiscard]] const MuxCounters& counters() const { return core_.counters(); }
 
  private:

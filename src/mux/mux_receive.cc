@@ -72,10 +72,7 @@ Result<> MuxCore::receive(ConstBytes bytes, TimePoint now) {
   return {};
 }
 
-bool MuxCore::was_opened(std::uint32_t id) const {
-  const bool ours = (id & 1) == (next_id_ & 1);
-  return ours ? id < next_id_ : id <= last_peer_id_;
-}
+bool MuxCore::was_opened(std::uint32_t id) const { return opened_here(id) ? id < next_id_ : id <= last_peer_id_; }
 
 MuxStream* MuxCore::find(std::uint32_t id) {
   const auto found = streams_.find(id);
@@ -91,7 +88,7 @@ Result<> MuxCore::begin_frame(TimePoint now) {
     case FrameType::Data: return begin_data(now);
     case FrameType::Open:
       if (!opens_.take(now)) return too_many("OPEN");
-      if ((frame_.stream & 1) == (next_id_ & 1) || frame_.stream <= last_peer_id_)
+      if (opened_here(frame_.stream) || frame_.stream <= last_peer_id_)
         return std::unexpected(
             fail(wire::GoawayCode::Protocol, "OPEN with the id " + std::to_string(frame_.stream) + " out of order"));
       return {};
@@ -251,7 +248,7 @@ Result<> MuxCore::on_goaway_frame(ConstBytes payload) {
   // What we opened past the last one named crossed the GOAWAY and will not be served.
   std::vector<std::uint32_t> unserved;
   for (const auto& [id, stream] : streams_)
-    if ((id & 1) == (next_id_ & 1) && id > goaway.last_stream) unserved.push_back(id);
+    if (opened_here(id) && id > goaway.last_stream) unserved.push_back(id);
   for (const std::uint32_t id : unserved)
     if (MuxStream* stream = find(id)) end_stream(*stream, {false, ResetReason::GoingAway}, true);
   if (streams_.empty()) output_changed();  // drained: the shell looks when there is output

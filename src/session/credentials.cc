@@ -50,10 +50,4 @@ AuthKey AuthKey::random() {
   return key;
 }
 
-std::optional<AuthKey> MemorySecrets::find(std::string_view grant) const {
-  const auto at = keys_.find(grant);
-  if (at == keys_.end()) return std::nullopt;
-  return at->second;
-}
-
 }  // namespace ferrotunnel::session

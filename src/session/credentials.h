@@ -6,8 +6,6 @@
 
 #include <array>
 #include <cstddef>
-#include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,22 +48,22 @@ struct AuthKey {
   std::array<std::byte, 32> bytes{};
 };
 
-// Where a server finds the keys of its grants. Called on the shard that does the handshake: an implementation shared by shards
-// is an immutable snapshot or locks for itself.
+// What may prove a grant: up to two keys, so that a secret can be changed while clients move over. There is always as much to compare
+// with, so that one secret, two, and an unknown grant cost the same.
+struct GrantKeys {
+  static constexpr std::size_t kMost = 2;
+  std::array<AuthKey, kMost> keys{};  // those from `count` on prove nothing
+  std::size_t count = 0;              // 0: no such grant
+};
+
+// Where a server finds its grants. Called on the shard that does the handshake: an implementation locks for itself.
 class SecretSource {
  public:
   virtual ~SecretSource() = default;
-  [[nodiscard]] virtual std::optional<AuthKey> find(std::string_view grant) const = 0;
-};
-
-// Keys held in memory. Fixed once shared.
-class MemorySecrets final : public SecretSource {
- public:
-  void add(std::string grant, const Secret& secret) { keys_.insert_or_assign(std::move(grant), AuthKey::of(secret)); }
-  [[nodiscard]] std::optional<AuthKey> find(std::string_view grant) const override;
-
- private:
-  std::map<std::string, AuthKey, std::less<>> keys_;
+  [[nodiscard]] virtual GrantKeys keys(std::string_view grant) const = 0;
+  // Asked once the client has proved the grant: whether it may have a session now. Errors are told to the client: Unauthorized (for
+  // good: expired), Limit (passes).
+  [[nodiscard]] virtual Result<> admits(std::string_view /*grant*/) const { return {}; }
 };
 
 }  // namespace ferrotunnel::session

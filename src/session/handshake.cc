@@ -195,15 +195,27 @@ Result<> ServerHandshake::on_message(wire::ControlMessage message) {
   transcript_.grant = std::move(auth->grant);
   transcript_.instance = auth->instance;
 
-  // An unknown grant and a wrong secret take these same steps.
-  const std::optional<AuthKey> found = secrets_.find(transcript_.grant);
-  const AuthKey& key = found ? *found : decoy_;
-  const bool proved = same_proof(make_proof(key, transcript_, Role::Client), auth->proof);
-  if (!(static_cast<int>(proved) & static_cast<int>(found.has_value()))) {
+  // An unknown grant, a wrong secret, one secret and two take these same steps.
+  const GrantKeys found = secrets_.keys(transcript_.grant);
+  std::size_t proved = GrantKeys::kMost;
+  for (std::size_t i = 0; i < GrantKeys::kMost; ++i) {
+    const bool is_key = i < found.count;
+    const bool same = same_proof(make_proof(is_key ? found.keys[i] : decoy_, transcript_, Role::Client), auth->proof);
+    if (static_cast<bool>(static_cast<int>(same) & static_cast<int>(is_key))) proved = i;
+  }
+  if (proved == GrantKeys::kMost) {
     send_message(wire::Refused{std::string(wire::kRefusedUnauthorized), "the token was not accepted"});
     return std::unexpected(Error(
         ErrorCode::Unauthorized, Side::Tunnel, false,
         "a client's token was not accepted: grant \"" + transcript_.grant + "\" is unknown or its secret is another"));
+  }
+  const AuthKey& key = found.keys[proved];
+  // From here on it is somebody whom we owe the reason.
+  if (auto admitted = secrets_.admits(transcript_.grant); !admitted) {
+    const bool for_good = admitted.error().code == ErrorCode::Unauthorized;
+    send_message(
+        wire::Refused{std::string(for_good ? wire::kRefusedExpired : wire::kRefusedLimit), admitted.error().context});
+    return std::unexpected(std::move(admitted.error()));
   }
   send_message(wire::Welcome{make_proof(key, transcript_, Role::Server), options_.session, options_.heartbeat_ms});
   outcome_.grant = transcript_.grant;
@@ -211,6 +223,7 @@ Result<> ServerHandshake::on_message(wire::ControlMessage message) {
   outcome_.peer_version = wire::clean_text(auth->version, wire::kMaxVersion);
   outcome_.session = options_.session;
   outcome_.heartbeat_ms = options_.heartbeat_ms;
+  outcome_.key = key;
   finish();
   return {};
 }
@@ -273,6 +286,9 @@ Error ClientHandshake::refusal(const wire::Refused& refused) {
     return {ErrorCode::Unauthorized, Side::Tunnel, false,
             "the server refused the token (it says: " + text + "). Ask for a new one."};
   }
+  if (refused.code == wire::kRefusedExpired)
+    return {ErrorCode::Unauthorized, Side::Tunnel, false,
+            "the server refused the token: " + text + ". Ask for a new one."};
   // A code of a later version: for all we know it passes.
   return {ErrorCode::Refused, Side::Tunnel, true,
           "the server refused the connection (" + wire::clean_text(refused.code, wire::kMaxCode) + ": " + text + ")"};

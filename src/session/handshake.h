@@ -38,6 +38,7 @@ struct HandshakeOutcome {
   std::uint64_t features = 0;   // in force: set by both
   std::string session;          // the server's name for this session, for logs; through clean_text()
   std::uint32_t heartbeat_ms = 0;
+  AuthKey key;  // at the server: what the client proved the grant with
 };
 
 // Cuts the input into a preface and frames, and keeps what is to be sent. The part that both roles share.
@@ -113,7 +114,7 @@ class ServerHandshake final : public HandshakeBase {
   const ServerHandshakeOptions options_;
   const SecretSource& secrets_;
   const AuthKey
-      decoy_;  // stands in for an unknown grant's key; made for every handshake, so that having to costs no time
+      decoy_;  // stands in for keys that are not there; made for every handshake, so that having to costs no time
 };
 
 struct ClientHandshakeOptions {

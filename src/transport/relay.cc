@@ -33,6 +33,7 @@ Relay::Relay(Shard& shard, ByteStreamPtr socket, RelayOwner& owner, std::string 
 Relay::~Relay() {
   if (watched_) shard_.poller().remove(socket_->fd(), *this);
   if (stream_ != nullptr) stream_->reset(ResetReason::Cancel);
+  if (socket_) socket_->abort();  // not over, or never begun: whoever is there must not take it for an end
 }
 
 void Relay::start(Stream& stream) {

@@ -38,7 +38,7 @@ class Relay final : private PollHandler, private StreamHandler, private TurnTask
  public:
   // Takes over a connected socket. `prefix`: bytes that were already read from the socket and go to the stream first.
   Relay(Shard& shard, ByteStreamPtr socket, RelayOwner& owner, std::string prefix = {});
-  ~Relay();
+  ~Relay();  // before its end: resets both
 
   // Joins it with the stream, whose handler it becomes. Held bytes of the stream are delivered from inside. On failure (no
   // more descriptors can be watched) the stream was reset and on_relay_end() follows in the next turn.

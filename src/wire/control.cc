@@ -149,6 +149,11 @@ void read(Fields& f, Rejected& m) {
   m.text = f.text("text", kMaxText);
 }
 void read(Fields& f, Unregister& m) { f.number("tunnel", m.tunnel, 1, kMaxU32); }
+void read(Fields& f, Withdrawn& m) {
+  f.number("tunnel", m.tunnel, 1, kMaxU32);
+  m.code = f.text("code", kMaxCode);
+  m.text = f.text("text", kMaxText);
+}
 
 // Appends one JSON object, field by field.
 class Writer {
@@ -252,6 +257,13 @@ std::string write(const Unregister& m) {
   w.number("tunnel", m.tunnel);
   return w.finish();
 }
+std::string write(const Withdrawn& m) {
+  Writer w("withdrawn");
+  w.number("tunnel", m.tunnel);
+  w.text("code", m.code);
+  w.text("text", clean_text(m.text));
+  return w.finish();
+}
 
 template <class Message>
 Result<std::optional<ControlMessage>> read_as(std::string_view type, const json::object& object) {
@@ -267,7 +279,7 @@ struct Known {
   std::string_view type;
   Reader reader;
 };
-constexpr std::array<Known, 8> kKnown{{
+constexpr std::array<Known, 9> kKnown{{
     {"challenge", &read_as<Challenge>},
     {"auth", &read_as<Auth>},
     {"welcome", &read_as<Welcome>},
@@ -276,6 +288,7 @@ constexpr std::array<Known, 8> kKnown{{
     {"registered", &read_as<Registered>},
     {"rejected", &read_as<Rejected>},
     {"unregister", &read_as<Unregister>},
+    {"withdrawn", &read_as<Withdrawn>},
 }};
 
 // The character at the front of `text` (not empty): its bytes, 0 where they are not UTF-8, and its code point.

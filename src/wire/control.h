@@ -56,7 +56,10 @@ struct Welcome {
   bool operator==(const Welcome&) const = default;
 };
 
+// Codes of `refused`. A later server may know others: they may pass.
 inline constexpr std::string_view kRefusedUnauthorized = "unauthorized";
+inline constexpr std::string_view kRefusedExpired = "expired";  // proved, but over
+inline constexpr std::string_view kRefusedLimit = "limit";      // proved; as many sessions as the grant may have
 
 struct Refused {
   std::string code;
@@ -104,7 +107,16 @@ struct Unregister {
   bool operator==(const Unregister&) const = default;
 };
 
-using ControlMessage = std::variant<Challenge, Auth, Welcome, Refused, Register, Registered, Rejected, Unregister>;
+// The server takes a tunnel back: its grant has changed. The codes are those of `rejected`.
+struct Withdrawn {
+  std::uint32_t tunnel = 0;
+  std::string code;
+  std::string text;
+  bool operator==(const Withdrawn&) const = default;
+};
+
+using ControlMessage =
+    std::variant<Challenge, Auth, Welcome, Refused, Register, Registered, Rejected, Unregister, Withdrawn>;
 
 // The JSON of a message. Text meant for people (version, session, text) goes through clean_text() first; every other field is
 // the caller's promise to keep within its limit.

@@ -193,7 +193,7 @@ TEST_P(TcpIngressTest, APortInUseIsSaid) {
   EXPECT_EQ(third.port(), port);
 }
 
-TEST_P(TcpIngressTest, AVisitorForWhomThereIsNoStreamIsClosed) {
+TEST_P(TcpIngressTest, AVisitorForWhomThereIsNoStreamIsReset) {
   mux::MuxLimits limits;
   limits.max_streams = 1;
   connect(limits);
@@ -202,7 +202,7 @@ TEST_P(TcpIngressTest, AVisitorForWhomThereIsNoStreamIsClosed) {
   say(one, "x");
   EXPECT_EQ(read(one, 1), "x");
   const UniqueFd two = visit();
-  EXPECT_EQ(end_of(two), "FIN");
+  EXPECT_EQ(end_of(two), "RST");
   EXPECT_EQ(ingress->counters().accepted, 2u);
   EXPECT_EQ(ingress->counters().refused, 1u);
   EXPECT_EQ(now, 1);

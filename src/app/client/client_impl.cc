@@ -266,6 +266,7 @@ void ClientImpl::on_control(std::string_view json) {
   if (!*message) return;
   if (const auto* registered = std::get_if<wire::Registered>(&**message)) on_registered(*registered);
   if (const auto* rejected = std::get_if<wire::Rejected>(&**message)) on_rejected(*rejected);
+  if (const auto* withdrawn = std::get_if<wire::Withdrawn>(&**message)) on_withdrawn(*withdrawn);
 }
 
 void ClientImpl::on_registered(const wire::Registered& message) {
@@ -310,6 +311,16 @@ void ClientImpl::on_rejected(const wire::Rejected& message) {
   }
 }
 
+// It had the tunnel and its grant no longer allows it. After the next sign-in it asks again.
+void ClientImpl::on_withdrawn(const wire::Withdrawn& message) {
+  Tunnel* tunnel = by_number(message.tunnel);
+  if (tunnel == nullptr) return;
+  tunnel->number = 0;
+  tunnel->last_failure = message.text;
+  if (options_.on_tunnel_failed)
+    options_.on_tunnel_failed({tunnel->options.name, Error(ErrorCode::Refused, Side::Tunnel, false, message.text)});
+}
+
 void ClientImpl::retry_registering() {
   if (!link_) return;
   for (std::size_t i = 0; i < tunnels_.size(); ++i) {
@@ -317,12 +328,21 @@ void ClientImpl::retry_registering() {
   }
 }
 
-void ClientImpl::on_goaway(std::uint32_t, std::string_view) {}
+void ClientImpl::on_goaway(std::uint32_t code, std::string_view text) {
+  const auto said = static_cast<wire::GoawayCode>(code);
+  if (said == wire::GoawayCode::Unauthorized) {
+    verdict_ =
+        Error(ErrorCode::Unauthorized, Side::Tunnel, false, "the server ended the session: " + wire::clean_text(text));
+  } else if (said == wire::GoawayCode::Limit) {
+    verdict_ = Error(ErrorCode::Limit, Side::Tunnel, true, "the server says: " + wire::clean_text(text));
+  }
+}
 
 void ClientImpl::on_link_closed(const Error& reason) {
   // A copy: the one we were given dies with the link.
   // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
-  const Error why = reason;
+  const Error why = verdict_.value_or(reason);
+  verdict_.reset();
   const transport::LinkStatus last = link_->status();
   bytes_in_ += last.bytes_in;
   bytes_out_ += last.bytes_out;

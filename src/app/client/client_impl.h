@@ -65,6 +65,7 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
 
   void on_registered(const wire::Registered& message);
   void on_rejected(const wire::Rejected& message);
+  void on_withdrawn(const wire::Withdrawn& message);
   [[nodiscard]] Tunnel* by_number(std::uint32_t number);
   void end_link();
 
@@ -85,6 +86,7 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
   std::unique_ptr<session::Dialer> dialer_;
   std::unique_ptr<mux::MuxLink> link_;
   std::unique_ptr<session::LinkKeeper> keeper_;
+  std::optional<Error> verdict_;  // why the server ends the link, where it said so
   std::unique_ptr<origin::OriginDispatcher> origins_;
   std::vector<Tunnel> tunnels_;
   Connected connected_;

@@ -1,7 +1,6 @@
 // What a ServerBuilder collected. Fixed once the server starts.
 #pragma once
 
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,14 +20,13 @@ struct ServerBuilder::Options {
   std::string state_dir;
   bool tls = true;
   std::string tls_certificate, tls_key, tls_client_ca;
-  std::map<std::string, std::string> grants;  // name -> secret
+  std::vector<GrantOptions> grants;
   unsigned threads = 0;
   std::size_t memory_limit = MemoryBudget::kDefaultLimit;
   bool built = false;  // build() took all this away
   mux::MuxLimits mux;
   session::HeartbeatOptions heartbeat;
   std::size_t max_handshakes = 2048;  // waiting at once on a shard; past it the oldest goes
-  std::size_t max_tunnels = 2000;     // of one session
 
   std::function<void(const SessionEvent&)> on_session;
   std::function<void(const TunnelEvent&)> on_tunnel;

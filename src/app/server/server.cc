@@ -1,6 +1,7 @@
 // The public Server and its builder: options in, ServerImpl behind.
 #include "ferrotunnel/server.h"
 
+#include "app/server/grants.h"
 #include "app/server/server_impl.h"
 #include "session/dialer.h"
 #include "wire/control.h"
@@ -45,9 +46,15 @@ ServerBuilder& ServerBuilder::tls_client_ca(std::string ca_file) {
   options_->tls_client_ca = std::move(ca_file);
   return *this;
 }
-ServerBuilder& ServerBuilder::grant(std::string name, std::string secret) {
-  options_->grants[std::move(name)] = std::move(secret);
+ServerBuilder& ServerBuilder::grant(GrantOptions grant) {
+  options_->grants.push_back(std::move(grant));
   return *this;
+}
+ServerBuilder& ServerBuilder::grant(std::string name, std::string secret) {
+  GrantOptions one;
+  one.name = std::move(name);
+  one.secrets.push_back(std::move(secret));
+  return grant(std::move(one));
 }
 ServerBuilder& ServerBuilder::threads(unsigned count) {
   options_->threads = count;
@@ -106,11 +113,7 @@ Result<Server> ServerBuilder::build() {
     if (!parts) return std::unexpected(parts.error());
     if (parts->host.empty()) return bad("the public address '" + address + "' has no host");
   }
-  for (const auto& [name, secret] : options_->grants) {
-    if (!wire::valid_name(name)) return bad("a grant's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -)");
-    if (secret.size() < session::kMinSecret || secret.size() > session::kMaxSecret)
-      return bad("the secret of grant " + name + " has to have 16 to 64 bytes");
-  }
+  if (auto grants = app::to_grants(options_->grants); !grants) return std::unexpected(grants.error());
   if (options_->tls_certificate.empty() != options_->tls_key.empty())
     return bad("a TLS certificate and its key go together: give both");
   if (!options_->tls && !options_->tls_certificate.empty()) return bad("a TLS certificate is given, but TLS is off");
@@ -135,6 +138,11 @@ Result<ServerReady> Server::start() {
 bool Server::drain(std::chrono::milliseconds deadline) { return !impl_ || impl_->drain(deadline); }
 void Server::stop() {
   if (impl_) impl_->stop();
+}
+Result<> Server::set_grants(std::vector<GrantOptions> grants) {
+  if (impl_) return impl_->set_grants(grants);
+  return std::unexpected(
+      Error(ErrorCode::BadInput, Side::Local, false, "this server was moved from: it has no grants"));
 }
 ServerStatus Server::status() const { return impl_ ? impl_->status() : ServerStatus{}; }
 

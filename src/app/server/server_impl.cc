@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "app/server/grants.h"
 #include "app/server/server_shard.h"
 #include "app/state_dir.h"
 #include "session/dialer.h"
@@ -73,21 +74,32 @@ ServerImpl::~ServerImpl() { stop(); }
 
 // ---- start --------------------------------------------------------------------------------------------------------
 
-Result<session::Secret> ServerImpl::load_grants() {
-  session::Secret for_token;
+Result<std::shared_ptr<const session::Grant>> ServerImpl::load_grants() {
   if (options_.grants.empty()) {
     auto loaded = app::load_or_make_secret(state_dir_, "default");
     if (!loaded) return std::unexpected(loaded.error());
     state_made_ = loaded->made;
-    secrets_.add("default", loaded->secret);
-    return std::move(loaded->secret);
+    session::Grant all;
+    all.name = "default";
+    all.secrets.push_back(std::move(loaded->secret));
+    all.from = state_dir_;
+    grants_.replace({std::move(all)});
+  } else {
+    auto grants = app::to_grants(options_.grants);
+    if (!grants) return std::unexpected(grants.error());
+    grants_.replace(std::move(*grants));
   }
-  for (const auto& [name, text] : options_.grants) {
-    const session::Secret secret(as_bytes(text));
-    secrets_.add(name, secret);
-    if (for_token.bytes.empty() || name == "default") for_token = secret;
-  }
-  return for_token;
+  auto first = grants_.find("default");
+  return first != nullptr ? first : grants_.all().front();
+}
+
+Result<> ServerImpl::set_grants(const std::vector<GrantOptions>& options) {
+  auto grants = app::to_grants(options);
+  if (!grants) return std::unexpected(grants.error());
+  const std::lock_guard lock(control_mutex_);
+  grants_.replace(std::move(*grants));
+  if (!threads_.empty()) on_each_shard([](app::ServerShard& shard) { shard.grants_changed(); });
+  return {};
 }
 
 Result<> ServerImpl::load_tls() {
@@ -182,8 +194,8 @@ Result<ServerReady> ServerImpl::start() {
   stopping_ = false;  // by a stop() before there was anything to stop
   started_at_ = Clock::now();
   state_dir_ = options_.state_dir.empty() ? app::default_state_dir().string() : options_.state_dir;
-  auto secret = load_grants();
-  if (!secret) return std::unexpected(secret.error());
+  const auto grant = load_grants();
+  if (!grant) return std::unexpected(grant.error());
   if (auto loaded = load_tls(); !loaded) return std::unexpected(loaded.error());
   if (auto made = make_listeners(); !made) {
     shards_.clear();
@@ -197,9 +209,8 @@ Result<ServerReady> ServerImpl::start() {
   }
   session::JoinToken token;
   token.addresses = join_addresses();
-  token.grant =
-      options_.grants.empty() || options_.grants.contains("default") ? "default" : options_.grants.begin()->first;
-  token.secret = std::move(*secret);
+  token.grant = (*grant)->name;
+  token.secret = (*grant)->secrets.back();  // of two, the newer
   token.fingerprint = fingerprint_;
   token.tls = options_.tls;
   auto text = session::encode(token);
@@ -230,17 +241,29 @@ Result<ServerReady> ServerImpl::start() {
 
 // ---- who is signed in ---------------------------------------------------------------------------------------------
 
-std::optional<ServerImpl::Place> ServerImpl::enter(const std::string& owner, Place place) {
+Result<std::optional<ServerImpl::Place>> ServerImpl::enter(const std::string& owner, const std::string& grant_name,
+                                                           Place place) {
+  const auto grant = grants_.find(grant_name);
+  auto use = grants_.use(grant_name);
   const std::lock_guard lock(owners_mutex_);
-  const auto [entry, added] = owners_.try_emplace(owner, place);
-  if (added) return std::nullopt;
-  return std::exchange(entry->second, place);
+  if (const auto found = owners_.find(owner); found != owners_.end()) return std::exchange(found->second.place, place);
+  // Gone since it was proved: the session finds out by itself.
+  if (grant != nullptr && use != nullptr && !session::GrantUse::take(use->sessions, grant->limits.sessions)) {
+    return std::unexpected(Error(ErrorCode::Limit, Side::Tunnel, true,
+                                 "the grant " + grant_name + " has " + std::to_string(grant->limits.sessions) +
+                                     " clients, and may have no more (max_sessions)"));
+  }
+  owners_.emplace(owner, Owner{place, grant != nullptr ? std::move(use) : nullptr});
+  return std::nullopt;
 }
 
 void ServerImpl::leave(const std::string& owner, route::SessionId session) {
   const std::lock_guard lock(owners_mutex_);
   const auto found = owners_.find(owner);
-  if (found != owners_.end() && found->second.session == session) owners_.erase(found);
+  if (found != owners_.end() && found->second.place.session == session) {
+    if (found->second.use != nullptr) session::GrantUse::give_back(found->second.use->sessions);
+    owners_.erase(found);
+  }
   if (owners_.empty()) owners_changed_.notify_all();
 }
 

@@ -17,7 +17,7 @@
 #include "app/server/options.h"
 #include "base/buffer_pool.h"
 #include "route/router.h"
-#include "session/credentials.h"
+#include "session/grant_book.h"
 #include "transport/tcp/socket.h"
 #include "transport/tls/tls_context.h"
 
@@ -38,10 +38,11 @@ class ServerImpl {
   bool drain(std::chrono::milliseconds deadline);
   void stop();
   ServerStatus status() const;
+  Result<> set_grants(const std::vector<GrantOptions>& grants);
 
   // For the shards. Any thread.
   [[nodiscard]] const Options& options() const { return options_; }
-  [[nodiscard]] const session::SecretSource& secrets() const { return secrets_; }
+  [[nodiscard]] const session::GrantBook& grants() const { return grants_; }
   [[nodiscard]] const std::optional<transport::TlsServerContext>& tls() const { return tls_; }
   [[nodiscard]] route::Router& router() { return router_; }
   [[nodiscard]] app::ServerShard& shard(unsigned index) { return *shards_[index]; }
@@ -50,12 +51,12 @@ class ServerImpl {
   [[nodiscard]] const transport::SocketAddress& tcp_listen() const { return tcp_listen_; }
   [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
 
-  // A client signed in again: its earlier session, if any, has to go first. Registers the new one.
+  // A client signed in; where it was signed in before, that session has to go first. Errors: Limit (max_sessions of the grant).
   struct Place {
     route::SessionId session = 0;
     unsigned shard = 0;
   };
-  [[nodiscard]] std::optional<Place> enter(const std::string& owner, Place place);
+  [[nodiscard]] Result<std::optional<Place>> enter(const std::string& owner, const std::string& grant, Place place);
   void leave(const std::string& owner, route::SessionId session);
   [[nodiscard]] route::SessionId next_session_id() { return next_session_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -65,7 +66,7 @@ class ServerImpl {
   } counters;
 
  private:
-  [[nodiscard]] Result<session::Secret> load_grants();
+  [[nodiscard]] Result<std::shared_ptr<const session::Grant>> load_grants();  // the one for the join token
   [[nodiscard]] Result<> load_tls();
   [[nodiscard]] Result<> make_listeners();
   [[nodiscard]] std::vector<std::string> join_addresses() const;
@@ -74,7 +75,7 @@ class ServerImpl {
 
   const Options options_;
   MemoryBudget budget_;
-  session::MemorySecrets secrets_;
+  session::GrantBook grants_;
   std::optional<transport::TlsServerContext> tls_;
   std::optional<transport::Fingerprint> fingerprint_;
   bool state_made_ = false;
@@ -94,7 +95,11 @@ class ServerImpl {
 
   std::mutex owners_mutex_;
   std::condition_variable owners_changed_;
-  std::unordered_map<std::string, Place> owners_;
+  struct Owner {
+    Place place;
+    std::shared_ptr<session::GrantUse> use;  // holds one of its sessions
+  };
+  std::unordered_map<std::string, Owner> owners_;
   bool stopping_ = false;  // a drain under way ends
 };
 

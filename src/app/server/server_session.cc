@@ -1,24 +1,10 @@
 #include "app/server/server_session.h"
 
-#include <array>
-
-#include "base/random.h"
-#include "http/host.h"
 #include "wire/base64.h"
 
 namespace ferrotunnel::app {
 
 namespace {
-
-// Names for tunnels that asked for none: easy to say, hard to guess.
-std::string random_host(const std::string& domain) {
-  static constexpr std::string_view kLetters = "abcdefghjkmnpqrstuvwxyz23456789";
-  std::array<std::byte, 10> bytes;
-  fill_random(bytes);
-  std::string name;
-  for (const std::byte b : bytes) name += kLetters[std::to_integer<std::size_t>(b) % kLetters.size()];
-  return name + "." + domain;
-}
 
 // Codes of docs/wire-protocol.md, from the error that the registration met.
 std::string_view reject_code(const Error& why, wire::TunnelProto proto) {
@@ -41,6 +27,8 @@ ServerSession::ServerSession(ServerShard& shard, route::SessionId id, std::strin
       transport_(std::move(negotiated.transport)),
       owner_(outcome_.grant + "/" + wire::base64url_encode(outcome_.instance)),
       since_(Clock::now()),
+      grant_(shard.server().grants().find(outcome_.grant)),
+      use_(shard.server().grants().use(outcome_.grant)),
       link_(std::make_unique<mux::MuxLink>(shard.shard(), std::move(negotiated.stream), mux::Role::Server,
                                            shard.server().options().mux, static_cast<transport::LinkHandler&>(*this),
                                            negotiated.early)) {}
@@ -51,6 +39,7 @@ ServerSession::~ServerSession() {
 }
 
 Result<> ServerSession::start() {
+  if (use_ != nullptr) link_->set_quota(use_->streams);
   auto started = link_->start();
   if (!started) return started;
   shard_.links().add(id_, *link_);
@@ -59,11 +48,17 @@ Result<> ServerSession::start() {
         close(Error(ErrorCode::Timeout, Side::Tunnel, true, "the client " + std::string(what)));
       });
   up_ = true;
+  grants_changed();  // since the handshake, perhaps
   if (const auto& call = shard_.server().options().on_session) {
     call({SessionEvent::Kind::Up, outcome_.session, outcome_.grant, peer_, outcome_.peer_version, transport_,
           std::nullopt});
   }
   return {};
+}
+
+void ServerSession::refuse(const Error& why) {
+  link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Limit), why.context);
+  close(why);
 }
 
 void ServerSession::drain() {
@@ -168,85 +163,10 @@ void ServerSession::reject(const wire::Register& request, const Error& why) {
   say_tunnel(TunnelEvent::Kind::Rejected, request.name, "", &why);
 }
 
-void ServerSession::on_register(const wire::Register& request) {
-  if (shard_.server().draining())
-    return reject(request, Error(ErrorCode::Refused, Side::Local, true, "the server is draining"));
-  if (tunnels_.size() >= shard_.server().options().max_tunnels) {
-    return reject(request, Error(ErrorCode::Limit, Side::Local, false,
-                                 "a client may have " + std::to_string(shard_.server().options().max_tunnels) +
-                                     " tunnels (max_tunnels)"));
-  }
-  const std::uint32_t number = next_tunnel_++;
-  Tunnel tunnel;
-  tunnel.name = request.name;
-  const Result<> done = request.proto == wire::TunnelProto::Http ? register_http(request, number, tunnel)
-                                                                 : register_tcp(request, number, tunnel);
-  if (!done) return reject(request, done.error());
-  wire::Registered answer{request.req, number, tunnel.url, tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0}};
-  say_tunnel(TunnelEvent::Kind::Up, tunnel.name, tunnel.url);
-  tunnels_.emplace(number, std::move(tunnel));
-  link_->send_control(wire::encode(answer));
-}
-
-Result<> ServerSession::register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
-  ServerImpl& server = shard_.server();
-  if (server.http_port() == 0) {
-    return std::unexpected(
-        Error(ErrorCode::Refused, Side::Local, false, "this server has no HTTP port (its --http-listen is off)"));
-  }
-  std::string host;
-  if (request.host.empty()) {
-    host = random_host(server.public_host());
-  } else {
-    const bool wild = request.host.starts_with("*.");
-    std::string name;
-    if (!http::normalise_host(wild ? std::string_view(request.host).substr(2) : std::string_view(request.host), name))
-      return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "the host asked for is not a host name"));
-    host = wild ? "*." + name : name;
-    if (wild && !http::is_wildcard(host))
-      return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false,
-                                   "a wildcard host is '*.' and a name, such as *.dev.example.com"));
-  }
-  auto claimed = server.router().claim(host, owner_, {id_, number, shard_.shard().index()});
-  if (!claimed) return claimed;
-  tunnel.host = host;
-  tunnel.url = "http://" + host + (server.http_port() == 80 ? "" : ":" + std::to_string(server.http_port()));
-  return {};
-}
-
-Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
-  transport::SocketAddress address = shard_.server().tcp_listen();
-  address.set_port(request.port);
-  auto tcp = std::make_unique<ingress::TcpIngress>(shard_.shard(), *link_, number,
-                                                   static_cast<ingress::TcpIngressHost&>(*this));
-  if (auto bound = tcp->listen(address); !bound) {
-    // Errors that the client may see say what, not more than it needs of this machine.
-    if (bound.error().code == ErrorCode::AddressInUse)
-      bound.error().context = "port " + std::to_string(request.port) + " is in use at the server";
-    return bound;
-  }
-  const std::string ip = address.ip_text();
-  const bool any = ip == "::" || ip == "0.0.0.0";
-  tunnel.url = "tcp://" +
-               (any                                 ? shard_.server().public_host()
-                : ip.find(':') == std::string::npos ? ip
-                                                    : "[" + ip + "]") +
-               ":" + std::to_string(tcp->port());
-  tunnel.tcp = std::move(tcp);
-  return {};
-}
-
-void ServerSession::on_unregister(std::uint32_t number) {
-  const auto found = tunnels_.find(number);
-  if (found == tunnels_.end()) return;
-  Tunnel tunnel = std::move(found->second);
-  tunnels_.erase(found);
-  give_up(tunnel);
-}
-
 void ServerSession::give_up(Tunnel& tunnel) {
   if (!tunnel.host.empty()) shard_.server().router().release(tunnel.host, id_);
   tunnel.tcp.reset();
+  if (use_ != nullptr) session::GrantUse::give_back(use_->tunnels);
   say_tunnel(TunnelEvent::Kind::Down, tunnel.name, tunnel.url);
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "app/server/server_shard.h"
@@ -15,7 +16,9 @@
 
 namespace ferrotunnel::app {
 
-class ServerSession final : private transport::LinkHandler, private ingress::TcpIngressHost {
+class ServerSession final : private transport::LinkHandler,
+                            private ingress::TcpIngressHost,
+                            private transport::Deadline {
  public:
   ServerSession(ServerShard& shard, route::SessionId id, std::string peer, session::Negotiated negotiated);
   ~ServerSession();
@@ -23,11 +26,15 @@ class ServerSession final : private transport::LinkHandler, private ingress::Tcp
   [[nodiscard]] Result<> start();
   void drain();
   void close(const Error& why);
+  void refuse(const Error& why);  // instead of start(): the client hears why, and the link ends
+  // The grants of the server are others now: ends the session, or takes back what it may not have any more.
+  void grants_changed();
   // Ends it for the sake of its successor, which waits for `then`.
   void replace(std::function<void()> then);
 
   [[nodiscard]] const std::string& owner() const { return owner_; }
   [[nodiscard]] const std::string& name() const { return outcome_.session; }
+  [[nodiscard]] const std::string& grant_name() const { return outcome_.grant; }
   void count_request(std::uint32_t tunnel);
   [[nodiscard]] std::string tunnel_name(std::uint32_t tunnel) const;
   void fill_status(ServerStatus& status) const;
@@ -44,11 +51,20 @@ class ServerSession final : private transport::LinkHandler, private ingress::Tcp
   void on_goaway(std::uint32_t code, std::string_view text) override;
   void on_link_closed(const Error& why) override;
   void on_visitor(std::uint32_t tunnel, int change) override;
+  void on_deadline() override;  // of the grant
 
   void on_register(const wire::Register& request);
   [[nodiscard]] Result<> register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<> register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
+  [[nodiscard]] Result<std::string> pick_host(std::uint32_t number);
+  [[nodiscard]] Result<> claim(const std::string& host, std::uint32_t number);
+  [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> listen(std::uint32_t number, std::uint16_t port);
+  [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> pick_port(std::uint32_t number);
   void on_unregister(std::uint32_t number);
+  [[nodiscard]] std::optional<Error> outside_grant(const Tunnel& tunnel) const;
+  void withdraw(std::uint32_t number, const Error& why);
+  void end_for_good(const Error& why);
+  void watch_expiry();
   void give_up(Tunnel& tunnel);
   void give_up_all();
   void reject(const wire::Register& request, const Error& why);
@@ -61,6 +77,9 @@ class ServerSession final : private transport::LinkHandler, private ingress::Tcp
   const std::string transport_;
   const std::string owner_;
   const TimePoint since_;
+  // As it stood when the server's grants last changed.
+  std::shared_ptr<const session::Grant> grant_;
+  const std::shared_ptr<session::GrantUse> use_;
   std::unique_ptr<mux::MuxLink> link_;
   std::unique_ptr<session::LinkKeeper> keeper_;
   std::map<std::uint32_t, Tunnel> tunnels_;

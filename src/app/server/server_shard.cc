@@ -49,7 +49,7 @@ void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketA
     options.heartbeat_ms = static_cast<std::uint32_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(server_.options().heartbeat.interval).count());
     options.exporter = exporter;
-    return std::make_unique<session::ServerHandshake>(std::move(options), server_.secrets());
+    return std::make_unique<session::ServerHandshake>(std::move(options), server_.grants());
   };
   const auto at = negotiations_.emplace(negotiations_.end());
   auto done = [this, at, id, peer = peer.text()](Result<session::Negotiated> result) {
@@ -105,12 +105,25 @@ void ServerShard::admit(route::SessionId id, const std::string& peer, session::N
       sessions_.erase(id);
     }
   };
-  const auto earlier = server_.enter(raw->owner(), {id, shard_.index()});
+  const auto entered = server_.enter(raw->owner(), raw->grant_name(), {id, shard_.index()});
+  if (!entered) return refuse(*raw, entered.error());
+  const auto earlier = *entered;
   if (!earlier) return begin();
   ServerShard& other = server_.shard(earlier->shard);
   other.shard().post([this, &other, session_id = earlier->session, begin] {
     other.replace(session_id, [this, begin] { shard_.post(begin); });
   });
+}
+
+// Proved, and yet there is no room: it hears why, and tries again later.
+void ServerShard::refuse(ServerSession& session, const Error& why) {
+  server_.counters.refused.fetch_add(1, std::memory_order_relaxed);
+  if (server_.options().on_error) server_.options().on_error(why);
+  session.refuse(why);
+}
+
+void ServerShard::grants_changed() {
+  for (auto& [id, session] : sessions_) session->grants_changed();
 }
 
 void ServerShard::replace(route::SessionId session, std::function<void()> then) {

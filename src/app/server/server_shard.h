@@ -37,6 +37,7 @@ class ServerShard final : private ingress::HttpIngressHost {
   // A session's client signed in again elsewhere: ends it, then posts `then`.
   void replace(route::SessionId session, std::function<void()> then);
   void remove(route::SessionId session);  // the session is over: destroys it
+  void grants_changed();                  // each session looks at its grant anew
   void fill_status(ServerStatus& status) const;
 
   // A tunnel's requests are counted at the session that owns it, which may be on another shard.
@@ -48,6 +49,7 @@ class ServerShard final : private ingress::HttpIngressHost {
   void accept_client(transport::UniqueFd fd, const transport::SocketAddress& peer);
   void negotiated(Negotiations::iterator at, const std::string& peer, route::SessionId id,
                   Result<session::Negotiated> result);
+  void refuse(ServerSession& session, const Error& why);
   void admit(route::SessionId id, const std::string& peer, session::Negotiated negotiated);
 
   void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,

@@ -49,7 +49,7 @@ void TcpIngress::accept(transport::UniqueFd fd, const transport::SocketAddress& 
   auto visitor = std::make_unique<Visitor>(*this, std::make_unique<transport::TcpStream>(std::move(fd)));
   if (!visitor->start(peer)) {
     ++counters_.refused;
-    return;  // closed: there is nothing to say to an unknown protocol
+    return;  // an RST: there is nothing to say in an unknown protocol
   }
   ++active_;
   host_.on_visitor(tunnel_, 1);

@@ -308,5 +308,39 @@ TEST(MuxStream, NoSmallFramesAtTheTailOfABuffer) {
   EXPECT_LE(small, 1u) << "the last one at most";
 }
 
+// ---- a quota that links share --------------------------------------------------------------------------------------
+
+TEST(MuxQuota, LinksShareOneAndGiveBackHoweverAStreamEnds) {
+  const auto quota = std::make_shared<StreamQuota>();
+  quota->limit = 3;
+  auto one = std::make_unique<Pair>();
+  Pair two;
+  one->server.core.set_quota(quota);
+  two.server.core.set_quota(quota);
+  auto [reset_here, peer_a] = one->join();
+  auto [reset_there, peer_b] = two.join();
+  one->join();  // lives until its link is gone
+  EXPECT_EQ(quota->used, 3u);
+  const auto refused = two.server.core.open({}, *reset_there);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::Limit);
+  EXPECT_EQ(two.server.core.counters().streams_refused, 1u);
+  EXPECT_EQ(quota->used, 3u);
+
+  reset_here->stream->reset(ResetReason::Cancel);
+  EXPECT_EQ(quota->used, 2u);
+  peer_b->stream->reset(ResetReason::Cancel);
+  two.settle();
+  EXPECT_EQ(quota->used, 1u);
+  two.join();
+  quota->limit = 1;  // ends nothing
+  EXPECT_EQ(quota->used, 2u);
+  EXPECT_FALSE(two.server.core.open({}, *reset_there));
+  two.server.core.lost();
+  EXPECT_EQ(quota->used, 1u);
+  one.reset();
+  EXPECT_EQ(quota->used, 0u);
+}
+
 }  // namespace
 }  // namespace ferrotunnel::mux::test

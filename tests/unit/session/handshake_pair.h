@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "memory_secrets.h"
 #include "session/handshake.h"
 
 namespace ferrotunnel::session {

@@ -104,6 +104,43 @@ TEST(Handshake, WrongSecretAndUnknownGrantGetTheSameAnswer) {
   EXPECT_EQ(answers[0], answers[1]);
 }
 
+TEST(Handshake, EitherOfTwoSecretsProvesIt) {
+  const Secret newer(as_bytes("another secret of enough bytes"));
+  for (const bool second : {false, true}) {
+    HandshakePair pair;
+    pair.secrets.add("default", newer);
+    if (second) pair.client_options.key = AuthKey::of(newer);
+    pair.run();
+    ASSERT_TRUE(pair.server->done() && pair.client->done()) << second;
+    EXPECT_EQ(pair.server->outcome().key.bytes, AuthKey::of(second ? newer : pair.secret).bytes) << "which it was";
+  }
+  HandshakePair pair;
+  pair.secrets.add("default", newer);
+  pair.client_options.key = AuthKey::of(Secret(as_bytes("a third secret that nobody has")));
+  pair.run();
+  ASSERT_TRUE(pair.server_error && pair.client_error);
+  EXPECT_EQ(pair.server_error->code, ErrorCode::Unauthorized);
+}
+
+// Who has proved the grant hears why it may not come in; who has not, never.
+TEST(Handshake, AGrantThatAdmitsNobodySaysWhyOnceItIsProved) {
+  for (const bool expired : {true, false}) {
+    for (const bool proved : {true, false}) {
+      HandshakePair pair;
+      pair.secrets.refusal = expired ? Error(ErrorCode::Unauthorized, Side::Tunnel, false, "it has expired")
+                                     : Error(ErrorCode::Limit, Side::Tunnel, true, "it is full");
+      if (!proved) pair.client_options.key = AuthKey::random();
+      pair.run();
+      ASSERT_TRUE(pair.client_error);
+      EXPECT_EQ(pair.client_error->code, expired || !proved ? ErrorCode::Unauthorized : ErrorCode::Refused);
+      EXPECT_EQ(pair.client_error->retry, proved && !expired);
+      const bool told = pair.client_error->context.find(expired ? "it has expired" : "it is full") != std::string::npos;
+      EXPECT_EQ(told, proved) << pair.client_error->context;
+      EXPECT_FALSE(pair.server->done());
+    }
+  }
+}
+
 TEST(Handshake, ReplayProvesNothing) {
   HandshakePair first;
   first.run();

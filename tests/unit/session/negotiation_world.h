@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "memory_secrets.h"
 #include "session/negotiation.h"
 #include "transport/tcp/tcp_stream.h"
 #include "transport/tls/tls_context.h"

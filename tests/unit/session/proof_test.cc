@@ -95,15 +95,6 @@ TEST(Credentials, SecretsAndSources) {
   to = two;
   EXPECT_EQ(to.bytes, two.bytes);
 
-  MemorySecrets secrets;
-  secrets.add("a", one);
-  secrets.add("b", one);
-  secrets.add("b", two);
-  ASSERT_TRUE(secrets.find("a") && secrets.find("b"));
-  EXPECT_EQ(secrets.find("a")->bytes, AuthKey::of(one).bytes);
-  EXPECT_EQ(secrets.find("b")->bytes, AuthKey::of(two).bytes);
-  EXPECT_FALSE(secrets.find("c"));
-  EXPECT_FALSE(secrets.find(""));
   EXPECT_NE(AuthKey::random().bytes, AuthKey::random().bytes);
 }
 

@@ -246,8 +246,10 @@ TEST_F(RelayUnit, StopAndDestroy) {
 
   stream.was_reset.reset();
   start();
+  script = {};
   relay.reset();
   EXPECT_EQ(stream.was_reset, ResetReason::Cancel);
+  EXPECT_TRUE(script.aborted && script.closed) << "cut off is not an end";
   run_ready();
   EXPECT_EQ(ends, 1);
 }

@@ -29,6 +29,7 @@ std::vector<ControlMessage> samples() {
       Registered{8, 2, "tcp://:2222", 2222},
       Rejected{9, "host-taken", "app.example.com is held by another session"},
       Unregister{1},
+      Withdrawn{7, "not-allowed", "the grant no longer has app.example.com"},
   };
 }
 

@@ -1,0 +1,251 @@
+// ServerSession, the part that gives tunnels and takes them back: what the grant says, hosts and ports.
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "app/server/server_session.h"
+#include "base/random.h"
+#include "http/host.h"
+
+namespace ferrotunnel::app {
+
+namespace {
+
+constexpr int kPortTries = 64;
+// Wall clocks jump: an expiry is looked for this often, however far it seems.
+constexpr Duration kExpiryLook = std::chrono::minutes(1);
+
+std::unexpected<Error> refused(ErrorCode code, std::string text, bool retry = false) {
+  return std::unexpected(Error(code, Side::Local, retry, std::move(text)));
+}
+
+session::Grant::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+std::uint32_t random_number() {
+  std::array<std::byte, 4> bytes;
+  fill_random(bytes);
+  return load_be<std::uint32_t>(bytes.data());
+}
+
+// Names for tunnels that asked for none: easy to say, hard to guess.
+std::string random_host(std::string_view domain) {
+  static constexpr std::string_view kLetters = "abcdefghjkmnpqrstuvwxyz23456789";
+  std::array<std::byte, 10> bytes;
+  fill_random(bytes);
+  std::string name;
+  for (const std::byte b : bytes) name += kLetters[std::to_integer<std::size_t>(b) % kLetters.size()];
+  return name.append(".").append(domain);
+}
+
+}  // namespace
+
+void ServerSession::on_register(const wire::Register& request) {
+  if (shard_.server().draining())
+    return reject(request, Error(ErrorCode::Refused, Side::Local, true, "the server is draining"));
+  if (grant_ == nullptr || use_ == nullptr) return;  // revoked: the link is ending
+  if (!session::GrantUse::take(use_->tunnels, grant_->limits.tunnels)) {
+    return reject(request, Error(ErrorCode::Limit, Side::Local, false,
+                                 "the grant " + grant_->name + " may have " + std::to_string(grant_->limits.tunnels) +
+                                     " tunnels (max_tunnels)"));
+  }
+  const std::uint32_t number = next_tunnel_++;
+  Tunnel tunnel;
+  tunnel.name = request.name;
+  const Result<> done = request.proto == wire::TunnelProto::Http ? register_http(request, number, tunnel)
+                                                                 : register_tcp(request, number, tunnel);
+  if (!done) {
+    session::GrantUse::give_back(use_->tunnels);
+    return reject(request, done.error());
+  }
+  wire::Registered answer{request.req, number, tunnel.url, tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0}};
+  say_tunnel(TunnelEvent::Kind::Up, tunnel.name, tunnel.url);
+  tunnels_.emplace(number, std::move(tunnel));
+  link_->send_control(wire::encode(answer));
+}
+
+// ---- hosts --------------------------------------------------------------------------------------------------------
+
+Result<> ServerSession::register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
+  ServerImpl& server = shard_.server();
+  if (server.http_port() == 0)
+    return refused(ErrorCode::Refused, "this server has no HTTP port (its --http-listen is off)");
+  std::string host;
+  if (request.host.empty()) {
+    auto picked = pick_host(number);
+    if (!picked) return std::unexpected(picked.error());
+    host = std::move(*picked);
+  } else {
+    const bool wild = request.host.starts_with("*.");
+    std::string name;
+    if (!http::normalise_host(wild ? std::string_view(request.host).substr(2) : std::string_view(request.host), name))
+      return refused(ErrorCode::BadInput, "the host asked for is not a host name");
+    host = wild ? "*." + name : name;
+    if (wild && !http::is_wildcard(host))
+      return refused(ErrorCode::BadInput, "a wildcard host is '*.' and a name, such as *.dev.example.com");
+    if (auto claimed = claim(host, number); !claimed) return claimed;
+  }
+  tunnel.host = host;
+  tunnel.url = "http://" + host + (server.http_port() == 80 ? "" : ":" + std::to_string(server.http_port()));
+  return {};
+}
+
+Result<> ServerSession::claim(const std::string& host, std::uint32_t number) {
+  if (!grant_->allows_host(host)) {
+    return refused(ErrorCode::Refused,
+                   host + " is outside the hosts of grant " + grant_->name + " (" + session::hosts_text(*grant_) + ")");
+  }
+  // The router knows owners, and this one's claims would replace each other.
+  for (const auto& [other, tunnel] : tunnels_) {
+    if (tunnel.host == host)
+      return refused(ErrorCode::AddressInUse, "this client has a tunnel for " + host + " already", true);
+  }
+  return shard_.server().router().claim(host, owner_, {id_, number, shard_.shard().index()});
+}
+
+// A name under the server's own, where any is granted; under the first wildcard, else; or the first granted name that is free.
+Result<std::string> ServerSession::pick_host(std::uint32_t number) {
+  std::string domain;
+  for (const std::string& pattern : grant_->hosts) {
+    if (pattern == "*") {
+      domain = shard_.server().public_host();
+      break;
+    }
+    if (domain.empty() && pattern.starts_with("*.")) domain = pattern.substr(2);
+  }
+  if (!domain.empty()) {
+    std::string host = random_host(domain);
+    if (auto claimed = claim(host, number); !claimed) return std::unexpected(claimed.error());
+    return host;
+  }
+  for (const std::string& name : grant_->hosts) {
+    if (claim(name, number)) return name;
+  }
+  return refused(grant_->hosts.empty() ? ErrorCode::Refused : ErrorCode::AddressInUse,
+                 "no host of grant " + grant_->name + " is free (" + session::hosts_text(*grant_) + ")",
+                 !grant_->hosts.empty());
+}
+
+// ---- ports --------------------------------------------------------------------------------------------------------
+
+Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
+  if (request.port != 0 && !grant_->allows_port(request.port)) {
+    return refused(ErrorCode::Refused, "port " + std::to_string(request.port) + " is outside the ports of grant " +
+                                           grant_->name + " (" + session::ports_text(*grant_) + ")");
+  }
+  auto tcp = request.port != 0 ? listen(number, request.port) : pick_port(number);
+  if (!tcp) return std::unexpected(tcp.error());
+  const std::string ip = shard_.server().tcp_listen().ip_text();
+  const bool any = ip == "::" || ip == "0.0.0.0";
+  tunnel.url = "tcp://" +
+               (any                                 ? shard_.server().public_host()
+                : ip.find(':') == std::string::npos ? ip
+                                                    : "[" + ip + "]") +
+               ":" + std::to_string((*tcp)->port());
+  tunnel.tcp = std::move(*tcp);
+  return {};
+}
+
+Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::listen(std::uint32_t number, std::uint16_t port) {
+  transport::SocketAddress address = shard_.server().tcp_listen();
+  address.set_port(port);
+  auto tcp = std::make_unique<ingress::TcpIngress>(shard_.shard(), *link_, number,
+                                                   static_cast<ingress::TcpIngressHost&>(*this));
+  if (auto bound = tcp->listen(address); !bound) {
+    // Errors that the client may see say what, not more than it needs of this machine.
+    if (bound.error().code == ErrorCode::AddressInUse)
+      bound.error().context = "port " + std::to_string(port) + " is in use at the server";
+    return std::unexpected(bound.error());
+  }
+  return tcp;
+}
+
+// What the system picks, where that is granted; else one of the grant's, all of them tried where they are few.
+Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::pick_port(std::uint32_t number) {
+  std::uint32_t count = 0;
+  for (const session::PortRange range : grant_->ports) count += range.last - range.first + 1u;
+  if (count == 0) return refused(ErrorCode::Refused, "the grant " + grant_->name + " has no ports, so no TCP tunnels");
+  if (grant_->allows_port(65535)) {  // the system picks from the upper ones
+    auto tcp = listen(number, 0);
+    if (!tcp || grant_->allows_port((*tcp)->port())) return tcp;
+  }
+  const std::uint32_t start = random_number() % count;
+  for (std::uint32_t i = 0; i < std::min<std::uint32_t>(count, kPortTries); ++i) {
+    std::uint32_t at = (start + i) % count;
+    for (const session::PortRange range : grant_->ports) {
+      const std::uint32_t size = range.last - range.first + 1u;
+      if (at >= size) {
+        at -= size;
+        continue;
+      }
+      auto tcp = listen(number, static_cast<std::uint16_t>(range.first + at));
+      if (tcp || tcp.error().code != ErrorCode::AddressInUse) return tcp;
+      break;
+    }
+  }
+  return refused(ErrorCode::AddressInUse,
+                 "no port of grant " + grant_->name + " is free (" + session::ports_text(*grant_) + ")", true);
+}
+
+void ServerSession::on_unregister(std::uint32_t number) {
+  const auto found = tunnels_.find(number);
+  if (found == tunnels_.end()) return;
+  Tunnel tunnel = std::move(found->second);
+  tunnels_.erase(found);
+  give_up(tunnel);
+}
+
+// ---- the grant changes --------------------------------------------------------------------------------------------
+
+void ServerSession::grants_changed() {
+  if (!up_) return;  // start() asks
+  auto grant = shard_.server().grants().find(outcome_.grant);
+  if (grant == nullptr || !grant->knows(outcome_.key))
+    return end_for_good(Error(ErrorCode::Unauthorized, Side::Tunnel, false, "the token was revoked"));
+  grant_ = std::move(grant);
+  if (grant_->expired(now())) {
+    return end_for_good(
+        Error(ErrorCode::Unauthorized, Side::Tunnel, false, "the grant " + grant_->name + " has expired"));
+  }
+  std::vector<std::pair<std::uint32_t, Error>> outside;
+  for (const auto& [number, tunnel] : tunnels_) {
+    if (auto why = outside_grant(tunnel)) outside.emplace_back(number, std::move(*why));
+  }
+  for (const auto& [number, why] : outside) withdraw(number, why);
+  watch_expiry();
+}
+
+std::optional<Error> ServerSession::outside_grant(const Tunnel& tunnel) const {
+  if (!tunnel.host.empty() && !grant_->allows_host(tunnel.host)) {
+    return Error(ErrorCode::Refused, Side::Local, false,
+                 tunnel.host + " is no longer among the hosts of grant " + grant_->name + " (" +
+                     session::hosts_text(*grant_) + ")");
+  }
+  if (tunnel.tcp && !grant_->allows_port(tunnel.tcp->port())) {
+    return Error(ErrorCode::Refused, Side::Local, false,
+                 "port " + std::to_string(tunnel.tcp->port()) + " is no longer among the ports of grant " +
+                     grant_->name + " (" + session::ports_text(*grant_) + ")");
+  }
+  return {};
+}
+
+void ServerSession::withdraw(std::uint32_t number, const Error& why) {
+  link_->send_control(wire::encode(wire::Withdrawn{number, std::string(wire::kRejectNotAllowed), why.context}));
+  on_unregister(number);
+}
+
+void ServerSession::end_for_good(const Error& why) {
+  give_up_all();  // now: whoever revoked it is told that nobody comes in any more
+  link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Unauthorized), why.context);
+  close(why);
+}
+
+void ServerSession::watch_expiry() {
+  Deadline::disarm();
+  if (!grant_->expires) return;
+  const Duration left = *grant_->expires - now();
+  shard_.shard().arm(*this, std::min(left, kExpiryLook));
+}
+
+void ServerSession::on_deadline() { grants_changed(); }
+
+}  // namespace ferrotunnel::app

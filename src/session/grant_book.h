@@ -1,0 +1,64 @@
+// GrantBook: the grants of a server as they stand now.
+//
+// A change replaces the whole content at once, so a broken file changes nothing. Looking up is a control path (a sign-in, a registration, and
+// each session once after a change) and takes a lock. What sessions of a grant use together is counted in a GrantUse, which outlives
+// changes of the grant. Any thread.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "mux/limits.h"
+#include "session/credentials.h"
+#include "session/grant.h"
+
+namespace ferrotunnel::session {
+
+// What all sessions of one grant hold now, against what it may.
+struct GrantUse {
+  std::atomic<std::uint32_t> sessions{0}, tunnels{0};
+  std::shared_ptr<mux::StreamQuota> streams = std::make_shared<mux::StreamQuota>();
+
+  // Take before use. False: there are `limit` already, and nothing was taken.
+  [[nodiscard]] static bool take(std::atomic<std::uint32_t>& count, std::uint32_t limit) {
+    std::uint32_t now = count.load(std::memory_order_relaxed);
+    while (now < limit) {
+      if (count.compare_exchange_weak(now, now + 1, std::memory_order_relaxed)) return true;
+    }
+    return false;
+  }
+  static void give_back(std::atomic<std::uint32_t>& count) { count.fetch_sub(1, std::memory_order_relaxed); }
+};
+
+class GrantBook final : public SecretSource {
+ public:
+  // In place of all there were. Names are wire::valid_name() and differ; each has 1 to Grant::kMaxSecrets secrets.
+  void replace(std::vector<Grant> grants);
+
+  [[nodiscard]] std::shared_ptr<const Grant> find(std::string_view name) const;
+  [[nodiscard]] std::vector<std::shared_ptr<const Grant>> all() const;       // by name
+  [[nodiscard]] std::shared_ptr<GrantUse> use(std::string_view name) const;  // none: there is no such grant
+  // Moves with each replace(): whoever keeps a Grant asks again when it has.
+  [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+
+  [[nodiscard]] GrantKeys keys(std::string_view grant) const override;
+  [[nodiscard]] Result<> admits(std::string_view grant) const override;
+
+ private:
+  struct Entry {
+    std::shared_ptr<const Grant> grant;
+    GrantKeys keys;
+    std::shared_ptr<GrantUse> use;
+  };
+  mutable std::mutex mutex_;
+  std::map<std::string, Entry, std::less<>> entries_;
+  std::atomic<std::uint64_t> version_{0};
+};
+
+}  // namespace ferrotunnel::session
