@@ -32,6 +32,7 @@
 
 #include "ferrotunnel/error.h"
 #include "ferrotunnel/events.h"
+#include "ferrotunnel/grants.h"
 
 namespace ferrotunnel {
 
@@ -45,20 +46,6 @@ struct ServerReady {
   bool tls = true;
   // The host in the addresses of tunnels. "localhost" where none was given: good for a trial on one machine.
   std::string public_host;
-};
-
-// What the clients that know one of its secrets may do. The limits count all of its sessions together.
-struct GrantOptions {
-  std::string name;                  // 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -)
-  std::vector<std::string> secrets;  // one, or two while clients move from one to the other; 16 to 64 bytes each
-  // Names, "*.example.com" (all names under it), or "*" (any). None: no HTTP tunnels.
-  std::vector<std::string> hosts = {"*"};
-  // "2222" or "3000-3010". None: no TCP tunnels.
-  std::vector<std::string> ports = {"1024-65535"};
-  std::uint32_t max_sessions = 1'000;
-  std::uint32_t max_tunnels = 2'000;
-  std::uint32_t max_streams = 50'000;  // visitors and warm connections to origins at once
-  std::optional<std::chrono::system_clock::time_point> expires;
 };
 
 struct SessionStatus {
@@ -79,6 +66,7 @@ struct ServerStatus {
   std::vector<TunnelStatus> tunnels;
   std::chrono::seconds up{};
   std::uint64_t sign_ins = 0, sign_ins_refused = 0, handshakes_failed = 0;
+  std::uint64_t sign_ins_throttled = 0;  // connections of addresses that had failed too often
   std::size_t handshakes_waiting = 0;
   std::size_t buffer_bytes = 0;  // lent for bytes in hand, all shards
   bool draining = false;
@@ -106,8 +94,9 @@ class ServerBuilder {
   ServerBuilder& tls_certificate(std::string certificate_file, std::string key_file);
   // Mutual TLS: clients must show a certificate signed by one of these (PEM).
   ServerBuilder& tls_client_ca(std::string ca_file);
-  // Who may sign in, and what for. May be repeated. Without any there is one grant, "default", whose secret is made in the state
-  // directory and which may have any host and any port from 1024 on.
+  // Who may sign in, and what for, beside the grants of the state directory (grants.h). May be repeated. Without any, and where the state
+  // directory has none, the grant "default" is made there: any host, and any port from 1024 on. Where some are given, a "default" of the
+  // state directory does not count: it is for servers that were told nothing.
   ServerBuilder& grant(GrantOptions grant);
   ServerBuilder& grant(std::string name, std::string secret);  // any host, any port from 1024 on
   // Threads, one shard each. Default 0: one for each core.
@@ -150,7 +139,7 @@ class Server {
   bool drain(std::chrono::milliseconds deadline);
   // Ends everything and joins the threads.
   void stop();
-  // These grants in place of all there were, at once: when it returns, sessions of grants that are gone (or whose secret is, or that have
+  // These grants in place of those that it was built with, at once: when it returns, sessions of grants that are gone (or whose secret is, or that have
   // expired) have ended, and tunnels outside of what is left are withdrawn. Nothing else notices. Errors: BadInput, and nothing has changed.
   [[nodiscard]] Result<> set_grants(std::vector<GrantOptions> grants);
   [[nodiscard]] ServerStatus status() const;

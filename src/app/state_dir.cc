@@ -15,30 +15,6 @@
 namespace ferrotunnel::app {
 namespace {
 
-Error bad_file(const std::filesystem::path& file, std::string_view why) {
-  return {ErrorCode::BadInput, Side::Local, false, file.string() + ": " + std::string(why)};
-}
-
-Result<session::Secret> read_secret(int fd, const std::filesystem::path& file) {
-  struct stat info{};
-  if (::fstat(fd, &info) < 0) return std::unexpected(errno_error(errno, Side::Local, "cannot read " + file.string()));
-  if (!S_ISREG(info.st_mode)) return std::unexpected(bad_file(file, "this is not a file"));
-  if ((info.st_mode & 077) != 0)
-    return std::unexpected(bad_file(file, "others may read this secret: chmod 600 it, and make a new one if they did"));
-  std::array<char, 256> text{};
-  const ssize_t n = ::read(fd, text.data(), text.size());
-  if (n < 0) return std::unexpected(errno_error(errno, Side::Local, "cannot read " + file.string()));
-  std::string_view line(text.data(), static_cast<std::size_t>(n));
-  while (!line.empty() && (line.back() == '\n' || line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
-  const auto bytes = wire::base64url_decode(line);
-  session::Secret secret;
-  if (bytes) secret = session::Secret(*bytes);
-  if (!secret.valid())
-    return std::unexpected(
-        bad_file(file, "this is not a secret that ferrotunnel wrote: remove the file to have a new one made"));
-  return secret;
-}
-
 // The state directory may be there already, with a mode of its owner's choice; what is made here is for the owner only.
 Result<> make_directories(const std::filesystem::path& state, const std::filesystem::path& grants) {
   std::error_code error;
@@ -53,27 +29,25 @@ Result<> make_directories(const std::filesystem::path& state, const std::filesys
   return {};
 }
 
-// Puts `text` under `file` whole or not at all, so that of two servers that start together one makes it and the other reads all of it.
-// False: it is there already, and stays.
-Result<bool> publish(const std::filesystem::path& file, std::string_view text) {
-  std::string temporary = file.string() + ".XXXXXX";
-  const transport::UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));  // mode 0600
-  if (!fd) return std::unexpected(errno_error(errno, Side::Local, "cannot make " + file.string()));
-  bool made = false;
-  int why = 0;
+// Hidden, so that what a crash leaves behind is nobody's grant.
+std::string temporary_for(const std::filesystem::path& file) {
+  return (file.parent_path() / ("." + file.filename().string() + ".XXXXXX")).string();
+}
+
+// Writes `text` to a new file of mode 0600; `name` ends in XXXXXX and becomes its name. 0, or errno.
+int write_new(std::string& name, std::string_view text) {
+  const transport::UniqueFd fd(::mkostemp(name.data(), O_CLOEXEC));
+  if (!fd) return errno;
   errno = ENOSPC;  // a short write sets none
-  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) || ::fsync(fd.get()) < 0) {
-    why = errno;
-  } else if (::link(temporary.c_str(), file.c_str()) == 0) {
-    made = true;
-  } else if (errno != EEXIST) {
-    // A file system without hard links: rename() is as whole, only not exclusive.
-    made = ::rename(temporary.c_str(), file.c_str()) == 0;
-    if (!made) why = errno;
-  }
-  ::unlink(temporary.c_str());
-  if (why != 0) return std::unexpected(errno_error(why, Side::Local, "cannot write " + file.string()));
-  return made;
+  if (::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd.get()) == 0)
+    return 0;
+  const int why = errno;
+  ::unlink(name.c_str());
+  return why;
+}
+
+Error cannot_write(const std::filesystem::path& file, int why) {
+  return errno_error(why, Side::Local, "cannot write " + file.string());
 }
 
 }  // namespace
@@ -87,22 +61,37 @@ std::filesystem::path default_state_dir() {
   return std::filesystem::path(home != nullptr ? home : ".") / ".local/state/ferrotunnel";
 }
 
-Result<LoadedSecret> load_or_make_secret(const std::filesystem::path& state, std::string_view grant) {
-  const std::filesystem::path directory = state / "grants";
-  const std::filesystem::path file = directory / grant;
-  transport::UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (!fd && (errno == ENOENT || errno == ENOTDIR)) {
-    if (auto made = make_directories(state, directory); !made) return std::unexpected(made.error());
-    LoadedSecret loaded{session::Secret::generate(), true};
-    auto published = publish(file, wire::base64url_encode(loaded.secret.bytes) + "\n");
-    if (!published) return std::unexpected(published.error());
-    if (*published) return loaded;
-    fd.reset(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+// Of two servers that start together one makes it, and the other reads all of it.
+Result<bool> publish_private(const std::filesystem::path& state, const std::filesystem::path& file,
+                             std::string_view text) {
+  if (auto made = make_directories(state, state / "grants"); !made) return std::unexpected(made.error());
+  std::string temporary = temporary_for(file);
+  if (const int why = write_new(temporary, text); why != 0) return std::unexpected(cannot_write(file, why));
+  int why = ::link(temporary.c_str(), file.c_str()) == 0 ? 0 : errno;
+  // A file system without hard links: rename() is as whole, only not exclusive.
+  if (why != 0 && why != EEXIST) {
+    if (::access(file.c_str(), F_OK) == 0) {
+      why = EEXIST;
+    } else {
+      why = ::rename(temporary.c_str(), file.c_str()) == 0 ? 0 : errno;
+    }
   }
-  if (!fd) return std::unexpected(errno_error(errno, Side::Local, "cannot open " + file.string()));
-  auto secret = read_secret(fd.get(), file);
-  if (!secret) return std::unexpected(secret.error());
-  return LoadedSecret{std::move(*secret), false};
+  ::unlink(temporary.c_str());
+  if (why == 0) return true;
+  if (why == EEXIST) return false;
+  return std::unexpected(cannot_write(file, why));
+}
+
+Result<> replace_private(const std::filesystem::path& state, const std::filesystem::path& file, std::string_view text) {
+  if (auto made = make_directories(state, state / "grants"); !made) return std::unexpected(made.error());
+  std::string temporary = temporary_for(file);
+  int why = write_new(temporary, text);
+  if (why == 0 && ::rename(temporary.c_str(), file.c_str()) != 0) {
+    why = errno;
+    ::unlink(temporary.c_str());
+  }
+  if (why != 0) return std::unexpected(cannot_write(file, why));
+  return {};
 }
 
 }  // namespace ferrotunnel::app

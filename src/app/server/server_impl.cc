@@ -12,8 +12,10 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "app/grant_store.h"
 #include "app/server/grants.h"
 #include "app/server/server_shard.h"
+#include "app/server/status_json.h"
 #include "app/state_dir.h"
 #include "session/dialer.h"
 #include "session/join_token.h"
@@ -68,37 +70,54 @@ std::vector<std::string> machine_addresses(bool with_ipv6) {
 
 }  // namespace
 
-ServerImpl::ServerImpl(Options options) : options_(std::move(options)), budget_(options_.memory_limit) {}
+ServerImpl::ServerImpl(Options options)
+    : options_(std::move(options)), budget_(options_.memory_limit), configured_(options_.grants) {}
 
 ServerImpl::~ServerImpl() { stop(); }
 
 // ---- start --------------------------------------------------------------------------------------------------------
 
-Result<std::shared_ptr<const session::Grant>> ServerImpl::load_grants() {
-  if (options_.grants.empty()) {
-    auto loaded = app::load_or_make_secret(state_dir_, "default");
-    if (!loaded) return std::unexpected(loaded.error());
-    state_made_ = loaded->made;
-    session::Grant all;
-    all.name = "default";
-    all.secrets.push_back(std::move(loaded->secret));
-    all.from = state_dir_;
-    grants_.replace({std::move(all)});
-  } else {
-    auto grants = app::to_grants(options_.grants);
-    if (!grants) return std::unexpected(grants.error());
-    grants_.replace(std::move(*grants));
+// What it was built with, and what is in the state directory. A stored "default" is for servers that were told nothing.
+Result<> ServerImpl::load_grants() {
+  auto grants = app::to_grants(configured_);
+  if (!grants) return std::unexpected(grants.error());
+  const app::GrantStore store(state_dir_);
+  auto stored = store.load();
+  if (!stored) return std::unexpected(stored.error());
+  if (grants->empty() && stored->empty()) {
+    auto made = store.load_or_make("default");
+    if (!made) return std::unexpected(made.error());
+    state_made_ = state_made_ || made->made;
+    stored->push_back(std::move(made->grant));
   }
-  auto first = grants_.find("default");
-  return first != nullptr ? first : grants_.all().front();
+  const bool told = !grants->empty();
+  for (session::Grant& one : *stored) {
+    const bool known = std::ranges::find(*grants, one.name, &session::Grant::name) != grants->end();
+    if (known || (told && one.name == "default")) continue;  // who configured a name means that one
+    grants->push_back(std::move(one));
+  }
+  grants_.replace(std::move(*grants));
+  return {};
 }
 
 Result<> ServerImpl::set_grants(const std::vector<GrantOptions>& options) {
-  auto grants = app::to_grants(options);
-  if (!grants) return std::unexpected(grants.error());
+  if (auto checked = app::to_grants(options); !checked) return std::unexpected(checked.error());
   const std::lock_guard lock(control_mutex_);
-  grants_.replace(std::move(*grants));
-  if (!threads_.empty()) on_each_shard([](app::ServerShard& shard) { shard.grants_changed(); });
+  const auto before = std::exchange(configured_, options);
+  auto done = reload_grants_locked();
+  if (!done) configured_ = before;
+  return done;
+}
+
+Result<> ServerImpl::reload_grants() {
+  const std::lock_guard lock(control_mutex_);
+  return reload_grants_locked();
+}
+
+Result<> ServerImpl::reload_grants_locked() {
+  if (threads_.empty()) return {};  // start() reads them
+  if (auto loaded = load_grants(); !loaded) return loaded;
+  on_each_shard([](app::ServerShard& shard) { shard.grants_changed(); });
   return {};
 }
 
@@ -194,8 +213,7 @@ Result<ServerReady> ServerImpl::start() {
   stopping_ = false;  // by a stop() before there was anything to stop
   started_at_ = Clock::now();
   state_dir_ = options_.state_dir.empty() ? app::default_state_dir().string() : options_.state_dir;
-  const auto grant = load_grants();
-  if (!grant) return std::unexpected(grant.error());
+  if (auto loaded = load_grants(); !loaded) return std::unexpected(loaded.error());
   if (auto loaded = load_tls(); !loaded) return std::unexpected(loaded.error());
   if (auto made = make_listeners(); !made) {
     shards_.clear();
@@ -209,8 +227,11 @@ Result<ServerReady> ServerImpl::start() {
   }
   session::JoinToken token;
   token.addresses = join_addresses();
-  token.grant = (*grant)->name;
-  token.secret = (*grant)->secrets.back();  // of two, the newer
+  // The token that is shown at the start is for "default", or for the first there is.
+  auto grant = grants_.find("default");
+  if (grant == nullptr) grant = grants_.all().front();
+  token.grant = grant->name;
+  token.secret = grant->secrets.back();  // of two, the newer
   token.fingerprint = fingerprint_;
   token.tls = options_.tls;
   auto text = session::encode(token);
@@ -218,6 +239,7 @@ Result<ServerReady> ServerImpl::start() {
     shards_.clear();
     return std::unexpected(text.error());
   }
+  if (uses_state()) open_state(token);
 
   try {
     for (auto& shard : shards_) threads_.emplace_back([&shard = *shard] { shard.run(); });
@@ -237,6 +259,57 @@ Result<ServerReady> ServerImpl::start() {
   ready.tls = options_.tls;
   ready.public_host = public_host_;
   return ready;
+}
+
+// Who brings grants and keys of its own, and names no directory, gets nothing written.
+bool ServerImpl::uses_state() const {
+  return !options_.state_dir.empty() || options_.grants.empty() || (options_.tls && options_.tls_certificate.empty());
+}
+
+// Both are for the commands of this user; a server works without them.
+void ServerImpl::open_state(const session::JoinToken& token) {
+  const auto say = [this](const Error& error) {
+    if (options_.on_error) options_.on_error(error);
+  };
+  if (auto written = app::GrantStore(state_dir_).write_server(token); !written) say(written.error());
+  auto control = app::ControlSocket::open(
+      std::filesystem::path(state_dir_) / "control.sock",
+      [this](const boost::json::object& question) -> Result<boost::json::object> { return answer(question); });
+  if (!control) return say(control.error());
+  const std::lock_guard lock(control_socket_mutex_);
+  control_socket_ = std::move(*control);
+}
+
+Result<boost::json::object> ServerImpl::answer(const boost::json::object& question) {
+  const auto text = [&question](std::string_view key) -> std::string {
+    const boost::json::value* value = question.if_contains(key);
+    return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+  };
+  const std::string what = text("do");
+  if (what == "status") return app::status_json(status());
+  if (what == "reload-grants") {
+    if (auto done = reload_grants(); !done) return std::unexpected(done.error());
+    return boost::json::object();
+  }
+  if (what == "kick") {
+    const std::size_t kicked = kick(text("name"));
+    if (kicked == 0) {
+      return std::unexpected(
+          Error(ErrorCode::BadInput, Side::Local, false,
+                "no client is signed in as '" + text("name") + "': a session's id or a grant's name"));
+    }
+    return boost::json::object{{"kicked", kicked}};
+  }
+  return std::unexpected(
+      Error(ErrorCode::BadInput, Side::Local, false, "this server does not know what '" + text("do") + "' is"));
+}
+
+std::size_t ServerImpl::kick(const std::string& name) {
+  const std::lock_guard lock(control_mutex_);
+  if (threads_.empty() || name.empty()) return 0;
+  std::atomic<std::size_t> kicked{0};
+  on_each_shard([&](app::ServerShard& shard) { kicked += shard.kick(name); });
+  return kicked;
 }
 
 // ---- who is signed in ---------------------------------------------------------------------------------------------
@@ -302,6 +375,13 @@ bool ServerImpl::drain(std::chrono::milliseconds deadline) {
 }
 
 void ServerImpl::stop() {
+  // Before the lock that its answers take.
+  std::unique_ptr<app::ControlSocket> control;
+  {
+    const std::lock_guard lock(control_socket_mutex_);
+    control = std::move(control_socket_);
+  }
+  control.reset();
   {
     const std::lock_guard owners(owners_mutex_);
     stopping_ = true;
@@ -339,6 +419,7 @@ ServerStatus ServerImpl::status() const {
   status.sign_ins = counters.sign_ins.load(std::memory_order_relaxed);
   status.sign_ins_refused = counters.refused.load(std::memory_order_relaxed);
   status.handshakes_failed = counters.failed.load(std::memory_order_relaxed);
+  status.sign_ins_throttled = throttle_.refused();
   status.handshakes_waiting = counters.waiting.load(std::memory_order_relaxed);
   status.buffer_bytes = budget_.used();
   status.draining = draining();

@@ -14,10 +14,13 @@
 #include <unordered_map>
 #include <vector>
 
+#include "app/control_socket.h"
 #include "app/server/options.h"
 #include "base/buffer_pool.h"
 #include "route/router.h"
+#include "session/failure_throttle.h"
 #include "session/grant_book.h"
+#include "session/join_token.h"
 #include "transport/tcp/socket.h"
 #include "transport/tls/tls_context.h"
 
@@ -39,10 +42,13 @@ class ServerImpl {
   void stop();
   ServerStatus status() const;
   Result<> set_grants(const std::vector<GrantOptions>& grants);
+  Result<> reload_grants();                   // those of the state directory have changed
+  std::size_t kick(const std::string& name);  // ends sessions of that id, or of that grant: how many
 
   // For the shards. Any thread.
   [[nodiscard]] const Options& options() const { return options_; }
   [[nodiscard]] const session::GrantBook& grants() const { return grants_; }
+  [[nodiscard]] session::FailureThrottle& throttle() { return throttle_; }
   [[nodiscard]] const std::optional<transport::TlsServerContext>& tls() const { return tls_; }
   [[nodiscard]] route::Router& router() { return router_; }
   [[nodiscard]] app::ServerShard& shard(unsigned index) { return *shards_[index]; }
@@ -66,16 +72,22 @@ class ServerImpl {
   } counters;
 
  private:
-  [[nodiscard]] Result<std::shared_ptr<const session::Grant>> load_grants();  // the one for the join token
+  [[nodiscard]] Result<> load_grants();
+  [[nodiscard]] Result<> reload_grants_locked();
   [[nodiscard]] Result<> load_tls();
   [[nodiscard]] Result<> make_listeners();
   [[nodiscard]] std::vector<std::string> join_addresses() const;
+  [[nodiscard]] bool uses_state() const;
+  void open_state(const session::JoinToken& token);
+  [[nodiscard]] Result<boost::json::object> answer(const boost::json::object& question);
   template <class Function>
   void on_each_shard(Function function) const;  // runs it there and waits
 
   const Options options_;
   MemoryBudget budget_;
+  std::vector<GrantOptions> configured_;  // what it was built with, or told since; under control_mutex_ once started
   session::GrantBook grants_;
+  session::FailureThrottle throttle_;
   std::optional<transport::TlsServerContext> tls_;
   std::optional<transport::Fingerprint> fingerprint_;
   bool state_made_ = false;
@@ -91,6 +103,8 @@ class ServerImpl {
   std::vector<std::unique_ptr<app::ServerShard>> shards_;
   std::vector<std::thread> threads_;
   bool started_ = false;
+  std::mutex control_socket_mutex_;
+  std::unique_ptr<app::ControlSocket> control_socket_;
   mutable std::mutex control_mutex_;  // start, drain, stop and status, one at a time
 
   std::mutex owners_mutex_;

@@ -61,6 +61,13 @@ void ServerSession::refuse(const Error& why) {
   close(why);
 }
 
+void ServerSession::kick() {
+  const Error why(ErrorCode::Cancelled, Side::Tunnel, true, "the server's operator ended the session");
+  give_up_all();
+  link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Limit), why.context);
+  close(why);
+}
+
 void ServerSession::drain() {
   for (auto& [number, tunnel] : tunnels_) {
     if (tunnel.tcp) tunnel.tcp->stop_accepting();

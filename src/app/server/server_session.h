@@ -26,6 +26,7 @@ class ServerSession final : private transport::LinkHandler,
   [[nodiscard]] Result<> start();
   void drain();
   void close(const Error& why);
+  void kick();                    // the client may sign in again
   void refuse(const Error& why);  // instead of start(): the client hears why, and the link ends
   // The grants of the server are others now: ends the session, or takes back what it may not have any more.
   void grants_changed();

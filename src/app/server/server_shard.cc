@@ -35,6 +35,8 @@ Result<> ServerShard::listen(transport::UniqueFd control, transport::UniqueFd ht
 // ---- signing in ---------------------------------------------------------------------------------------------------
 
 void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketAddress& peer) {
+  // Before anything is spent on it.
+  if (!server_.throttle().admits(transport::to_peer_address(peer), shard_.now())) return;
   if (negotiations_.size() >= server_.options().max_handshakes) {
     negotiations_.pop_front();  // the oldest has had the most time
     server_.counters.failed.fetch_add(1, std::memory_order_relaxed);
@@ -52,9 +54,7 @@ void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketA
     return std::make_unique<session::ServerHandshake>(std::move(options), server_.grants());
   };
   const auto at = negotiations_.emplace(negotiations_.end());
-  auto done = [this, at, id, peer = peer.text()](Result<session::Negotiated> result) {
-    negotiated(at, peer, id, std::move(result));
-  };
+  auto done = [this, at, id, peer](Result<session::Negotiated> result) { negotiated(at, peer, id, std::move(result)); };
   if (server_.tls()) {
     auto tls = transport::TlsStream::accept(fd.release(), *server_.tls());
     if (!tls) {
@@ -72,24 +72,32 @@ void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketA
   (*at)->start();
 }
 
-void ServerShard::negotiated(Negotiations::iterator at, const std::string& peer, route::SessionId id,
+void ServerShard::negotiated(Negotiations::iterator at, const transport::SocketAddress& peer, route::SessionId id,
                              Result<session::Negotiated> result) {
   const std::unique_ptr<session::Negotiation> over = std::move(*at);
   negotiations_.erase(at);
   server_.counters.waiting.fetch_sub(1, std::memory_order_relaxed);
-  if (!result) {
-    auto& counter = result.error().code == ErrorCode::Unauthorized ? server_.counters.refused : server_.counters.failed;
-    counter.fetch_add(1, std::memory_order_relaxed);
-    // Whoever says nothing, or something else, is a scanner and not worth a line.
-    if (result.error().code == ErrorCode::Unauthorized && server_.options().on_error) {
-      Error error = result.error();
-      error.context = "a client at " + peer + " was refused: " + error.context;
-      server_.options().on_error(error);
-    }
-    return;
-  }
+  if (!result) return sign_in_failed(peer, result.error());
   if (server_.draining()) return;
-  admit(id, peer, std::move(*result));
+  admit(id, peer.text(), std::move(*result));
+}
+
+void ServerShard::sign_in_failed(const transport::SocketAddress& peer, const Error& why) {
+  const bool unauthorized = why.code == ErrorCode::Unauthorized;
+  auto& counter = unauthorized ? server_.counters.refused : server_.counters.failed;
+  counter.fetch_add(1, std::memory_order_relaxed);
+  const auto say = [this](std::string text) {
+    if (server_.options().on_error)
+      server_.options().on_error(Error(ErrorCode::Unauthorized, Side::Tunnel, false, std::move(text)));
+  };
+  // Whoever says nothing, or something else, is a scanner and not worth a line.
+  if (unauthorized) say("a client at " + peer.text() + " was refused: " + why.context);
+  // Who was cut off or too slow has tried nothing.
+  if (!unauthorized && why.code != ErrorCode::Protocol) return;
+  if (server_.throttle().failed(transport::to_peer_address(peer), shard_.now())) {
+    say(peer.ip_text() + " failed to sign in " + std::to_string(session::FailureThrottle::kFailures) +
+        " times in a minute: it is not listened to until that minute is over");
+  }
 }
 
 void ServerShard::admit(route::SessionId id, const std::string& peer, session::Negotiated negotiated) {
@@ -124,6 +132,16 @@ void ServerShard::refuse(ServerSession& session, const Error& why) {
 
 void ServerShard::grants_changed() {
   for (auto& [id, session] : sessions_) session->grants_changed();
+}
+
+std::size_t ServerShard::kick(const std::string& name) {
+  std::size_t kicked = 0;
+  for (auto& [id, session] : sessions_) {
+    if (session->name() != name && session->grant_name() != name) continue;
+    session->kick();
+    ++kicked;
+  }
+  return kicked;
 }
 
 void ServerShard::replace(route::SessionId session, std::function<void()> then) {

@@ -36,8 +36,9 @@ class ServerShard final : private ingress::HttpIngressHost {
   void close_all(const Error& why);
   // A session's client signed in again elsewhere: ends it, then posts `then`.
   void replace(route::SessionId session, std::function<void()> then);
-  void remove(route::SessionId session);  // the session is over: destroys it
-  void grants_changed();                  // each session looks at its grant anew
+  void remove(route::SessionId session);                    // the session is over: destroys it
+  [[nodiscard]] std::size_t kick(const std::string& name);  // ends sessions of that id or grant: how many
+  void grants_changed();                                    // each session looks at its grant anew
   void fill_status(ServerStatus& status) const;
 
   // A tunnel's requests are counted at the session that owns it, which may be on another shard.
@@ -47,8 +48,9 @@ class ServerShard final : private ingress::HttpIngressHost {
   using Negotiations = std::list<std::unique_ptr<session::Negotiation>>;
 
   void accept_client(transport::UniqueFd fd, const transport::SocketAddress& peer);
-  void negotiated(Negotiations::iterator at, const std::string& peer, route::SessionId id,
+  void negotiated(Negotiations::iterator at, const transport::SocketAddress& peer, route::SessionId id,
                   Result<session::Negotiated> result);
+  void sign_in_failed(const transport::SocketAddress& peer, const Error& why);
   void refuse(ServerSession& session, const Error& why);
   void admit(route::SessionId id, const std::string& peer, session::Negotiated negotiated);
 

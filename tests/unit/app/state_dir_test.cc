@@ -13,10 +13,22 @@
 #include <thread>
 #include <vector>
 
+#include "app/grant_store.h"
+
 namespace ferrotunnel::app {
 namespace {
 
 namespace fs = std::filesystem;
+
+struct LoadedSecret {
+  session::Secret secret;
+  bool made = false;
+};
+Result<LoadedSecret> load_or_make_secret(const fs::path& state, std::string_view name) {
+  auto loaded = GrantStore(state).load_or_make(name);
+  if (!loaded) return std::unexpected(loaded.error());
+  return LoadedSecret{loaded->grant.secrets.front(), loaded->made};
+}
 
 class StateDirTest : public testing::Test {
  protected:
