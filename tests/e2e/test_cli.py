@@ -9,7 +9,7 @@ from processes import BINARY, until
 from terminal import Terminal
 from visitors import connect, read_exactly
 
-COMMANDS = ["server", "http", "tcp", "client", "version"]
+COMMANDS = ["server", "http", "tcp", "client", "token new", "token list", "token revoke", "status", "kick", "version"]
 TOP = Path(__file__).resolve().parents[2]
 
 
@@ -25,7 +25,7 @@ def on_terminal(world):
 # --- help and version
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], *[[c, "--help"] for c in COMMANDS], *[["help", c] for c in COMMANDS]])
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], *[[*c.split(), "--help"] for c in COMMANDS], *[["help", *c.split()] for c in COMMANDS]])
 def test_help(world, words):
     done = world.run(*words)
     assert done.returncode == 0 and not done.stderr

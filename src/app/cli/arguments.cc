@@ -85,6 +85,17 @@ std::vector<std::string> backwards(const std::vector<std::string>& words) {
   return out;
 }
 
+// Commands of two words ("token new") as one.
+std::vector<std::string> joined(std::vector<std::string> words) {
+  const std::size_t at = words.front() == "help" ? 1 : 0;
+  if (words.size() < at + 2) return words;
+  const std::string both = words[at] + " " + words[at + 1];
+  if (find_command(both) == nullptr) return words;
+  words[at] = both;
+  words.erase(words.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+  return words;
+}
+
 }  // namespace
 
 std::vector<Arguments::Value> Arguments::values(std::string_view name) const {
@@ -110,10 +121,11 @@ std::optional<Arguments::Value> Arguments::value(std::string_view flag) const {
   return std::move(all.back());
 }
 
-Result<ParsedLine> parse_arguments(const std::vector<std::string>& words) {
+Result<ParsedLine> parse_arguments(const std::vector<std::string>& typed) {
   ParsedLine line;
-  if (words.empty())
+  if (typed.empty())
     return std::unexpected(wrong("which command? One of server, http, tcp, client, version (see ferrotunnel --help)"));
+  const std::vector<std::string> words = joined(typed);
   const std::string& first = words.front();
   if (first == "--help" || first == "-h" || (first == "help" && words.size() == 1)) {
     line.print = help_of_all();

@@ -150,6 +150,33 @@ constexpr std::array kTcpExamples = {
     Example{"A database next door, on port 5432 of the server:", "ferrotunnel tcp 10.0.0.7:5432 --port 5432"},
 };
 
+// --- token, status, kick ---
+
+constexpr Flag kStateFlag{"state", "DIR",
+                          "The state directory of the server. Default: as of the command server, for the same user."};
+constexpr std::array kNewTokenFlags = {
+    Flag{"name", "NAME", "What the grant is called, in logs and to revoke it. Needed."},
+    Flag{"hosts", "LIST",
+         "Hosts that its clients may have, separated by commas: names, *.NAME for every name under it, * for any, or "
+         "none. Default *."},
+    Flag{"ports", "LIST",
+         "Ports that its clients may have for TCP, separated by commas: 2222, 3000-3010, or none. Default 1024-65535."},
+    Flag{"expires", "WHEN",
+         "When it ends: a date of the form 2027-01-31 (its beginning, UTC), or from now on 30d, 12h or 90m. Default: "
+         "never."},
+    kStateFlag,
+};
+constexpr std::array kNewTokenGroups = {FlagGroup{"FLAGS", kNewTokenFlags}};
+constexpr std::array kNewTokenExamples = {
+    Example{"For a laptop, two names and one port, for a month:",
+            "ferrotunnel token new --name laptop --hosts app.example.com,'*.dev.example.com' --ports 2222 --expires "
+            "30d"},
+};
+constexpr std::array kStateAndJsonFlags = {kStateFlag, Flag{"json", "", "For programs: JSON."}};
+constexpr std::array kStateAndJsonGroups = {FlagGroup{"FLAGS", kStateAndJsonFlags}};
+constexpr std::array kStateFlags = {kStateFlag};
+constexpr std::array kStateGroups = {FlagGroup{"FLAGS", kStateFlags}};
+
 // --- version ---
 
 constexpr std::array kVersionFlags = {
@@ -189,6 +216,45 @@ constexpr std::array kCommands = {
             "Signs in at a server and shares each service that is named: what http and tcp do, several times over one "
             "connection.",
             kClientGroups, kClientExamples},
+    Command{"token new", "makes a join token with rights of its own", "--name NAME [FLAGS]", "",
+            "Makes a grant in the server's state directory and prints the join token for it. A server that runs there "
+            "knows it at once; "
+            "one that starts later finds it. The token is printed this once: only its secret's owner has it.",
+            kNewTokenGroups, kNewTokenExamples},
+    Command{"token list",
+            "lists the grants of the state directory",
+            "[FLAGS]",
+            "",
+            "Lists the grants that token new made, and the one that the server made for itself, without their secrets.",
+            kStateAndJsonGroups,
+            {}},
+    Command{"token revoke",
+            "ends a grant and its sessions",
+            "NAME [FLAGS]",
+            "NAME",
+            "Removes a grant from the state directory. When the command is done, its sessions have ended and nobody "
+            "signs in with its token "
+            "any more.",
+            kStateGroups,
+            {}},
+    Command{
+        "status",
+        "what a running server does",
+        "[FLAGS]",
+        "",
+        "Asks the server that runs in the state directory for its sessions and tunnels, and prints them as a table, "
+        "or as JSON.",
+        kStateAndJsonGroups,
+        {}},
+    Command{"kick",
+            "ends the sessions of a client",
+            "NAME [FLAGS]",
+            "NAME",
+            "Ends the session of that id, or every session of the grant of that name, at the server that runs in the "
+            "state directory. The clients "
+            "may sign in again: to keep them out, revoke the grant.",
+            kStateGroups,
+            {}},
     Command{"version",
             "prints the version",
             "[--json]",

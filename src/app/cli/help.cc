@@ -82,7 +82,7 @@ std::string help_of_all() {
         .append("\n");
   append_section(out, "COMMANDS");
   for (const Command& command : commands()) {
-    constexpr std::size_t kColumn = 10;
+    constexpr std::size_t kColumn = 14;
     out.append(kIndent, ' ')
         .append(command.name)
         .append(kColumn - command.name.size(), ' ')
@@ -131,7 +131,9 @@ std::string help_of(const Command& command) {
   }
   append_section(out, "FILES");
   if (find_flag(command, "state") != nullptr) {
-    append_wrapped(out, "DIR/tls-identity.pem, DIR/grants/NAME  in the directory of --state", kIndent);
+    append_wrapped(
+        out, "DIR/tls-identity.pem, DIR/grants/NAME, DIR/server.json, DIR/control.sock  in the directory of --state",
+        kIndent);
   } else if (find_flag(command, "join") != nullptr) {
     append_wrapped(out, "$XDG_CONFIG_HOME/ferrotunnel/token or ~/.config/ferrotunnel/token  the token that is kept",
                    kIndent);

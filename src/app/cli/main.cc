@@ -14,6 +14,7 @@
 #include "app/cli/help.h"
 #include "app/cli/options.h"
 #include "app/cli/run.h"
+#include "app/cli/run_administration.h"
 #include "app/cli/token_store.h"
 
 namespace {
@@ -44,6 +45,7 @@ int run(const std::vector<std::string>& words) {
     const auto options = server_options(arguments);
     return options ? run_server(*options) : fail(options.error());
   }
+  if (const auto code = run_administration(arguments)) return *code;
   const auto store = TokenStore::of_user();
   const auto options = client_options(arguments, store);
   return options ? run_client(*options, store) : fail(options.error());

@@ -8,5 +8,7 @@
 namespace ferrotunnel::app {
 
 [[nodiscard]] boost::json::object status_json(const ServerStatus& status);
+// And back; what is not there, or is of another type, is as in a ServerStatus that was just made.
+[[nodiscard]] ServerStatus status_from_json(const boost::json::object& object);
 
 }  // namespace ferrotunnel::app

@@ -1,0 +1,208 @@
+#include "app/cli/run_administration.h"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "app/cli/console.h"
+#include "app/cli/escape.h"
+#include "app/cli/json_line.h"
+#include "app/cli/time_text.h"
+#include "ferrotunnel/control.h"
+#include "ferrotunnel/grants.h"
+
+namespace ferrotunnel::cli {
+namespace {
+
+using SystemClock = std::chrono::system_clock;
+
+Error wrong(std::string text) { return {ErrorCode::BadInput, Side::Local, false, std::move(text)}; }
+
+int fail(const Error& error) {
+  complain(error.context);
+  return exit_code_of(error);
+}
+
+int print(const std::string& text) {
+  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0 ? kExitDone
+                                                                                                     : kExitFailed;
+}
+
+std::string state_of(const Arguments& arguments) {
+  const auto state = arguments.value("state");
+  return state ? state->text : default_state_dir();
+}
+
+// "a,b"; "none" is nothing.
+std::vector<std::string> list_of(std::string_view text) {
+  std::vector<std::string> items;
+  if (text == "none") return items;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    items.emplace_back(text.substr(0, comma));
+    if (comma == std::string_view::npos) return items;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+std::optional<int> number_of(std::string_view text, int most) {
+  int number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size() || number < 0 || number > most) return {};
+  return number;
+}
+
+// "2027-01-31", or "30d", "12h", "90m" from now on.
+Result<SystemClock::time_point> parse_expiry(const Arguments::Value& value) {
+  const std::string_view text = value.text;
+  const auto refuse = [&] {
+    return std::unexpected(wrong(value.from + ": '" + shown(value.text, 80) +
+                                 "' is neither a date such as 2027-01-31 nor a time from now such as 30d, 12h or 90m"));
+  };
+  if (text.size() == 10 && text[4] == '-' && text[7] == '-') {
+    const auto year = number_of(text.substr(0, 4), 9999), month = number_of(text.substr(5, 2), 12),
+               day = number_of(text.substr(8), 31);
+    if (!year || !month || !day) return refuse();
+    const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(static_cast<unsigned>(*month)),
+                                           std::chrono::day(static_cast<unsigned>(*day))};
+    if (!date.ok()) return refuse();
+    return std::chrono::sys_days(date);
+  }
+  if (text.empty()) return refuse();
+  const auto count = number_of(text.substr(0, text.size() - 1), 100'000);
+  if (!count || *count == 0) return refuse();
+  switch (text.back()) {
+    case 'd': return SystemClock::now() + std::chrono::days(*count);
+    case 'h': return SystemClock::now() + std::chrono::hours(*count);
+    case 'm': return SystemClock::now() + std::chrono::minutes(*count);
+    default: return refuse();
+  }
+}
+
+// ---- token --------------------------------------------------------------------------------------------------------
+
+int token_new(const Arguments& arguments) {
+  GrantOptions grant;
+  const auto name = arguments.value("name");
+  if (!name) return fail(wrong("a grant needs a name: ferrotunnel token new --name NAME"));
+  grant.name = name->text;
+  if (const auto hosts = arguments.value("hosts")) grant.hosts = list_of(hosts->text);
+  if (const auto ports = arguments.value("ports")) grant.ports = list_of(ports->text);
+  if (const auto expires = arguments.value("expires")) {
+    const auto when = parse_expiry(*expires);
+    if (!when) return fail(when.error());
+    grant.expires = *when;
+  }
+  const auto token = make_grant(state_of(arguments), grant);
+  return token ? print(*token + "\n") : fail(token.error());
+}
+
+std::string joined(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) text += (text.empty() ? "" : ",") + item;
+  return text.empty() ? "none" : text;
+}
+
+std::string expiry_text(const GrantOptions& grant) {
+  if (!grant.expires) return "never";
+  return rfc3339(*grant.expires) + (*grant.expires <= SystemClock::now() ? " (over)" : "");
+}
+
+// Columns as wide as what is in them; the last as it comes.
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      out += row[i];
+      if (i + 1 < row.size()) out.append(widths[i] - row[i].size() + 2, ' ');
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+int token_list(const Arguments& arguments) {
+  const auto grants = stored_grants(state_of(arguments));
+  if (!grants) return fail(grants.error());
+  std::string out;
+  if (arguments.value("json")) {
+    for (const GrantOptions& grant : *grants) {
+      JsonObject line;
+      line.text("name", grant.name).text("hosts", joined(grant.hosts)).text("ports", joined(grant.ports));
+      if (grant.expires) line.text("expires", rfc3339(*grant.expires));
+      out += line.finish() + "\n";
+    }
+    return print(out);
+  }
+  std::vector<std::vector<std::string>> rows{{"GRANT", "HOSTS", "PORTS", "EXPIRES"}};
+  for (const GrantOptions& grant : *grants)
+    rows.push_back({shown(grant.name), shown(joined(grant.hosts)), joined(grant.ports), expiry_text(grant)});
+  return print(table(rows));
+}
+
+int token_revoke(const Arguments& arguments) {
+  if (arguments.target().empty())
+    return fail(wrong("which grant? ferrotunnel token revoke NAME (see ferrotunnel token list)"));
+  const auto revoked = revoke_grant(state_of(arguments), arguments.target());
+  return revoked ? kExitDone : fail(revoked.error());
+}
+
+// ---- a server that runs -------------------------------------------------------------------------------------------
+
+int status(const Arguments& arguments) {
+  const auto server = running_server(state_of(arguments));
+  if (!server) return fail(server.error());
+  if (arguments.value("json")) return print(server->json + "\n");
+  const ServerStatus& now = server->status;
+  std::string out = "up " + duration_text(now.up) + "   clients " + std::to_string(now.sessions.size()) +
+                    "   tunnels " + std::to_string(now.tunnels.size()) + "   sign-ins " + std::to_string(now.sign_ins) +
+                    ", refused " + std::to_string(now.sign_ins_refused) + (now.draining ? "   draining" : "") + "\n";
+  if (!now.sessions.empty()) {
+    std::vector<std::vector<std::string>> rows{
+        {"CLIENT", "GRANT", "ADDRESS", "TRANSPORT", "RTT", "STREAMS", "IN", "OUT", "UP"}};
+    for (const SessionStatus& one : now.sessions) {
+      rows.push_back({shown(one.id), shown(one.grant), shown(one.address), shown(one.transport),
+                      one.rtt.count() > 0 ? duration_text(one.rtt) : "-", std::to_string(one.streams),
+                      amount_text(one.bytes_in), amount_text(one.bytes_out), duration_text(one.up)});
+    }
+    out += "\n" + table(rows);
+  }
+  if (!now.tunnels.empty()) {
+    std::vector<std::vector<std::string>> rows{{"TUNNEL", "CLIENT", "NOW", "IN ALL", "ADDRESS"}};
+    for (const TunnelStatus& one : now.tunnels) {
+      rows.push_back({shown(one.name), shown(one.session), std::to_string(one.visitors_now),
+                      std::to_string(one.visitors), shown(one.url)});
+    }
+    out += "\n" + table(rows);
+  }
+  return print(out);
+}
+
+int kick(const Arguments& arguments) {
+  if (arguments.target().empty()) return fail(wrong("which client? ferrotunnel kick NAME (see ferrotunnel status)"));
+  const auto kicked = kick_clients(state_of(arguments), arguments.target());
+  if (!kicked) return fail(kicked.error());
+  return print(std::to_string(*kicked) + (*kicked == 1 ? " session ended\n" : " sessions ended\n"));
+}
+
+}  // namespace
+
+std::optional<int> run_administration(const Arguments& arguments) {
+  const std::string_view name = arguments.command().name;
+  if (name == "token new") return token_new(arguments);
+  if (name == "token list") return token_list(arguments);
+  if (name == "token revoke") return token_revoke(arguments);
+  if (name == "status") return status(arguments);
+  if (name == "kick") return kick(arguments);
+  return {};
+}
+
+}  // namespace ferrotunnel::cli
