@@ -25,7 +25,7 @@ Result<OriginTarget> parse_directory(std::string_view text, std::string_view pat
     return bad(text, "a directory is shared over HTTP only, and a unix socket is written unix:" + std::string(path));
   auto root = files::Root::open(std::string(path));
   if (!root) {
-    root.error().context += " (a unix socket is written unix:" + std::string(path) + ")";
+    if (text == path) root.error().context += " (a unix socket is written unix:" + std::string(path) + ")";
     return std::unexpected(std::move(root.error()));
   }
   OriginTarget target;

@@ -84,13 +84,13 @@ def test_what_is_no_directory(world, dist):
     token = "ft1_x"
     for words, says in [
         (["http", dist / "none"], "No such file or directory"),
-        (["http", dist / "a.txt"], "not a directory"),
+        (["http", dist / "a.txt"], "Not a directory"),
         (["http", f"dir:{dist}/none"], "No such file or directory"),
         (["tcp", dist], "over HTTP only"),
     ]:
         done = world.run(*words, "--join", token)
         assert done.returncode == 2, done
-        assert says in done.stderr and str(words[1]) in done.stderr, done.stderr
+        assert says in done.stderr and str(words[1]).removeprefix("dir:") in done.stderr, done.stderr
 
 
 def test_a_directory_is_listed(server, site):
@@ -179,28 +179,32 @@ def test_a_file_that_shrinks_is_a_cut_and_not_an_end(server, site):
     assert curl(f"http://{HOST}/big", server) == b"x" * 1000
 
 
-def rss(process):
+def peak_memory(process):
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024
     raise AssertionError("no VmHWM")
 
 
-def test_a_large_file_costs_no_memory(world, server, site):
+def test_a_large_file_costs_no_memory(world, server, dist):
+    # AddressSanitizer keeps what is freed, 256 MB of it, unless it is told not to.
+    options = os.environ.get("ASAN_OPTIONS", "")
+    client = world.client("http", dist, "--host", HOST, join=server, env={"ASAN_OPTIONS": f"{options}:quarantine_size_mb=1".lstrip(":")})
+    client.wait_event("tunnel_up")
     digest = hashlib.sha256()
     piece = os.urandom(1 << 20)
-    with open(site / "large", "wb") as file:
+    with open(dist / "large", "wb") as file:
         for i in range(200):
             block = piece[i * 1000:] + piece[:i * 1000]
             digest.update(block)
             file.write(block)
     curl(f"http://{HOST}/a.txt", server)
-    before = rss(world.client_of_site)
+    before = peak_memory(client)
     got = world.work / "got"
     curl(f"http://{HOST}/large", server, "-o", got)
     with open(got, "rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == digest.hexdigest()
-    grown = rss(world.client_of_site) - before
+    grown = peak_memory(client) - before
     assert grown < 20e6, f"the client grew by {grown / 1e6:.1f} MB"
 
 

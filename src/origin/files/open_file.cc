@@ -10,7 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
-#include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace ferrotunnel::origin::files {
@@ -78,14 +78,11 @@ std::int64_t modified_ns_of(const struct stat& status) {
 Result<RootPtr> Root::open(const std::string& path) {
   const auto bad = [&path](const std::string& why) {
     return std::unexpected(
-        Error(ErrorCode::BadInput, Side::Local, false, "'" + path + "' cannot be shared as a directory: " + why));
+        Error(ErrorCode::BadInput, Side::Local, false, "'" + path + "' is no directory to share: " + why));
   };
   if (path.empty() || path.find('\0') != std::string::npos) return bad("it is not a path");
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) {
-    if (errno == ENOTDIR) return bad("it is not a directory");
-    return bad(errno_error(errno, Side::Local, "cannot open it").context);
-  }
+  if (!fd) return bad(std::generic_category().message(errno));
   std::error_code error;
   std::filesystem::path absolute = std::filesystem::canonical(path, error);
   if (error) absolute = std::filesystem::absolute(path, error);

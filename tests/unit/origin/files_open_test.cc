@@ -188,7 +188,7 @@ TEST(RootOpen, Errors) {
     EXPECT_EQ(root.error().code, ErrorCode::BadInput);
     EXPECT_NE(root.error().context.find("'" + path + "'"), std::string::npos) << root.error().context;
   }
-  EXPECT_NE(Root::open("/etc/passwd").error().context.find("not a directory"), std::string::npos);
+  EXPECT_NE(Root::open("/etc/passwd").error().context.find("Not a directory"), std::string::npos);
 }
 
 TEST_P(RootTest, AListIsOfWhatCanBeFetched) {
