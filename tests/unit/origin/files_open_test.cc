@@ -6,11 +6,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 #include "origin/files/index.h"
 #include "origin/files/open_file.h"
@@ -179,6 +181,37 @@ TEST_P(RootTest, ARootThatIsALink) {
   EXPECT_EQ(look("a.txt"), "a");
   link("up", "../secret");
   EXPECT_EQ(look("up"), "EXDEV");
+}
+
+// Both ways through a thicket of links: they find the same, and nothing that is not below the root.
+TEST_P(RootTest, AThicketOfLinks) {
+  if (GetParam()) return;
+  constexpr std::array<std::string_view, 8> kPieces = {"a", "b", "c", "..", ".", "a.txt", "sub", "secret"};
+  std::minstd_rand random(11);
+  const auto path_of = [&](unsigned most) {
+    std::string path;
+    for (unsigned n = 1 + random() % most; n-- > 0;)
+      path += std::string(path.empty() ? "" : "/") + std::string(kPieces[random() % kPieces.size()]);
+    return path;
+  };
+  int found_some = 0;
+  for (int round = 0; round < 100; ++round) {
+    for (const std::string name : {"a", "b", "c", "sub/a", "sub/b", "sub/deep/c"}) {
+      fs::remove(base + "/root/" + name);
+      link(name, path_of(4));
+    }
+    for (int i = 0; i < 50; ++i) {
+      const std::string path = path_of(5);
+      const OpenResult kernel = root->find_by_kernel(path), walk = root->find_by_walk(path);
+      ASSERT_EQ(kernel.has_value(), walk.has_value()) << path << " " << (kernel ? walk.error() : kernel.error());
+      if (!kernel) continue;
+      ++found_some;
+      EXPECT_EQ(kernel->inode, walk->inode) << path;
+      const std::string real = fs::read_symlink("/proc/self/fd/" + std::to_string(walk->fd.get())).string();
+      EXPECT_TRUE((real + "/").starts_with(root->text() + "/")) << path << " is " << real;
+    }
+  }
+  EXPECT_GT(found_some, 100);
 }
 
 TEST(RootOpen, Errors) {

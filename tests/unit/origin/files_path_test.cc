@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <random>
+
 #include "origin/files/content_type.h"
 
 namespace ferrotunnel::origin::files {
@@ -98,6 +101,27 @@ TEST(RelativePath, NoPath) {
     const auto path = relative_path(sent);
     ASSERT_FALSE(path) << sent << " is " << path->path;
     EXPECT_EQ(path.error(), 400) << sent;
+  }
+}
+
+// Out of pieces that have meant something to somebody: what is accepted is names below the root, and nothing else.
+TEST(RelativePath, NothingAcceptedLeadsOut) {
+  constexpr std::array<std::string_view, 16> kPieces = {"/", "/",   ".",   "..",    "\\",  "%2e", "%2E", "%2f",
+                                                        "a", "%5c", "%00", "%252e", "%c0", "%",   ";",   ".well-known"};
+  std::minstd_rand random(7);
+  for (int round = 0; round < 100'000; ++round) {
+    std::string sent = "/";
+    for (unsigned n = random() % 10; n-- > 0;) sent += kPieces[random() % kPieces.size()];
+    const auto path = relative_path(sent);
+    if (!path || path->path.empty()) continue;
+    std::string_view left = path->path;
+    for (bool top = true; !left.empty(); top = false) {
+      const std::string_view name = left.substr(0, left.find('/'));
+      ASSERT_TRUE(!name.empty() && (name[0] != '.' || (top && name == ".well-known"))) << sent;
+      ASSERT_EQ(name.find_first_of(std::string_view("\\\0", 2)), std::string_view::npos) << sent;
+      left.remove_prefix(std::min(left.size(), name.size() + 1));
+    }
+    ASSERT_FALSE(path->path.ends_with('/')) << sent;
   }
 }
 
