@@ -228,3 +228,22 @@ def test_a_visitor_who_does_not_read_holds_up_nobody(server, site):
         assert curl(f"http://{HOST}/a.txt", server) == b"a" * 5000
     for visitor in stalled:
         visitor.close()
+
+
+@pytest.mark.parametrize("size", [1000, 900_000, 20_000_000])
+@pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect:"])
+def test_an_upload_is_refused_and_hangs_nobody(world, server, site, size, expect):
+    upload = world.work / "upload"
+    upload.write_bytes(b"x" * size)
+    with HttpVisitor(server.http_address) as visitor:
+        lines = [f"Content-Length: {size}"] + ([expect] if expect != "Expect:" else [])
+        visitor.request("PUT", "/new", HOST, *lines)
+        if expect == "Expect:" and size < 1_000_000:
+            visitor.send(upload.read_bytes())
+        answer = visitor.response()
+        if answer.status == 100:
+            visitor.send(upload.read_bytes()[:100_000])
+            answer = visitor.response()
+        assert answer.status == 405
+    assert curl(f"http://{HOST}/a.txt", server) == b"a" * 5000
+    assert not (site / "new").exists()
