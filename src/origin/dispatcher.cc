@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "origin/files/file_handler.h"
 #include "transport/tcp/tcp_stream.h"
 
 namespace ferrotunnel::origin {
@@ -24,11 +25,12 @@ ResetReason reason_of(int error) {
 
 }  // namespace
 
-// One stream and its local connection: first the dial, then the relay.
+// One stream and its local connection: first the dial, then the relay. Or the files, where a directory is shared.
 class OriginDispatcher::Connection final : public boost::intrusive::list_base_hook<>,
                                            private transport::PollHandler,
                                            private transport::StreamHandler,
-                                           private transport::RelayOwner {
+                                           private transport::RelayOwner,
+                                           private files::FileHandlerOwner {
  public:
   Connection(OriginDispatcher& owner, std::uint32_t tunnel) : owner_(owner), tunnel_(tunnel) {}
 
@@ -40,6 +42,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
   }
 
   void start(Stream& stream, TargetPtr target) {
+    if (target->files) return start_files(stream, target->files);
     stream.set_handler(*this);
     dial_ = std::make_unique<Dial>(*this, stream, std::move(target),
                                    owner_.shard_.now() + owner_.options_.connect_deadline);
@@ -121,6 +124,13 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     owner_.shard_.arm(*dial_, dial_->found ? left / static_cast<int>(dial_->addresses() - dial_->at) : left);
   }
 
+  void start_files(Stream& stream, files::RootPtr root) {
+    ++owner_.counters_.connected;
+    files_ = std::make_unique<files::FileHandler>(owner_.shard_, std::move(root),
+                                                  static_cast<files::FileHandlerOwner&>(*this));
+    files_->start(stream);
+  }
+
   void unwatch() {
     if (dial_->watched) owner_.shard_.poller().remove(dial_->fd.get(), *this);
     dial_->watched = false;
@@ -183,10 +193,13 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
 
   void on_relay_end(transport::Relay& relay, StreamEnd) override { owner_.remove(*this, relay.bytes()); }
 
+  void on_files_end(files::FileHandler& handler) override { owner_.remove(*this, handler.bytes()); }
+
   OriginDispatcher& owner_;
   const std::uint32_t tunnel_;
   std::unique_ptr<Dial> dial_;
   std::optional<transport::Relay> relay_;
+  std::unique_ptr<files::FileHandler> files_;
   bool fin_early_ = false;
   friend class OriginDispatcher;
 };

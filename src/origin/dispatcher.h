@@ -1,7 +1,8 @@
 // OriginDispatcher: the client's end of every stream: dials the local service and relays until both are done.
 //
 // A target's addresses are tried one after the other; a name is looked up first. What a visitor sends while the dial is under way waits in the stream, inside its credit. A dial has a deadline; its failure is a RESET
-// that says which kind it was, so that the visitor can be told. One per link; the link's shard only.
+// that says which kind it was, so that the visitor can be told. Where a directory is shared nothing is dialled: files/file_handler.h answers.
+// One per link; the link's shard only.
 #pragma once
 
 #include <boost/intrusive/list.hpp>

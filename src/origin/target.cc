@@ -12,6 +12,28 @@ std::unexpected<Error> bad(std::string_view text, std::string_view why) {
                                    " (a PORT, HOST:PORT, URL or unix:PATH)"));
 }
 
+// "./dist", "../x", "/srv/www", "." and "dir:anything": the path, or nothing.
+std::string_view directory_of(std::string_view text) {
+  if (text.starts_with("dir:")) return text.substr(4);
+  const bool path =
+      text.starts_with('/') || text.starts_with("./") || text.starts_with("../") || text == "." || text == "..";
+  return path ? text : std::string_view();
+}
+
+Result<OriginTarget> parse_directory(std::string_view text, std::string_view path, std::string_view scheme) {
+  if (scheme != "http")
+    return bad(text, "a directory is shared over HTTP only, and a unix socket is written unix:" + std::string(path));
+  auto root = files::Root::open(std::string(path));
+  if (!root) {
+    if (text == path) root.error().context += " (a unix socket is written unix:" + std::string(path) + ")";
+    return std::unexpected(std::move(root.error()));
+  }
+  OriginTarget target;
+  target.text = "files in " + (*root)->text();
+  target.files = std::move(*root);
+  return target;
+}
+
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
@@ -34,6 +56,7 @@ bool is_host_name(std::string_view host) {
 
 Result<OriginTarget> parse_target(std::string_view text, std::string_view scheme) {
   std::string_view rest = text;
+  if (text.starts_with("dir:") || !directory_of(text).empty()) return parse_directory(text, directory_of(text), scheme);
   if (const auto at = rest.find("://"); at != std::string_view::npos) {
     if (rest.substr(0, at) != scheme) return bad(text, "a " + std::string(scheme) + ":// address is asked for here");
     rest.remove_prefix(at + 3);
@@ -45,7 +68,8 @@ Result<OriginTarget> parse_target(std::string_view text, std::string_view scheme
     if (!address) return std::unexpected(address.error());
     return OriginTarget{*address, std::string(rest)};
   }
-  if (rest.find('/') != std::string_view::npos) return bad(text, "a unix socket is written unix:" + std::string(rest));
+  if (rest.find('/') != std::string_view::npos)
+    return bad(text, "a directory is written dir:" + std::string(rest) + ", a unix socket unix:" + std::string(rest));
   std::string_view host = "localhost";
   std::string_view port = rest;
   if (const auto colon = rest.rfind(':'); colon != std::string_view::npos && !rest.ends_with(']')) {

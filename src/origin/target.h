@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "origin/files/open_file.h"
 #include "transport/tcp/socket.h"
 
 namespace ferrotunnel::origin {
@@ -19,12 +20,14 @@ struct OriginTarget {
   std::optional<transport::SocketAddress> fallback{};
   std::string host{};      // a name: looked up when a connection is dialled
   std::uint16_t port = 0;  // of `host`
+  files::RootPtr files{};  // a directory that is shared: nothing is dialled
 };
 
 using TargetPtr = std::shared_ptr<const OriginTarget>;
 
 // "8080", "HOST:PORT" with a name or a numeric host, "[::1]:80", "unix:PATH", each with "tcp://" or "http://" before it where that
-// fits. A port alone and localhost are 127.0.0.1, and ::1 behind it. Errors: BadInput, with what would be right.
+// fits. A port alone and localhost are 127.0.0.1, and ::1 behind it. For http a path that begins with "/", "./" or "../", and "dir:PATH",
+// is a directory, which is opened here. Errors: BadInput, with what would be right.
 [[nodiscard]] Result<OriginTarget> parse_target(std::string_view text, std::string_view scheme);
 
 }  // namespace ferrotunnel::origin

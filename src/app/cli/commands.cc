@@ -94,8 +94,8 @@ constexpr std::array kClientRunFlags = {
 
 constexpr std::array kClientTunnelFlags = {
     Flag{"http", "NAME=TARGET[,host=HOST]",
-         "A web service to share. TARGET is a PORT, HOST:PORT, http:// URL or unix:PATH; HOST is the name that "
-         "visitors use, or *.NAME for "
+         "A web service to share. TARGET is a PORT, HOST:PORT, http:// URL, unix:PATH or a directory such as ./dist; "
+         "HOST is the name that visitors use, or *.NAME for "
          "every name under it; without one the server picks it. May be repeated.",
          true},
     Flag{"tcp", "NAME=TARGET[,port=PORT]",
@@ -133,6 +133,7 @@ constexpr std::array kHttpExamples = {
     Example{"From then on, under a name of your choice:", "ferrotunnel http 8080 --host app.example.com"},
     Example{"Every name under one, to a unix socket:",
             "ferrotunnel http unix:/run/app.sock --host '*.dev.example.com'"},
+    Example{"The files of a directory:", "ferrotunnel http ./dist"},
 };
 
 constexpr std::array kTcpTunnelFlags = {
@@ -197,10 +198,15 @@ constexpr std::array kCommands = {
             "as the state "
             "directory and the addresses do.",
             kServerGroups, kServerExamples},
-    Command{"http", "shares one local web service", "TARGET [FLAGS]", "TARGET",
+    Command{"http", "shares one local web service or directory", "TARGET [FLAGS]", "TARGET",
             "Signs in at a server and sends the HTTP requests for one host to a local web service. TARGET is a PORT of "
             "this machine, "
             "HOST:PORT (a name or an address), an http:// URL or unix:PATH.\n\n"
+            "A TARGET that begins with ./, ../ or /, or is dir:PATH, is a directory whose files are shared: index.html "
+            "or a list for a "
+            "directory, no hidden names but .well-known, no symlink that leads out of it. It is opened once: start "
+            "again after the directory "
+            "itself was replaced.\n\n"
             "The connection comes back by itself after a cut or a restart of the server. While the local service does "
             "not answer, "
             "visitors get a page that says so.",
