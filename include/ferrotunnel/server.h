@@ -65,7 +65,8 @@ struct ServerStatus {
   std::chrono::seconds up{};
   std::uint64_t sign_ins = 0, sign_ins_refused = 0, handshakes_failed = 0;
   std::size_t handshakes_waiting = 0;
-  std::size_t buffer_bytes = 0;  // lent for bytes in hand, all shards
+  std::uint64_t proxy_headers_refused = 0;  // connections of trusted proxies that ended for want of a good PROXY header
+  std::size_t buffer_bytes = 0;             // lent for bytes in hand, all shards
   bool draining = false;
 };
 
@@ -93,6 +94,9 @@ class ServerBuilder {
   ServerBuilder& tls_client_ca(std::string ca_file);
   // A secret of your own for a grant, instead of the one made in the state directory for "default". 16-64 bytes.
   ServerBuilder& grant(std::string name, std::string secret);
+  // Networks ("192.0.2.0/24", "2001:db8::/32", "10.0.0.1", "all") of proxies whose word is taken: a visitor's connection from there has
+  // to begin with a PROXY header, version 1 or 2, within 3 s, and counts as coming from the address in it. Default: none.
+  ServerBuilder& trusted_proxies(std::vector<std::string> networks);
   // Threads, one shard each. Default 0: one for each core.
   ServerBuilder& threads(unsigned count);
   // All buffers together, bytes. Default 256 MiB.

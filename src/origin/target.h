@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "transport/tcp/proxy_protocol.h"
 #include "transport/tcp/socket.h"
 
 namespace ferrotunnel::origin {
@@ -19,6 +20,8 @@ struct OriginTarget {
   std::optional<transport::SocketAddress> fallback{};
   std::string host{};      // a name: looked up when a connection is dialled
   std::uint16_t port = 0;  // of `host`
+  // The header that it is told first on each connection, and that names the visitor.
+  transport::ProxyVersion proxy = transport::ProxyVersion::Off;
 };
 
 using TargetPtr = std::shared_ptr<const OriginTarget>;

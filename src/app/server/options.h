@@ -8,8 +8,10 @@
 
 #include "base/buffer_pool.h"
 #include "ferrotunnel/server.h"
+#include "ingress/proxy_reader.h"
 #include "mux/limits.h"
 #include "session/heartbeat.h"
+#include "transport/tcp/ip_set.h"
 
 namespace ferrotunnel {
 
@@ -22,6 +24,9 @@ struct ServerBuilder::Options {
   bool tls = true;
   std::string tls_certificate, tls_key, tls_client_ca;
   std::map<std::string, std::string> grants;  // name -> secret
+  std::vector<std::string> trusted_proxy_networks;
+  transport::IpSet trusted_proxies;  // what build() made of them
+  ingress::ProxyReaderOptions proxies;
   unsigned threads = 0;
   std::size_t memory_limit = MemoryBudget::kDefaultLimit;
   bool built = false;  // build() took all this away

@@ -219,6 +219,7 @@ Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_
   address.set_port(request.port);
   auto tcp = std::make_unique<ingress::TcpIngress>(shard_.shard(), *link_, number,
                                                    static_cast<ingress::TcpIngressHost&>(*this));
+  tcp->read_proxy_headers(shard_.proxies());
   if (auto bound = tcp->listen(address); !bound) {
     // Errors that the client may see say what, not more than it needs of this machine.
     if (bound.error().code == ErrorCode::AddressInUse)
