@@ -53,6 +53,15 @@ struct ClientStatus {
   std::vector<Tunnel> tunnels;
 };
 
+// haproxy's PROXY protocol: before the visitor's first byte the local service is told, in a line (V1) or in binary (V2), from which address
+// the visitor came. The service has to be set up to read it.
+enum class ProxyProtocol : std::uint8_t { Off, V1, V2 };
+
+struct TcpTunnelOptions {
+  std::uint16_t port = 0;  // 0: the server picks one
+  ProxyProtocol proxy_protocol = ProxyProtocol::Off;
+};
+
 class Client;
 
 class ClientBuilder {
@@ -69,6 +78,7 @@ class ClientBuilder {
   // A tunnel. `to`: "http://127.0.0.1:8080", "127.0.0.1:8080", "8080", "unix:/run/app.sock". Names are 1-64 of A-Za-z0-9._-
   ClientBuilder& http(std::string name, std::string to, std::string host = "");  // host "": the server picks one
   ClientBuilder& tcp(std::string name, std::string to, std::uint16_t port = 0);  // port 0: the server picks one
+  ClientBuilder& tcp(std::string name, std::string to, TcpTunnelOptions options);
 
   ClientBuilder& origin_connect_timeout(std::chrono::milliseconds timeout);  // default 10 s
   ClientBuilder& memory_limit(std::size_t bytes);                            // all buffers together; default 256 MiB

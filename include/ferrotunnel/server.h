@@ -68,7 +68,8 @@ struct ServerStatus {
   std::uint64_t sign_ins = 0, sign_ins_refused = 0, handshakes_failed = 0;
   std::uint64_t sign_ins_throttled = 0;  // connections of addresses that had failed too often
   std::size_t handshakes_waiting = 0;
-  std::size_t buffer_bytes = 0;  // lent for bytes in hand, all shards
+  std::uint64_t proxy_headers_refused = 0;  // connections of trusted proxies that ended for want of a good PROXY header
+  std::size_t buffer_bytes = 0;             // lent for bytes in hand, all shards
   bool draining = false;
 };
 
@@ -99,6 +100,9 @@ class ServerBuilder {
   // state directory does not count: it is for servers that were told nothing.
   ServerBuilder& grant(GrantOptions grant);
   ServerBuilder& grant(std::string name, std::string secret);  // any host, any port from 1024 on
+  // Networks ("192.0.2.0/24", "2001:db8::/32", "10.0.0.1", "all") of proxies whose word is taken: a visitor's connection from there has
+  // to begin with a PROXY header, version 1 or 2, within 3 s, and counts as coming from the address in it. Default: none.
+  ServerBuilder& trusted_proxies(std::vector<std::string> networks);
   // Threads, one shard each. Default 0: one for each core.
   ServerBuilder& threads(unsigned count);
   // All buffers together, bytes. Default 256 MiB.

@@ -1,5 +1,8 @@
 #include "origin/dispatcher.h"
 
+#include <sys/socket.h>
+
+#include <array>
 #include <cerrno>
 #include <optional>
 
@@ -23,6 +26,38 @@ ResetReason reason_of(int error) {
   }
 }
 
+// Sends from the front; -1 with errno. `more`: other bytes follow at once, and may share its segment.
+ssize_t send_some(int fd, ConstBytes bytes, bool more) {
+  int flags = MSG_NOSIGNAL;
+#ifdef MSG_MORE
+  if (more) flags |= MSG_MORE;
+#else
+  (void)more;
+#endif
+  ssize_t n;
+  do n = ::send(fd, bytes.data(), bytes.size(), flags);
+  while (n < 0 && errno == EINTR);
+  return n;
+}
+
+// The PROXY header that a target is told first.
+class Greeting {
+ public:
+  // Where the visitor arrived is not in OPEN; what the origin is told as destination is its own address, as dialled.
+  Greeting(transport::ProxyVersion version, const transport::PeerAddress& visitor,
+           const transport::SocketAddress& origin) {
+    if (version == transport::ProxyVersion::Off) return;
+    const auto write = version == transport::ProxyVersion::V1 ? transport::write_proxy_v1 : transport::write_proxy_v2;
+    end_ = write(visitor, transport::to_peer_address(origin), bytes_);
+  }
+  [[nodiscard]] ConstBytes rest() const { return ConstBytes(bytes_).first(end_).subspan(begin_); }
+  void sent(std::size_t n) { begin_ += n; }
+
+ private:
+  std::array<std::byte, transport::kMaxProxyV1> bytes_{};
+  std::size_t begin_ = 0, end_ = 0;
+};
+
 }  // namespace
 
 // One stream and its local connection: first the dial, then the relay. Or the files, where a directory is shared.
@@ -41,10 +76,10 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     }
   }
 
-  void start(Stream& stream, TargetPtr target) {
+  void start(Stream& stream, TargetPtr target, const transport::PeerAddress& visitor) {
     if (target->files) return start_files(stream, target->files);
     stream.set_handler(*this);
-    dial_ = std::make_unique<Dial>(*this, stream, std::move(target),
+    dial_ = std::make_unique<Dial>(*this, stream, std::move(target), visitor,
                                    owner_.shard_.now() + owner_.options_.connect_deadline);
     begin();
   }
@@ -52,8 +87,8 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
  private:
   // What is needed only while connecting.
   struct Dial final : transport::Deadline, NameWaiter {
-    Dial(Connection& c, Stream& s, TargetPtr t, TimePoint until)
-        : connection(c), stream(s), target(std::move(t)), give_up(until) {}
+    Dial(Connection& c, Stream& s, TargetPtr t, const transport::PeerAddress& from, TimePoint until)
+        : connection(c), stream(s), target(std::move(t)), visitor(from), give_up(until) {}
     void on_deadline() override { connection.on_deadline(); }
     void on_addresses(const Result<AddressesPtr>& answer) override { connection.on_addresses(answer); }
     [[nodiscard]] std::size_t addresses() const { return found ? found->size() : target->fallback ? 2 : 1; }
@@ -70,12 +105,14 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     Connection& connection;
     Stream& stream;
     const TargetPtr target;
+    const transport::PeerAddress visitor;
     const TimePoint give_up;
     AddressesPtr found;              // behind the target's name
     std::size_t at = 0;              // the address that is tried
     std::optional<Failure> failure;  // of the addresses before it, the one to be told
     transport::UniqueFd fd;          // none: to be tried again, or the name is being looked up
     bool watched = false;
+    std::optional<Greeting> greeting;  // the connection stands, and this was not sent whole yet
   };
 
   void begin() {
@@ -98,6 +135,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
                         "the name " + dial.target->host + " of the local service was not resolved in time"),
                   ResetReason::OriginUnreachable);
     }
+    if (dial.greeting) return fail_greeting(ETIMEDOUT);
     if (!dial.fd && owner_.shard_.now() < dial.give_up) return connect();
     next_or_fail(Error(ErrorCode::Timeout, Side::Origin, true, dial.target->text + " does not answer"),
                  ResetReason::OriginTimeout);
@@ -138,6 +176,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
 
   void on_ready(std::uint32_t what) override {
     if ((what & (transport::kWritable | transport::kFailed)) == 0 || !dial_) return;
+    if (dial_->greeting) return greet();
     if (const int error = transport::take_error(dial_->fd.get()); error != 0)
       return next_or_fail(errno_error(error, Side::Origin, "cannot connect to " + dial_->target->text),
                           reason_of(error));
@@ -160,8 +199,41 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
   }
 
   void connected() {
-    unwatch();
     ++owner_.counters_.connected;
+    if (dial_->target->proxy == transport::ProxyVersion::Off) return relay();
+    dial_->greeting.emplace(dial_->target->proxy, dial_->visitor, dial_->address());
+    greet();
+  }
+
+  // A new connection takes so few bytes at once; where it does not, the rest goes when it can.
+  void greet() {
+    Dial& dial = *dial_;
+    Greeting& greeting = *dial.greeting;
+    while (!greeting.rest().empty()) {
+      // What the visitor said waits in the stream, and is written by the relay as soon as it starts: in the same segment.
+      const ssize_t n = send_some(dial.fd.get(), greeting.rest(), dial.stream.held() > 0);
+      if (n >= 0) {
+        greeting.sent(static_cast<std::size_t>(n));
+      } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
+        return fail_greeting(errno);
+      } else if (dial.watched) {
+        return owner_.shard_.poller().await(dial.fd.get(), *this, transport::kWritable);
+      } else {
+        dial.watched = owner_.shard_.poller().add(dial.fd.get(), *this).has_value();
+        if (!dial.watched) return fail_greeting(ENOMEM);
+        return owner_.shard_.arm(dial, dial.give_up - owner_.shard_.now());
+      }
+    }
+    relay();
+  }
+
+  void fail_greeting(int error) {
+    fail(errno_error(error, Side::Origin, "cannot send the PROXY header to " + dial_->target->text),
+         ResetReason::OriginUnreachable);
+  }
+
+  void relay() {
+    unwatch();
     const std::unique_ptr<Dial> dial = std::move(dial_);
     relay_.emplace(owner_.shard_, std::make_unique<transport::TcpStream>(std::move(dial->fd)),
                    static_cast<transport::RelayOwner&>(*this));
@@ -215,13 +287,14 @@ OriginDispatcher::~OriginDispatcher() {
   connections_->clear_and_dispose([](Connection* connection) { delete connection; });
 }
 
-void OriginDispatcher::dispatch(Stream& stream, std::uint32_t tunnel, TargetPtr target) {
+void OriginDispatcher::dispatch(Stream& stream, std::uint32_t tunnel, TargetPtr target,
+                                const transport::PeerAddress& visitor) {
   ++counters_.opened;
   ++active_;
   auto* connection = new Connection(*this, tunnel);
   connections_->push_back(*connection);
   host_.on_origin_count(tunnel, 1, {});
-  connection->start(stream, std::move(target));
+  connection->start(stream, std::move(target), visitor);
 }
 
 void OriginDispatcher::remove(Connection& connection, transport::RelayBytes bytes) {

@@ -49,7 +49,9 @@ class OriginDispatcher final {
   ~OriginDispatcher();
 
   // Takes a stream that the server opened: it has a handler, or is reset, when this returns.
-  void dispatch(transport::Stream& stream, std::uint32_t tunnel, TargetPtr target);
+  // `visitor` is who a target that asks for a PROXY header is told.
+  void dispatch(transport::Stream& stream, std::uint32_t tunnel, TargetPtr target,
+                const transport::PeerAddress& visitor = {});
 
   [[nodiscard]] std::size_t active() const { return active_; }
   [[nodiscard]] const DispatcherCounters& counters() const { return counters_; }

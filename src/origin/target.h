@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "origin/files/open_file.h"
+#include "transport/tcp/proxy_protocol.h"
 #include "transport/tcp/socket.h"
 
 namespace ferrotunnel::origin {
@@ -21,6 +22,8 @@ struct OriginTarget {
   std::string host{};      // a name: looked up when a connection is dialled
   std::uint16_t port = 0;  // of `host`
   files::RootPtr files{};  // a directory that is shared: nothing is dialled
+  // The header that it is told first on each connection, and that names the visitor.
+  transport::ProxyVersion proxy = transport::ProxyVersion::Off;
 };
 
 using TargetPtr = std::shared_ptr<const OriginTarget>;

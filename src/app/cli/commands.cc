@@ -49,6 +49,11 @@ constexpr std::array kServerTrustFlags = {
          "A grant of your own, instead of the grant \"default\", whose secret is made in the state directory. Needs "
          "--secret-file."},
     Flag{"secret-file", "FILE", "The file that holds the secret of --grant: 16 to 64 characters."},
+    Flag{"trusted-proxies", "NET,...",
+         "Networks and addresses of proxies in front, such as 10.0.0.0/8,2001:db8::7, or all: whoever comes from there "
+         "has to begin with a PROXY header (version 1 or 2), and the visitor's address is the one in it. May be "
+         "repeated. Default: none.",
+         true},
 };
 constexpr std::array kServerOtherFlags = {
     Flag{"threads", "N", "Threads, each with its share of the connections. Default 0: one for each core."},
@@ -98,10 +103,10 @@ constexpr std::array kClientTunnelFlags = {
          "HOST is the name that visitors use, or *.NAME for "
          "every name under it; without one the server picks it. May be repeated.",
          true},
-    Flag{"tcp", "NAME=TARGET[,port=PORT]",
+    Flag{"tcp", "NAME=TARGET[,port=PORT][,proxy=v1|v2]",
          "A TCP service to share. TARGET is a PORT, HOST:PORT or unix:PATH; PORT is the server's port for visitors; "
          "without one the server picks "
-         "it. May be repeated.",
+         "it. proxy: as --proxy-protocol of the command tcp. May be repeated.",
          true},
 };
 constexpr std::array kClientGroups = {
@@ -138,6 +143,9 @@ constexpr std::array kHttpExamples = {
 
 constexpr std::array kTcpTunnelFlags = {
     Flag{"port", "PORT", "The server's port for visitors. Default: the server picks one."},
+    Flag{"proxy-protocol", "v1|v2",
+         "Tell the service each visitor's address in a PROXY header before the first byte; the service has to expect "
+         "it. Default: none."},
     Flag{"name", "NAME", "What the tunnel is called in logs. Default tcp."},
 };
 constexpr std::array kTcpGroups = {

@@ -1,5 +1,6 @@
 #include "app/cli/options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -16,6 +17,12 @@ Error wrong(const Value& value, std::string_view what) {
   return wrong(value.from + ": '" + shown(value.text, 120) + "' is not " + std::string(what));
 }
 
+bool parse_proxy(std::string_view text, ProxyProtocol& into) {
+  if (text != "v1" && text != "v2") return false;
+  into = text == "v1" ? ProxyProtocol::V1 : ProxyProtocol::V2;
+  return true;
+}
+
 // Reads flags one after another and keeps the first thing that is wrong, so that callers read as a list of flags.
 class Reader {
  public:
@@ -26,6 +33,22 @@ class Reader {
   }
   void texts(std::string_view flag, std::vector<std::string>& into) {
     for (Value& value : arguments_.values(flag)) into.push_back(std::move(value.text));
+  }
+  // Of each value, what stands between commas.
+  void lists(std::string_view flag, std::vector<std::string>& into) {
+    for (const Value& value : arguments_.values(flag)) {
+      std::string_view rest = value.text;
+      while (true) {
+        const auto comma = rest.find(',');
+        into.emplace_back(rest.substr(0, comma));
+        if (comma == std::string_view::npos) break;
+        rest.remove_prefix(comma + 1);
+      }
+    }
+  }
+  void proxy_protocol(std::string_view flag, ProxyProtocol& into) {
+    const auto value = arguments_.value(flag);
+    if (value && !parse_proxy(value->text, into)) fail(wrong(*value, "v1 or v2"));
   }
   void toggle(std::string_view flag, bool& into) { into = into || arguments_.value(flag).has_value(); }
 
@@ -134,10 +157,9 @@ class Reader {
   std::optional<Error> failed_;
 };
 
-// NAME=TARGET[,KEY=VALUE], where KEY is host or port.
+// NAME=TARGET[,KEY=VALUE]..., where KEY is host (http), port or proxy (tcp).
 Result<TunnelOption> parse_tunnel(const Value& value, TunnelOption::Kind kind) {
   const bool http = kind == TunnelOption::Kind::Http;
-  const std::string key = http ? ",host=" : ",port=";
   TunnelOption tunnel{kind, {}, {}, {}, 0};
   std::string_view text = value.text;
   const auto equals = text.find('=');
@@ -146,16 +168,26 @@ Result<TunnelOption> parse_tunnel(const Value& value, TunnelOption::Kind kind) {
                                              : "NAME=TARGET, such as ssh=22 or ssh=22,port=2222"));
   tunnel.name = text.substr(0, equals);
   text.remove_prefix(equals + 1);
-  if (const auto at = text.rfind(key); at != std::string_view::npos) {
-    const std::string_view last = text.substr(at + key.size());
-    text = text.substr(0, at);
-    if (http) {
-      tunnel.host = last;
+  for (auto at = text.rfind(','); at != std::string_view::npos; at = text.rfind(',')) {
+    const std::string_view last = text.substr(at + 1);
+    const auto key = last.substr(0, last.find('='));
+    const Value said{std::string(last.substr(std::min(last.size(), key.size() + 1))),
+                     value.from + " " + tunnel.name + ", " + std::string(key)};
+    if (last == key) break;
+    if (key == "host" && http) {
+      tunnel.host = said.text;
+    } else if (key == "port" && !http) {
+      const auto [end, failed] = std::from_chars(said.text.data(), said.text.data() + said.text.size(), tunnel.port);
+      if (failed != std::errc() || end != said.text.data() + said.text.size())
+        return std::unexpected(wrong(said, "a port"));
+    } else if (key == "proxy" && http) {
+      return std::unexpected(wrong(said.from + ": PROXY headers are for --tcp; a web service has X-Forwarded-For"));
+    } else if (key == "proxy") {
+      if (!parse_proxy(said.text, tunnel.proxy)) return std::unexpected(wrong(said, "v1 or v2"));
     } else {
-      const auto [end, failed] = std::from_chars(last.data(), last.data() + last.size(), tunnel.port);
-      if (failed != std::errc() || end != last.data() + last.size())
-        return std::unexpected(wrong({std::string(last), value.from + " " + tunnel.name + ", port"}, "a port"));
+      break;
     }
+    text = text.substr(0, at);
   }
   tunnel.target = text;
   return tunnel;
@@ -189,6 +221,7 @@ Result<std::vector<TunnelOption>> tunnels_of(const Arguments& arguments) {
   read.text("name", tunnel.name);
   read.text("host", tunnel.host);
   read.number<std::uint16_t>("port", 0, 65535, tunnel.port);
+  read.proxy_protocol("proxy-protocol", tunnel.proxy);
   if (read.failed()) return std::unexpected(*read.failed());
   tunnels.push_back(std::move(tunnel));
   return tunnels;
@@ -254,6 +287,7 @@ Result<ServerOptions> server_options(const Arguments& arguments) {
   read.files(options.certificate);
   read.text("tls-client-ca", options.client_ca);
   read.grant(options.grant);
+  read.lists("trusted-proxies", options.trusted_proxies);
   constexpr unsigned kMostThreads = 1024;
   read.number("threads", 0u, kMostThreads, options.threads);
   if (!options.tls && (options.certificate || !options.client_ca.empty()))

@@ -12,6 +12,7 @@
 
 #include "app/cli/arguments.h"
 #include "app/cli/token_store.h"
+#include "ferrotunnel/client.h"
 #include "ferrotunnel/error.h"
 
 namespace ferrotunnel::cli {
@@ -42,14 +43,16 @@ struct ServerOptions {
   std::optional<TlsFiles> certificate;
   std::string client_ca;
   std::optional<GrantOption> grant;
+  std::vector<std::string> trusted_proxies;
   unsigned threads = 0;
 };
 
 struct TunnelOption {
   enum class Kind : std::uint8_t { Http, Tcp } kind = Kind::Http;
   std::string name, target;
-  std::string host;        // HTTP; empty: the server picks
-  std::uint16_t port = 0;  // TCP; 0: the server picks
+  std::string host;                          // HTTP; empty: the server picks
+  std::uint16_t port = 0;                    // TCP; 0: the server picks
+  ProxyProtocol proxy = ProxyProtocol::Off;  // TCP
 };
 
 struct ClientOptions {

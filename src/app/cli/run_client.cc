@@ -27,7 +27,7 @@ Result<Client> build(const ClientOptions& options, Console& console, Signals& si
     if (tunnel.kind == TunnelOption::Kind::Http) {
       builder.http(tunnel.name, tunnel.target, tunnel.host);
     } else {
-      builder.tcp(tunnel.name, tunnel.target, tunnel.port);
+      builder.tcp(tunnel.name, tunnel.target, TcpTunnelOptions{tunnel.port, tunnel.proxy});
     }
   }
   if (options.origin_timeout) builder.origin_connect_timeout(*options.origin_timeout);

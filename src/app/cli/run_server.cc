@@ -14,6 +14,7 @@ Result<Server> build(const ServerOptions& options, Console& console) {
   if (!options.state.empty()) builder.state_dir(options.state);
   if (options.certificate) builder.tls_certificate(options.certificate->certificate, options.certificate->key);
   if (!options.client_ca.empty()) builder.tls_client_ca(options.client_ca);
+  if (!options.trusted_proxies.empty()) builder.trusted_proxies(options.trusted_proxies);
   if (options.grant) builder.grant(options.grant->name, options.grant->secret);
   if (options.run.memory_limit != 0) builder.memory_limit(options.run.memory_limit);
 

@@ -42,11 +42,15 @@ ClientBuilder& ClientBuilder::tls_certificate(std::string certificate_file, std:
   return *this;
 }
 ClientBuilder& ClientBuilder::http(std::string name, std::string to, std::string host) {
-  options_->tunnels.push_back({std::move(name), std::move(to), std::move(host), wire::TunnelProto::Http, 0, {}});
+  options_->tunnels.push_back({std::move(name), std::move(to), std::move(host), wire::TunnelProto::Http, 0, {}, {}});
   return *this;
 }
 ClientBuilder& ClientBuilder::tcp(std::string name, std::string to, std::uint16_t port) {
-  options_->tunnels.push_back({std::move(name), std::move(to), {}, wire::TunnelProto::Tcp, port, {}});
+  return tcp(std::move(name), std::move(to), TcpTunnelOptions{.port = port});
+}
+ClientBuilder& ClientBuilder::tcp(std::string name, std::string to, TcpTunnelOptions options) {
+  options_->tunnels.push_back(
+      {std::move(name), std::move(to), {}, wire::TunnelProto::Tcp, options.port, {}, options.proxy_protocol});
   return *this;
 }
 ClientBuilder& ClientBuilder::origin_connect_timeout(std::chrono::milliseconds timeout) {
@@ -96,6 +100,15 @@ constexpr std::size_t kLeastMemory = 1u << 20;  // a link that is busy borrows t
 
 std::unexpected<Error> bad(std::string text) {
   return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text)));
+}
+
+transport::ProxyVersion version_of(ProxyProtocol protocol) {
+  switch (protocol) {
+    case ProxyProtocol::Off: break;
+    case ProxyProtocol::V1: return transport::ProxyVersion::V1;
+    case ProxyProtocol::V2: return transport::ProxyVersion::V2;
+  }
+  return transport::ProxyVersion::Off;
 }
 
 Result<> check_host(const std::string& host) {
@@ -178,6 +191,10 @@ Result<Client> ClientBuilder::build() {
       return bad("two tunnels ask for port " + std::to_string(tunnel.port) + ": a port leads to one of them");
     auto target = origin::parse_target(tunnel.to, wire::to_string(tunnel.proto));
     if (!target) return std::unexpected(target.error());
+    if (tunnel.proxy_protocol != ProxyProtocol::Off && tunnel.proto != wire::TunnelProto::Tcp)
+      return bad("the tunnel " + tunnel.name +
+                 " is an http one: its service reads the visitor's address in X-Forwarded-For, not in a PROXY header");
+    target->proxy = version_of(tunnel.proxy_protocol);
     tunnel.target = std::make_shared<const origin::OriginTarget>(std::move(*target));
   }
   // Last, so that whoever has no token yet hears of the other mistakes first.

@@ -257,7 +257,7 @@ ClientImpl::Tunnel* ClientImpl::by_number(std::uint32_t number) {
 void ClientImpl::on_open(transport::Stream& stream, const transport::OpenInfo& info) {
   Tunnel* tunnel = info.tunnel == 0 ? nullptr : by_number(info.tunnel);
   if (tunnel == nullptr) return stream.reset(transport::ResetReason::NoTunnel);
-  origins_->dispatch(stream, info.tunnel, tunnel->options.target);
+  origins_->dispatch(stream, info.tunnel, tunnel->options.target, info.visitor);
 }
 
 void ClientImpl::on_control(std::string_view json) {

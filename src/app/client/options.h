@@ -22,6 +22,7 @@ struct ClientBuilder::Options {
     wire::TunnelProto proto = wire::TunnelProto::Tcp;
     std::uint16_t port = 0;
     origin::TargetPtr target;  // set by build()
+    ProxyProtocol proxy_protocol = ProxyProtocol::Off;
   };
 
   std::string join;

@@ -7,8 +7,10 @@
 
 #include "base/buffer_pool.h"
 #include "ferrotunnel/server.h"
+#include "ingress/proxy_reader.h"
 #include "mux/limits.h"
 #include "session/heartbeat.h"
+#include "transport/tcp/ip_set.h"
 
 namespace ferrotunnel {
 
@@ -21,6 +23,9 @@ struct ServerBuilder::Options {
   bool tls = true;
   std::string tls_certificate, tls_key, tls_client_ca;
   std::vector<GrantOptions> grants;
+  std::vector<std::string> trusted_proxy_networks;
+  transport::IpSet trusted_proxies;  // what build() made of them
+  ingress::ProxyReaderOptions proxies;
   unsigned threads = 0;
   std::size_t memory_limit = MemoryBudget::kDefaultLimit;
   bool built = false;  // build() took all this away

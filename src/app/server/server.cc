@@ -56,6 +56,10 @@ ServerBuilder& ServerBuilder::grant(std::string name, std::string secret) {
   one.secrets.push_back(std::move(secret));
   return grant(std::move(one));
 }
+ServerBuilder& ServerBuilder::trusted_proxies(std::vector<std::string> networks) {
+  options_->trusted_proxy_networks = std::move(networks);
+  return *this;
+}
 ServerBuilder& ServerBuilder::threads(unsigned count) {
   options_->threads = count;
   return *this;
@@ -120,6 +124,9 @@ Result<Server> ServerBuilder::build() {
   if (!options_->tls && !options_->tls_client_ca.empty()) return bad("mutual TLS needs TLS, which is off");
   if (options_->memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
   if (options_->threads > 256) return bad("at most 256 threads");
+  auto proxies = transport::IpSet::parse(options_->trusted_proxy_networks);
+  if (!proxies) return bad("trusted proxies: " + proxies.error().context);
+  options_->trusted_proxies = std::move(*proxies);
   options_->built = true;
   return Server(std::make_unique<ServerImpl>(std::move(*options_)));
 }

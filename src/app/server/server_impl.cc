@@ -414,6 +414,7 @@ ServerStatus ServerImpl::status() const {
     const std::lock_guard locked(mutex);
     std::ranges::move(part.sessions, std::back_inserter(status.sessions));
     std::ranges::move(part.tunnels, std::back_inserter(status.tunnels));
+    status.proxy_headers_refused += part.proxy_headers_refused;
   });
   status.up = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_at_);
   status.sign_ins = counters.sign_ins.load(std::memory_order_relaxed);

@@ -150,6 +150,7 @@ Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::listen(std::uint32_t
   address.set_port(port);
   auto tcp = std::make_unique<ingress::TcpIngress>(shard_.shard(), *link_, number,
                                                    static_cast<ingress::TcpIngressHost&>(*this));
+  tcp->read_proxy_headers(shard_.proxies());
   if (auto bound = tcp->listen(address); !bound) {
     // Errors that the client may see say what, not more than it needs of this machine.
     if (bound.error().code == ErrorCode::AddressInUse)

@@ -8,7 +8,10 @@
 namespace ferrotunnel::app {
 
 ServerShard::ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budget)
-    : server_(server), shard_(index, budget), routes_(server.router()), http_(shard_, routes_, links_, {}, *this) {}
+    : server_(server), shard_(index, budget), routes_(server.router()), http_(shard_, routes_, links_, {}, *this) {
+  if (const auto& options = server.options(); !options.trusted_proxies.empty())
+    proxies_ = std::make_unique<ingress::ProxyReader>(shard_, options.trusted_proxies, options.proxies);
+}
 
 ServerShard::~ServerShard() {
   // The thread is gone: what is left is ended here, visitors before the links that carry them.
@@ -27,7 +30,7 @@ Result<> ServerShard::listen(transport::UniqueFd control, transport::UniqueFd ht
   if (!http) return {};
   http_listener_ = std::make_unique<transport::Listener>(
       shard_, std::move(http), [this](transport::UniqueFd fd, const transport::SocketAddress& peer) {
-        http_.adopt(std::make_unique<transport::TcpStream>(std::move(fd)), transport::to_peer_address(peer));
+        accept_visitor(std::move(fd), transport::to_peer_address(peer));
       });
   return http_listener_->start();
 }
@@ -162,6 +165,7 @@ void ServerShard::remove(route::SessionId session) { sessions_.erase(session); }
 void ServerShard::stop_accepting() {
   control_listener_.reset();
   http_listener_.reset();
+  if (proxies_) proxies_->forget(*this);
   server_.counters.waiting.fetch_sub(negotiations_.size(), std::memory_order_relaxed);
   negotiations_.clear();
 }
@@ -179,6 +183,15 @@ void ServerShard::close_all(const Error& why) {
 }
 
 // ---- HTTP ---------------------------------------------------------------------------------------------------------
+
+void ServerShard::accept_visitor(transport::UniqueFd fd, const transport::PeerAddress& peer) {
+  if (proxies_ && proxies_->trusts(peer)) return proxies_->take(std::move(fd), peer, *this);
+  on_proxied(std::move(fd), peer);
+}
+
+void ServerShard::on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) {
+  http_.adopt(std::make_unique<transport::TcpStream>(std::move(fd)), visitor);
+}
 
 void ServerShard::move_visitor(unsigned to, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
                                std::string early) {
@@ -218,6 +231,7 @@ void ServerShard::on_request(const ingress::RequestRecord& record) {
 
 void ServerShard::fill_status(ServerStatus& status) const {
   for (const auto& [id, session] : sessions_) session->fill_status(status);
+  if (proxies_) status.proxy_headers_refused += proxies_->counters().refused;
 }
 
 }  // namespace ferrotunnel::app

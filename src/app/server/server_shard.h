@@ -8,6 +8,7 @@
 
 #include "app/server/server_impl.h"
 #include "ingress/http1/http_ingress.h"
+#include "ingress/proxy_reader.h"
 #include "route/link_directory.h"
 #include "session/negotiation.h"
 #include "transport/shard.h"
@@ -17,7 +18,7 @@ namespace ferrotunnel::app {
 
 class ServerSession;
 
-class ServerShard final : private ingress::HttpIngressHost {
+class ServerShard final : private ingress::HttpIngressHost, private ingress::ProxiedVisitors {
  public:
   ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budget);
   ~ServerShard();
@@ -26,6 +27,7 @@ class ServerShard final : private ingress::HttpIngressHost {
   [[nodiscard]] ServerImpl& server() { return server_; }
   [[nodiscard]] route::LinkDirectory& links() { return links_; }
   [[nodiscard]] ingress::HttpIngress& http() { return http_; }
+  [[nodiscard]] ingress::ProxyReader* proxies() { return proxies_.get(); }  // null: no proxy is trusted
 
   // Before run(), from the starting thread. `http` may be none.
   [[nodiscard]] Result<> listen(transport::UniqueFd control, transport::UniqueFd http);
@@ -54,6 +56,8 @@ class ServerShard final : private ingress::HttpIngressHost {
   void refuse(ServerSession& session, const Error& why);
   void admit(route::SessionId id, const std::string& peer, session::Negotiated negotiated);
 
+  void accept_visitor(transport::UniqueFd fd, const transport::PeerAddress& peer);
+  void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
   void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
                     std::string early) override;
   void on_request(const ingress::RequestRecord& record) override;
@@ -63,6 +67,7 @@ class ServerShard final : private ingress::HttpIngressHost {
   route::RouterCache routes_;
   route::LinkDirectory links_;
   ingress::HttpIngress http_;
+  std::unique_ptr<ingress::ProxyReader> proxies_;
   std::unique_ptr<transport::Listener> control_listener_, http_listener_;
   Negotiations negotiations_;
   std::unordered_map<route::SessionId, std::unique_ptr<ServerSession>> sessions_;

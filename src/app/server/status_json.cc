@@ -30,6 +30,7 @@ json::object status_json(const ServerStatus& status) {
           {"sign_ins_throttled", status.sign_ins_throttled},
           {"handshakes_failed", status.handshakes_failed},
           {"handshakes_waiting", status.handshakes_waiting},
+          {"proxy_headers_refused", status.proxy_headers_refused},
           {"buffer_bytes", status.buffer_bytes},
           {"draining", status.draining}};
 }
@@ -107,6 +108,7 @@ ServerStatus status_from_json(const json::object& object) {
   from.number("sign_ins_throttled", status.sign_ins_throttled);
   from.number("handshakes_failed", status.handshakes_failed);
   from.number("handshakes_waiting", status.handshakes_waiting);
+  from.number("proxy_headers_refused", status.proxy_headers_refused);
   from.number("buffer_bytes", status.buffer_bytes);
   from.boolean("draining", status.draining);
   return status;

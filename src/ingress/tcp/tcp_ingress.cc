@@ -10,8 +10,8 @@ class TcpIngress::Visitor final : public boost::intrusive::list_base_hook<>, pri
       : owner_(owner), relay_(owner.shard_, std::move(socket), *this) {}
 
   // False: there is no stream to be had.
-  bool start(const transport::SocketAddress& peer) {
-    const transport::OpenInfo info{owner_.tunnel_, transport::OpenKind::Raw, transport::to_peer_address(peer)};
+  bool start(const transport::PeerAddress& peer) {
+    const transport::OpenInfo info{owner_.tunnel_, transport::OpenKind::Raw, peer};
     const auto stream = owner_.link_.open(info, relay_.handler());
     if (!stream) return false;
     relay_.start(**stream);
@@ -29,6 +29,7 @@ TcpIngress::TcpIngress(transport::Shard& shard, transport::Link& link, std::uint
     : shard_(shard), link_(link), tunnel_(tunnel), host_(host), visitors_(std::make_unique<Visitors>()) {}
 
 TcpIngress::~TcpIngress() {
+  stop_accepting();
   visitors_->clear_and_dispose([](Visitor* visitor) { delete visitor; });
 }
 
@@ -39,12 +40,23 @@ Result<> TcpIngress::listen(const transport::SocketAddress& address) {
   if (!local) return std::unexpected(local.error());
   port_ = local->port();
   listener_ = std::make_unique<transport::Listener>(
-      shard_, std::move(*fd),
-      [this](transport::UniqueFd visitor, const transport::SocketAddress& peer) { accept(std::move(visitor), peer); });
+      shard_, std::move(*fd), [this](transport::UniqueFd visitor, const transport::SocketAddress& peer) {
+        accept(std::move(visitor), transport::to_peer_address(peer));
+      });
   return listener_->start();
 }
 
-void TcpIngress::accept(transport::UniqueFd fd, const transport::SocketAddress& peer) {
+void TcpIngress::stop_accepting() {
+  listener_.reset();
+  if (proxies_ != nullptr) proxies_->forget(*this);
+}
+
+void TcpIngress::accept(transport::UniqueFd fd, const transport::PeerAddress& peer) {
+  if (proxies_ != nullptr && proxies_->trusts(peer)) return proxies_->take(std::move(fd), peer, *this);
+  on_proxied(std::move(fd), peer);
+}
+
+void TcpIngress::on_proxied(transport::UniqueFd fd, const transport::PeerAddress& peer) {
   ++counters_.accepted;
   auto visitor = std::make_unique<Visitor>(*this, std::make_unique<transport::TcpStream>(std::move(fd)));
   if (!visitor->start(peer)) {

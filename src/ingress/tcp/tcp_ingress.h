@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "ingress/proxy_reader.h"
 #include "transport/link.h"
 #include "transport/relay.h"
 #include "transport/shard.h"
@@ -29,16 +30,18 @@ class TcpIngressHost {
   ~TcpIngressHost() = default;
 };
 
-class TcpIngress final {
+class TcpIngress final : private ProxiedVisitors {
  public:
   TcpIngress(transport::Shard& shard, transport::Link& link, std::uint32_t tunnel, TcpIngressHost& host);
   TcpIngress(const TcpIngress&) = delete;
   TcpIngress& operator=(const TcpIngress&) = delete;
   ~TcpIngress();
 
+  // Before listen(): visitors from addresses that it trusts say first who they are. It outlives the ingress.
+  void read_proxy_headers(ProxyReader* reader) { proxies_ = reader; }
   // Binds and accepts. Port 0: the system picks; port() tells. Errors: AddressInUse, Io.
   [[nodiscard]] Result<> listen(const transport::SocketAddress& address);
-  void stop_accepting() { listener_.reset(); }
+  void stop_accepting();
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::size_t active() const { return active_; }
@@ -47,13 +50,15 @@ class TcpIngress final {
  private:
   class Visitor;
   using Visitors = boost::intrusive::list<Visitor, boost::intrusive::constant_time_size<false>>;
-  void accept(transport::UniqueFd fd, const transport::SocketAddress& peer);
+  void accept(transport::UniqueFd fd, const transport::PeerAddress& peer);
+  void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
   void remove(Visitor& visitor, transport::RelayBytes bytes);
 
   transport::Shard& shard_;
   transport::Link& link_;
   const std::uint32_t tunnel_;
   TcpIngressHost& host_;
+  ProxyReader* proxies_ = nullptr;
   std::unique_ptr<transport::Listener> listener_;
   std::unique_ptr<Visitors> visitors_;
   TcpIngressCounters counters_;
