@@ -144,7 +144,7 @@ Result<std::vector<session::Grant>> GrantStore::load() const {
   std::vector<session::Grant> grants;
   std::error_code error;
   std::filesystem::directory_iterator files(state_ / "grants", error);
-  if (error == std::errc::no_such_file_or_directory) return grants;
+  if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) return grants;
   for (; !error && files != std::filesystem::directory_iterator(); files.increment(error)) {
     const std::filesystem::path file = files->path();
     if (!wire::valid_name(file.filename().string())) continue;

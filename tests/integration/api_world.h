@@ -77,9 +77,15 @@ class Socket {
     return *this;
   }
   ~Socket() { close(); }
-  // receive_buffer: how much the kernel keeps for one who does not read.
-  static Socket connect(std::uint16_t port, int receive_buffer = 0) {
+  // receive_buffer: how much the kernel keeps for one who does not read. source: from 127.0.0.<source>.
+  static Socket connect(std::uint16_t port, int receive_buffer = 0, std::uint32_t source = 1) {
     Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (source != 1) {
+      sockaddr_in from{};
+      from.sin_family = AF_INET;
+      from.sin_addr.s_addr = htonl(0x7f00'0000 + source);
+      EXPECT_EQ(::bind(socket.fd_, reinterpret_cast<const sockaddr*>(&from), sizeof from), 0);
+    }
     if (receive_buffer > 0) ::setsockopt(socket.fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     sockaddr_in address{};
     address.sin_family = AF_INET;
