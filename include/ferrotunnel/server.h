@@ -145,7 +145,7 @@ class Server {
   void stop();
   // These grants in place of those that it was built with, at once: when it returns, sessions of grants that are gone (or whose secret is, or that have
   // expired) have ended, and tunnels outside of what is left are withdrawn. Nothing else notices. Errors: BadInput, and nothing has changed.
-  [[nodiscard]] Result<> set_grants(std::vector<GrantOptions> grants);
+  [[nodiscard]] Result<> set_grants(const std::vector<GrantOptions>& grants);
   [[nodiscard]] ServerStatus status() const;
 
  private:

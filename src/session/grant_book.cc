@@ -36,6 +36,7 @@ std::shared_ptr<const Grant> GrantBook::find(std::string_view name) const {
 std::vector<std::shared_ptr<const Grant>> GrantBook::all() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::shared_ptr<const Grant>> grants;
+  grants.reserve(entries_.size());
   for (const auto& [name, entry] : entries_) grants.push_back(entry.grant);
   return grants;
 }

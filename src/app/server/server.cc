@@ -146,7 +146,7 @@ bool Server::drain(std::chrono::milliseconds deadline) { return !impl_ || impl_-
 void Server::stop() {
   if (impl_) impl_->stop();
 }
-Result<> Server::set_grants(std::vector<GrantOptions> grants) {
+Result<> Server::set_grants(const std::vector<GrantOptions>& grants) {
   if (impl_) return impl_->set_grants(grants);
   return std::unexpected(
       Error(ErrorCode::BadInput, Side::Local, false, "this server was moved from: it has no grants"));
