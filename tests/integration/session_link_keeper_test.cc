@@ -276,5 +276,45 @@ TEST_P(SessionRoad, AFrozenRoadIsLeft) {
   ASSERT_TRUE(eventually([&] { return server.server->status().sessions.size() == 1; }));
 }
 
+// A client that was started anew is another to the server, and the old one's death may go unnoticed for long. What it had goes to its
+// successor under the same grant as soon as that asks; another grant asks in vain.
+TEST_P(SessionRoad, ASilentClientsPlacesGoToOneOfItsGrant) {
+  const TemporaryDirectory state;
+  const Service echo(Service::echo()), web(Service::http("web"));
+  GrantOptions other;
+  other.name = "other";
+  TestServer server(state.path, [](ServerBuilder& b) { b.tls(GetParam()).threads(2); });
+  const auto others_token = make_grant(state.path, other);
+  ASSERT_TRUE(others_token) << others_token.error().context;
+  Road road(server.port());
+  TestClient dead(server.ready.join_token, [&](ClientBuilder& b) {
+    b.server(road.at()).tcp("echo", echo.at()).http("web", web.at(), "web.test");
+  });
+  ASSERT_TRUE(dead.wait_up("echo") && dead.wait_up("web"));
+  const std::uint16_t port = dead.up("echo").port;
+  TestClient stranger(*others_token,
+                      [&](ClientBuilder& b) { b.tcp("echo", echo.at(), port).http("web", web.at(), "web.test"); });
+  ASSERT_TRUE(stranger.log.wait("failed web") && stranger.log.wait("failed echo"));
+  // While it lives, one of its own grant is refused as well.
+  TestClient early(server.ready.join_token, [&](ClientBuilder& b) { b.http("web", web.at(), "web.test"); });
+  ASSERT_TRUE(early.log.wait("failed web"));
+  // Both ask again and again: it was looked for, and has answered.
+  ASSERT_TRUE(server.log.wait("tunnel rejected web", server.log.count("tunnel rejected web") + 8)) << server.log.text();
+  EXPECT_EQ(early.log.count("up "), 0u);
+  EXPECT_EQ(dead.log.count("disconnected"), 0u) << dead.log.text();
+  EXPECT_EQ(stranger.log.count("up "), 0u);
+  early.client->stop();
+  stranger.client->stop();  // once the dead one is gone, its places are anybody's: a lease is still to come
+
+  road.freeze();
+  const auto began = SteadyClock::now();
+  TestClient next(server.ready.join_token,
+                  [&](ClientBuilder& b) { b.tcp("echo", echo.at(), port).http("web", web.at(), "web.test"); });
+  ASSERT_TRUE(next.wait_up("echo") && next.wait_up("web")) << next.log.text() << server.log.text();
+  EXPECT_LT(SteadyClock::now() - began, 5s) << "long before the heartbeat would have told";
+  EXPECT_TRUE(echoes(Socket::connect(port), noise(10'000, 1)));
+  EXPECT_EQ(get(server.http_port(), "web.test").status, 200);
+}
+
 }  // namespace
 }  // namespace ferrotunnel::api_test

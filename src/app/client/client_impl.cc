@@ -13,7 +13,7 @@ namespace ferrotunnel {
 namespace {
 
 // A tunnel whose host or port is taken is asked for again this often: its holder may be our own earlier self.
-constexpr auto kRegisterAgain = std::chrono::seconds(2);
+constexpr auto kRegisterAgain = std::chrono::seconds(1);
 
 bool worth_another_try(std::string_view code) {
   return code == wire::kRejectHostTaken || code == wire::kRejectPortInUse || code == wire::kRejectPortTaken;

@@ -340,6 +340,12 @@ void ServerImpl::leave(const std::string& owner, route::SessionId session) {
   if (owners_.empty()) owners_changed_.notify_all();
 }
 
+void ServerImpl::probe(const std::string& grant, route::SessionId asking, const std::string& host, std::uint16_t port) {
+  for (const auto& shard : shards_) {
+    shard->shard().post([&shard = *shard, grant, asking, host, port] { shard.probe(grant, asking, host, port); });
+  }
+}
+
 // ---- ending, status -----------------------------------------------------------------------------------------------
 
 template <class Function>

@@ -30,6 +30,10 @@ class ServerSession final : private transport::LinkHandler,
   void refuse(const Error& why);  // instead of start(): the client hears why, and the link ends
   // The grants of the server are others now: ends the session, or takes back what it may not have any more.
   void grants_changed();
+  // Somebody of the same grant wants what this one has: it has kProbe to send a byte, or is over. Whoever is alive notices nothing.
+  static constexpr Duration kProbe = std::chrono::milliseconds(1500);
+  void prove_alive();
+  [[nodiscard]] bool has(std::string_view host, std::uint16_t port) const;  // a tunnel there; "" and 0 are none
   // Ends it for the sake of its successor, which waits for `then`.
   void replace(std::function<void()> then);
 
@@ -66,6 +70,8 @@ class ServerSession final : private transport::LinkHandler,
   void withdraw(std::uint32_t number, const Error& why);
   void end_for_good(const Error& why);
   void watch_expiry();
+  void contest(const std::string& host, std::uint16_t port);
+  void on_probe_over();
   void give_up(Tunnel& tunnel);
   void give_up_all();
   void reject(const wire::Register& request, const Error& why);
@@ -86,6 +92,12 @@ class ServerSession final : private transport::LinkHandler,
   std::map<std::uint32_t, Tunnel> tunnels_;
   std::uint32_t next_tunnel_ = 1;
   std::function<void()> successor_;
+  struct Probe final : transport::Deadline {
+    explicit Probe(ServerSession& session) : session_(session) {}
+    void on_deadline() override { session_.on_probe_over(); }
+    ServerSession& session_;
+    TimePoint began{};
+  } probe_{*this};
   bool up_ = false;
 };
 

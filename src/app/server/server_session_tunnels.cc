@@ -55,12 +55,46 @@ void ServerSession::on_register(const wire::Register& request) {
                                                                  : register_tcp(request, number, tunnel);
   if (!done) {
     session::GrantUse::give_back(use_->tunnels);
+    if (done.error().code == ErrorCode::AddressInUse) contest(request.host, request.port);
     return reject(request, done.error());
   }
   wire::Registered answer{request.req, number, tunnel.url, tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0}};
   say_tunnel(TunnelEvent::Kind::Up, tunnel.name, tunnel.url);
   tunnels_.emplace(number, std::move(tunnel));
   link_->send_control(wire::encode(answer));
+}
+
+// ---- who has it already -------------------------------------------------------------------------------------------
+
+// The client asks again in a moment. Until then whoever has it under the same grant has shown to be alive, or has lost it; under another
+// grant it keeps it whatever it does.
+void ServerSession::contest(const std::string& host, std::uint16_t port) {
+  std::string name;
+  const bool wild = host.starts_with("*.");
+  if (!host.empty() && !http::normalise_host(wild ? std::string_view(host).substr(2) : std::string_view(host), name))
+    return;
+  if (wild) name.insert(0, "*.");
+  shard_.server().probe(outcome_.grant, id_, name, port);
+}
+
+bool ServerSession::has(std::string_view host, std::uint16_t port) const {
+  return std::ranges::any_of(tunnels_, [&](const auto& one) {
+    const Tunnel& tunnel = one.second;
+    return (!host.empty() && tunnel.host == host) || (port != 0 && tunnel.tcp && tunnel.tcp->port() == port);
+  });
+}
+
+void ServerSession::prove_alive() {
+  if (probe_.armed()) return;
+  probe_.began = shard_.shard().now();
+  link_->ping();
+  shard_.shard().arm(probe_, kProbe);
+}
+
+void ServerSession::on_probe_over() {
+  if (link_->status().last_received >= probe_.began) return;
+  close(Error(ErrorCode::Timeout, Side::Tunnel, true,
+              "the client was silent, and another of its grant asked for what it had"));
 }
 
 // ---- hosts --------------------------------------------------------------------------------------------------------

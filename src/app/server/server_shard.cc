@@ -147,6 +147,13 @@ std::size_t ServerShard::kick(const std::string& name) {
   return kicked;
 }
 
+void ServerShard::probe(const std::string& grant, route::SessionId asking, const std::string& host,
+                        std::uint16_t port) {
+  for (auto& [id, session] : sessions_) {
+    if (id != asking && session->grant_name() == grant && session->has(host, port)) session->prove_alive();
+  }
+}
+
 void ServerShard::replace(route::SessionId session, std::function<void()> then) {
   ServerSession* found = find(session);
   if (found == nullptr) return then();

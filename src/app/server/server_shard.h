@@ -40,7 +40,9 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void replace(route::SessionId session, std::function<void()> then);
   void remove(route::SessionId session);                    // the session is over: destroys it
   [[nodiscard]] std::size_t kick(const std::string& name);  // ends sessions of that id or grant: how many
-  void grants_changed();                                    // each session looks at its grant anew
+  // Sessions of this grant, but for `asking`, that have a tunnel there show that they are alive, or end.
+  void probe(const std::string& grant, route::SessionId asking, const std::string& host, std::uint16_t port);
+  void grants_changed();  // each session looks at its grant anew
   void fill_status(ServerStatus& status) const;
 
   // A tunnel's requests are counted at the session that owns it, which may be on another shard.
