@@ -4,13 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <system_error>
 
 #include "transport/tcp/socket.h"
-#include "wire/base64.h"
 
 namespace ferrotunnel::app {
 namespace {

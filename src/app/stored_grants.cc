@@ -1,6 +1,5 @@
 // The functions of include/ferrotunnel/grants.h: the state directory's grants, and word of it to the server that runs there.
 #include <filesystem>
-#include <ranges>
 
 #include "app/control_socket.h"
 #include "app/grant_store.h"
@@ -51,10 +50,7 @@ Result<std::vector<GrantOptions>> stored_grants(const std::string& state_dir) {
     one.name = grant.name;
     one.hosts = grant.hosts;
     one.ports.clear();
-    for (const session::PortRange range : grant.ports) {
-      one.ports.push_back(range.first == range.last ? std::to_string(range.first)
-                                                    : std::to_string(range.first) + "-" + std::to_string(range.last));
-    }
+    for (const session::PortRange range : grant.ports) one.ports.push_back(session::to_string(range));
     one.max_sessions = grant.limits.sessions;
     one.max_tunnels = grant.limits.tunnels;
     one.max_streams = grant.limits.streams;

@@ -52,12 +52,14 @@ std::string hosts_text(const Grant& grant) {
   return text.empty() ? "none" : text;
 }
 
+std::string to_string(PortRange range) {
+  const std::string first = std::to_string(range.first);
+  return range.first == range.last ? first : first + "-" + std::to_string(range.last);
+}
+
 std::string ports_text(const Grant& grant) {
   std::string text;
-  for (const PortRange range : grant.ports) {
-    text += (text.empty() ? "" : ", ") + std::to_string(range.first);
-    if (range.last != range.first) text += "-" + std::to_string(range.last);
-  }
+  for (const PortRange range : grant.ports) text += (text.empty() ? "" : ", ") + to_string(range);
   return text.empty() ? "none" : text;
 }
 

@@ -49,6 +49,7 @@ struct Grant {
   [[nodiscard]] bool knows(const AuthKey& key) const;
 };
 
+[[nodiscard]] std::string to_string(PortRange range);  // "2222", "3000-3010"
 // For messages: "*.example.com, app.example.org", "2222, 3000-3010".
 [[nodiscard]] std::string hosts_text(const Grant& grant);
 [[nodiscard]] std::string ports_text(const Grant& grant);

@@ -98,6 +98,16 @@ std::vector<std::string> joined(std::vector<std::string> words) {
 
 }  // namespace
 
+std::vector<std::string> comma_list(std::string_view text) {
+  std::vector<std::string> items;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    items.emplace_back(text.substr(0, comma));
+    if (comma == std::string_view::npos) return items;
+    text.remove_prefix(comma + 1);
+  }
+}
+
 std::vector<Arguments::Value> Arguments::values(std::string_view name) const {
   const Flag* flag = find_flag(*command_, name);
   if (flag == nullptr) return {};

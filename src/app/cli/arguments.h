@@ -36,6 +36,9 @@ class Arguments {
   std::map<std::string, std::vector<std::string>, std::less<>> given_;
 };
 
+// "a,b" in its parts; "" is one empty part.
+[[nodiscard]] std::vector<std::string> comma_list(std::string_view text);
+
 struct ParsedLine {
   Arguments arguments;
   std::string print;  // help or the version: print this and be done

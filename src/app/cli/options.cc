@@ -37,13 +37,7 @@ class Reader {
   // Of each value, what stands between commas.
   void lists(std::string_view flag, std::vector<std::string>& into) {
     for (const Value& value : arguments_.values(flag)) {
-      std::string_view rest = value.text;
-      while (true) {
-        const auto comma = rest.find(',');
-        into.emplace_back(rest.substr(0, comma));
-        if (comma == std::string_view::npos) break;
-        rest.remove_prefix(comma + 1);
-      }
+      for (std::string& item : comma_list(value.text)) into.push_back(std::move(item));
     }
   }
   void proxy_protocol(std::string_view flag, ProxyProtocol& into) {

@@ -36,16 +36,9 @@ std::string state_of(const Arguments& arguments) {
   return state ? state->text : default_state_dir();
 }
 
-// "a,b"; "none" is nothing.
+// "none" is nothing.
 std::vector<std::string> list_of(std::string_view text) {
-  std::vector<std::string> items;
-  if (text == "none") return items;
-  while (true) {
-    const std::size_t comma = text.find(',');
-    items.emplace_back(text.substr(0, comma));
-    if (comma == std::string_view::npos) return items;
-    text.remove_prefix(comma + 1);
-  }
+  return text == "none" ? std::vector<std::string>() : comma_list(text);
 }
 
 std::optional<int> number_of(std::string_view text, int most) {

@@ -55,7 +55,7 @@ void ServerSession::on_register(const wire::Register& request) {
                                                                  : register_tcp(request, number, tunnel);
   if (!done) {
     session::GrantUse::give_back(use_->tunnels);
-    if (done.error().code == ErrorCode::AddressInUse) contest(request.host, request.port);
+    if (done.error().code == ErrorCode::AddressInUse) contest(tunnel.host, request.port);
     return reject(request, done.error());
   }
   wire::Registered answer{request.req, number, tunnel.url, tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0}};
@@ -69,12 +69,7 @@ void ServerSession::on_register(const wire::Register& request) {
 // The client asks again in a moment. Until then whoever has it under the same grant has shown to be alive, or has lost it; under another
 // grant it keeps it whatever it does.
 void ServerSession::contest(const std::string& host, std::uint16_t port) {
-  std::string name;
-  const bool wild = host.starts_with("*.");
-  if (!host.empty() && !http::normalise_host(wild ? std::string_view(host).substr(2) : std::string_view(host), name))
-    return;
-  if (wild) name.insert(0, "*.");
-  shard_.server().probe(outcome_.grant, id_, name, port);
+  shard_.server().probe(outcome_.grant, id_, host, port);
 }
 
 bool ServerSession::has(std::string_view host, std::uint16_t port) const {
@@ -116,6 +111,7 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
     host = wild ? "*." + name : name;
     if (wild && !http::is_wildcard(host))
       return refused(ErrorCode::BadInput, "a wildcard host is '*.' and a name, such as *.dev.example.com");
+    tunnel.host = host;  // also where it is somebody else's: contest()
     if (auto claimed = claim(host, number); !claimed) return claimed;
   }
   tunnel.host = host;
