@@ -131,14 +131,16 @@ void Negotiation::finish(Result<Negotiated> result) {
   Deadline::disarm();
   if (watched_) shard_.poller().remove(result ? result->stream->fd() : stream_->fd(), *this);
   watched_ = false;
-  if (!result && stream_) stream_->shutdown_write();
   result_ = std::move(result);
   shard_.at_turn_end(*this);
 }
 
 void Negotiation::run_turn() {
   const OnDone on_done = std::move(on_done_);
-  on_done(std::move(*result_));
+  // The result is told before the other end can see that it is over: a failure counts before its next try arrives.
+  const transport::ByteStreamPtr failed = std::move(stream_);
+  on_done(std::move(*result_));  // may destroy this
+  if (failed) failed->shutdown_write();
 }
 
 }  // namespace ferrotunnel::session

@@ -74,6 +74,7 @@ def test_an_address_that_fails_too_often_is_not_listened_to(world, echo):
     to = address(server.listen)
 
     def answer(source, said):
+        """What the server says: nothing when it does not listen; a failure is counted before the caller can see its end."""
         with socket.create_connection(to, 20, source_address=(source, 0)) as caller:
             try:
                 caller.sendall(said)

@@ -356,6 +356,22 @@ TEST_P(NegotiationTest, SomebodyElsesProtocolIsClosedWithoutAWord) {
 
 // ---- what comes behind ----------------------------------------------------------------------------------------------
 
+// So that whoever counts failures has counted this one before the caller's next try.
+TEST_P(NegotiationTest, AFailureIsToldBeforeTheOtherEndCanSeeIt) {
+  FdPair pair = socket_pair();
+  server.plain(shard, std::move(pair.b), credentials.make_server());
+  char byte = 0;
+  ssize_t seen = 0;
+  server.also = [&] { seen = ::recv(pair.a.get(), &byte, 1, MSG_DONTWAIT); };
+  server.negotiation->start();
+  send_all(pair.a.get(), as_bytes("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+  ASSERT_TRUE(run_until(shard, [&] { return server.calls > 0; }));
+  EXPECT_EQ(server.code(), ErrorCode::Protocol);
+  EXPECT_EQ(seen, -1) << "neither a byte nor the end";
+  settle(shard);
+  EXPECT_EQ(::recv(pair.a.get(), &byte, 1, MSG_DONTWAIT), 0);
+}
+
 TEST_P(NegotiationTest, BytesBehindAuthReachTheLink) {
   FdPair pair = socket_pair();
   server.plain(shard, std::move(pair.a), credentials.make_server());
