@@ -34,6 +34,7 @@
 #include <string>
 #include <vector>
 
+#include "ferrotunnel/config.h"
 #include "ferrotunnel/error.h"
 #include "ferrotunnel/events.h"
 
@@ -53,10 +54,6 @@ struct ClientStatus {
   std::vector<Tunnel> tunnels;
 };
 
-// haproxy's PROXY protocol: before the visitor's first byte the local service is told, in a line (V1) or in binary (V2), from which address
-// the visitor came. The service has to be set up to read it.
-enum class ProxyProtocol : std::uint8_t { Off, V1, V2 };
-
 struct TcpTunnelOptions {
   std::uint16_t port = 0;  // 0: the server picks one
   ProxyProtocol proxy_protocol = ProxyProtocol::Off;
@@ -75,10 +72,18 @@ class ClientBuilder {
   ClientBuilder& tls_ca(std::string ca_file);  // verify the server by this CA and its name, not by the token's pin
   ClientBuilder& tls_certificate(std::string certificate_file, std::string key_file);  // mutual TLS
 
+  ClientBuilder& tls_server_name(std::string name);  // with tls_ca: the name that is verified. Default: the host that is dialled
+  ClientBuilder& tls_skip_verify(bool on);           // whoever answers is believed: for trials only
+  // Where status, reload and drain of this client are answered: a unix socket of mode 0600. Default "": nowhere.
+  ClientBuilder& control_socket(std::string path);
+
   // A tunnel. `to`: "http://127.0.0.1:8080", "127.0.0.1:8080", "8080", "unix:/run/app.sock". Names are 1-64 of A-Za-z0-9._-
   ClientBuilder& http(std::string name, std::string to, std::string host = "");  // host "": the server picks one
   ClientBuilder& tcp(std::string name, std::string to, std::uint16_t port = 0);  // port 0: the server picks one
   ClientBuilder& tcp(std::string name, std::string to, TcpTunnelOptions options);
+
+  // Any of both, with all that a tunnel may have.
+  ClientBuilder& tunnel(TunnelConfig tunnel);
 
   ClientBuilder& origin_connect_timeout(std::chrono::milliseconds timeout);  // default 10 s
   ClientBuilder& memory_limit(std::size_t bytes);                            // all buffers together; default 256 MiB
@@ -93,10 +98,17 @@ class ClientBuilder {
   ClientBuilder& on_visitor(std::function<void(const VisitorEvent&)> call);
   ClientBuilder& on_error(std::function<void(const Error&)> call);  // origins that do not answer, and the like
 
+  // Somebody of this user asks over the control socket that it end, or reload: as at ServerBuilder.
+  using DrainAsked = std::function<std::chrono::milliseconds(std::optional<std::chrono::milliseconds> patience)>;
+  ClientBuilder& on_drain_asked(DrainAsked call);
+  using ReloadAsked = std::function<Result<Reloaded>()>;
+  ClientBuilder& on_reload_asked(ReloadAsked call);
+
   // Checks the options; touches nothing outside the process. Errors: BadInput.
   [[nodiscard]] Result<Client> build();
 
   ClientBuilder();
+  explicit ClientBuilder(ClientConfig config);  // of a file, or filled in
   ClientBuilder(ClientBuilder&&) noexcept;
   ClientBuilder& operator=(ClientBuilder&&) noexcept;
   ~ClientBuilder();
@@ -126,6 +138,10 @@ class Client {
   // Blocks until the client has given up for good (a refused token, a wrong key; before it was ever connected, any
   // mistake that trying again would not mend), or `timeout` passed: then nothing.
   [[nodiscard]] std::optional<Error> wait_failed(std::chrono::milliseconds timeout);
+  // This configuration in place of the one it was built with, or told since. Tunnels that are the same keep their connections; one whose
+  // local service alone has changed keeps its address, and new visitors go to the new service; others are given up or made. Where
+  // addresses, token or TLS have changed, it signs in anew, and everything that runs ends. All or nothing. Errors: BadInput, Io, Tls.
+  [[nodiscard]] Result<Reloaded> reload(const ClientConfig& config);
   [[nodiscard]] ClientStatus status() const;
 
  private:

@@ -2,9 +2,12 @@
 // it has answered. Errors of all: Unreachable (no server runs there), Refused (with its words), Timeout, Io.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 
+#include "ferrotunnel/client.h"
 #include "ferrotunnel/error.h"
 #include "ferrotunnel/server.h"
 
@@ -18,5 +21,23 @@ struct RunningServer {
 
 // Ends the sessions of that id, or of that grant; their clients may sign in again. How many there were, at least one.
 [[nodiscard]] Result<std::size_t> kick_clients(const std::string& state_dir, const std::string& name);
+
+// Asks it to end as at SIGTERM, and waits until it has. Visitors that are there may take `patience` to finish; nothing: what the server was
+// told at its start. Errors beside: Timeout (it is still there 30 s after that).
+[[nodiscard]] Result<> drain_server(const std::string& state_dir,
+                                    std::optional<std::chrono::milliseconds> patience = std::nullopt);
+
+// Asks it to read its configuration anew, and waits until it has. Errors beside: Refused, with what is wrong in the file; then nothing has changed.
+[[nodiscard]] Result<Reloaded> reload_server(const std::string& state_dir);
+
+// The same of a client, by the path of its control socket (ClientBuilder::control_socket).
+struct RunningClient {
+  ClientStatus status;
+  std::string json;
+};
+[[nodiscard]] Result<RunningClient> running_client(const std::string& socket);
+[[nodiscard]] Result<> drain_client(const std::string& socket,
+                                    std::optional<std::chrono::milliseconds> patience = std::nullopt);
+[[nodiscard]] Result<Reloaded> reload_client(const std::string& socket);
 
 }  // namespace ferrotunnel

@@ -30,6 +30,7 @@
 #include <string>
 #include <vector>
 
+#include "ferrotunnel/config.h"
 #include "ferrotunnel/error.h"
 #include "ferrotunnel/events.h"
 #include "ferrotunnel/grants.h"
@@ -108,16 +109,36 @@ class ServerBuilder {
   // All buffers together, bytes. Default 256 MiB.
   ServerBuilder& memory_limit(std::size_t bytes);
 
+  // Visitors at once, of all tunnels. Default 0: as many as there are descriptors for.
+  ServerBuilder& max_visitors(std::uint32_t count);
+  // How long a host or port stays its grant's when the client that had it is gone. Default 30 s.
+  ServerBuilder& host_lease(std::chrono::milliseconds time);
+  // Silence of a visitor after which the kernel asks its machine whether it is there. Default 60 s; 0: never.
+  ServerBuilder& tcp_keepalive(std::chrono::milliseconds time);
+  // What no tunnel exceeds, whatever its client asks for. Default: no limits.
+  ServerBuilder& tunnel_limits(TunnelLimits limits);
+
   ServerBuilder& on_session(std::function<void(const SessionEvent&)> call);
   ServerBuilder& on_tunnel(std::function<void(const TunnelEvent&)> call);
   ServerBuilder& on_visitor(std::function<void(const VisitorEvent&)> call);
   ServerBuilder& on_request(std::function<void(const RequestEvent&)> call);
   ServerBuilder& on_error(std::function<void(const Error&)> call);
+  // Somebody of this user asks that the server end (`ferrotunnel drain`, drain_server()), with the patience that he wants, if he says so.
+  // Called once, on a thread that may not call drain() or stop(): tell the one that does. Gives how long it will take at most, so that the
+  // asker knows how long to wait. Without it such a question is refused.
+  using DrainAsked = std::function<std::chrono::milliseconds(std::optional<std::chrono::milliseconds> patience)>;
+  ServerBuilder& on_drain_asked(DrainAsked call);
+
+  // Somebody of this user asks that it reload (`ferrotunnel reload`, reload_program()): called on a thread that may call reload(). What it gives is
+  // told to the asker. Without it such a question is refused.
+  using ReloadAsked = std::function<Result<Reloaded>()>;
+  ServerBuilder& on_reload_asked(ReloadAsked call);
 
   // Checks the options; touches nothing outside the process.
   [[nodiscard]] Result<Server> build();
 
   ServerBuilder();
+  explicit ServerBuilder(ServerConfig config);  // of a file, or filled in
   ServerBuilder(ServerBuilder&&) noexcept;
   ServerBuilder& operator=(ServerBuilder&&) noexcept;
   ~ServerBuilder();
@@ -146,6 +167,10 @@ class Server {
   // These grants in place of those that it was built with, at once: when it returns, sessions of grants that are gone (or whose secret is, or that have
   // expired) have ended, and tunnels outside of what is left are withdrawn. Nothing else notices. Errors: BadInput, and nothing has changed.
   [[nodiscard]] Result<> set_grants(const std::vector<GrantOptions>& grants);
+  // This configuration in place of the one it was built with, or told since: grants as by set_grants(), certificates and CAs read anew (also
+  // where only the files have changed), limits, trusted proxies, public addresses. Connections that are still allowed go on. All or nothing:
+  // on an Error everything is as before. Errors: BadInput, Io, Tls.
+  [[nodiscard]] Result<Reloaded> reload(const ServerConfig& config);
   [[nodiscard]] ServerStatus status() const;
 
  private:

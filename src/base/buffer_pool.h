@@ -28,10 +28,11 @@ class MemoryBudget {
   void add(std::size_t n) { used_.fetch_add(n, std::memory_order_relaxed); }
   void sub(std::size_t n) { used_.fetch_sub(n, std::memory_order_relaxed); }
   [[nodiscard]] std::size_t used() const { return used_.load(std::memory_order_relaxed); }
-  [[nodiscard]] std::size_t limit() const { return limit_; }
+  [[nodiscard]] std::size_t limit() const { return limit_.load(std::memory_order_relaxed); }
+  void set_limit(std::size_t limit) { limit_.store(limit, std::memory_order_relaxed); }
   // Past half: windows shrink. Past the whole: a holder may fill its share, and no more.
-  [[nodiscard]] bool tight() const { return used() > limit_ / 2; }
-  [[nodiscard]] bool full() const { return used() >= limit_; }
+  [[nodiscard]] bool tight() const { return used() > limit() / 2; }
+  [[nodiscard]] bool full() const { return used() >= limit(); }
 
   // A holder counts from its first byte to its last.
   void add_holder() { holders_.fetch_add(1, std::memory_order_relaxed); }
@@ -42,12 +43,13 @@ class MemoryBudget {
   [[nodiscard]] bool admits(std::size_t mine, std::size_t n, std::size_t freed = 0) const {
     const std::size_t in_use = used();
     const std::size_t rest = in_use - std::min(freed, in_use);
-    if (rest < limit_) return true;
-    return rest / 2 < limit_ && mine - freed + n <= limit_ / std::max<std::size_t>(1, holders() + (mine == 0 ? 1 : 0));
+    const std::size_t limit = this->limit();
+    if (rest < limit) return true;
+    return rest / 2 < limit && mine - freed + n <= limit / std::max<std::size_t>(1, holders() + (mine == 0 ? 1 : 0));
   }
 
  private:
-  const std::size_t limit_;
+  std::atomic<std::size_t> limit_;
   std::atomic<std::size_t> used_{0};
   std::atomic<std::size_t> holders_{0};
 };

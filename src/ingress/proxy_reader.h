@@ -45,6 +45,7 @@ class ProxyReader final {
 
   // Whether a connection from there has to begin with a header.
   [[nodiscard]] bool trusts(const transport::PeerAddress& peer) const { return trusted_.contains(peer); }
+  void trust(transport::IpSet trusted) { trusted_ = std::move(trusted); }  // from now on
   // Takes a connected, non-blocking socket. on_proxied() follows, perhaps from inside, unless the connection is closed.
   void take(transport::UniqueFd fd, const transport::PeerAddress& peer, ProxiedVisitors& to);
   // Closes what waits for it.
@@ -62,7 +63,7 @@ class ProxyReader final {
   void refuse(Waiter& waiter);
 
   transport::Shard& shard_;
-  const transport::IpSet trusted_;
+  transport::IpSet trusted_;
   const ProxyReaderOptions options_;
   ProxyReaderCounters counters_;
   const std::unique_ptr<Waiters> waiting_;  // the oldest first

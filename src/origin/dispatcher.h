@@ -53,6 +53,8 @@ class OriginDispatcher final {
   void dispatch(transport::Stream& stream, std::uint32_t tunnel, TargetPtr target,
                 const transport::PeerAddress& visitor = {});
 
+  void set_connect_deadline(Duration deadline) { options_.connect_deadline = deadline; }  // from now on
+
   [[nodiscard]] std::size_t active() const { return active_; }
   [[nodiscard]] const DispatcherCounters& counters() const { return counters_; }
 
@@ -62,7 +64,7 @@ class OriginDispatcher final {
   void remove(Connection& connection, transport::RelayBytes bytes);
 
   transport::Shard& shard_;
-  const DispatcherOptions options_;
+  DispatcherOptions options_;
   DispatcherHost& host_;
   DispatcherCounters counters_;
   Names names_;

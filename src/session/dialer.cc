@@ -183,7 +183,8 @@ void Dialer::connected(Attempt& attempt) {
     on_done(Dialed{std::move(*result), address});
   };
   if (options_.tls) {
-    auto tls = transport::TlsStream::connect(fd.release(), *options_.tls, target.host);
+    auto tls = transport::TlsStream::connect(fd.release(), *options_.tls,
+                                             options_.server_name.empty() ? target.host : options_.server_name);
     if (!tls) return fail(tls.error());
     negotiation_ = std::make_unique<Negotiation>(shard_, std::move(*tls), std::move(make), options_.handshake_deadline,
                                                  std::move(done));

@@ -23,6 +23,7 @@ namespace ferrotunnel::session {
 struct DialOptions {
   std::vector<std::string> addresses;  // "host:port"
   std::optional<transport::TlsClientContext> tls;
+  std::string server_name;  // that the certificate has to have; "": the host of the address
   ClientHandshakeOptions handshake;
   Duration connect_deadline = std::chrono::seconds(10);
   Duration handshake_deadline = std::chrono::seconds(10);

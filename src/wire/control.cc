@@ -70,6 +70,14 @@ class Fields {
     into = static_cast<T>(n);
   }
 
+  // Left out: false.
+  bool flag(std::string_view field) {
+    if (!has(field)) return false;
+    const json::value* value = find(field);
+    if (!value->is_bool()) wrong(field, "is neither true nor false");
+    return value->is_bool() && value->get_bool();
+  }
+
   [[nodiscard]] bool has(std::string_view field) const { return object_.if_contains(to_json(field)) != nullptr; }
 
   void wrong(std::string_view field, std::string_view how) {
@@ -155,6 +163,11 @@ void read(Fields& f, Withdrawn& m) {
   m.text = f.text("text", kMaxText);
 }
 
+void read(Fields& f, Update& m) {
+  f.number("tunnel", m.tunnel, 1, kMaxU32);
+  m.new_origin = f.flag("new_origin");
+}
+
 // Appends one JSON object, field by field.
 class Writer {
  public:
@@ -185,6 +198,10 @@ class Writer {
   void number(std::string_view field, std::uint64_t value) {
     key(field);
     out_ += std::to_string(value);
+  }
+  void flag(std::string_view field) {
+    key(field);
+    out_ += "true";
   }
   std::string finish() { return std::move(out_ += '}'); }
 
@@ -257,6 +274,12 @@ std::string write(const Unregister& m) {
   w.number("tunnel", m.tunnel);
   return w.finish();
 }
+std::string write(const Update& m) {
+  Writer w("update");
+  w.number("tunnel", m.tunnel);
+  if (m.new_origin) w.flag("new_origin");
+  return w.finish();
+}
 std::string write(const Withdrawn& m) {
   Writer w("withdrawn");
   w.number("tunnel", m.tunnel);
@@ -279,7 +302,7 @@ struct Known {
   std::string_view type;
   Reader reader;
 };
-constexpr std::array<Known, 9> kKnown{{
+constexpr std::array<Known, 10> kKnown{{
     {"challenge", &read_as<Challenge>},
     {"auth", &read_as<Auth>},
     {"welcome", &read_as<Welcome>},
@@ -289,6 +312,7 @@ constexpr std::array<Known, 9> kKnown{{
     {"rejected", &read_as<Rejected>},
     {"unregister", &read_as<Unregister>},
     {"withdrawn", &read_as<Withdrawn>},
+    {"update", &read_as<Update>},
 }};
 
 // The character at the front of `text` (not empty): its bytes, 0 where they are not UTF-8, and its code point.

@@ -107,6 +107,14 @@ struct Unregister {
   bool operator==(const Unregister&) const = default;
 };
 
+// The client's tunnel stays where it is, but what is behind it is another local service: warm connections to the old one are not used for new
+// requests; those in flight finish.
+struct Update {
+  std::uint32_t tunnel = 0;
+  bool new_origin = false;
+  bool operator==(const Update&) const = default;
+};
+
 // The server takes a tunnel back: its grant has changed. The codes are those of `rejected`.
 struct Withdrawn {
   std::uint32_t tunnel = 0;
@@ -116,7 +124,7 @@ struct Withdrawn {
 };
 
 using ControlMessage =
-    std::variant<Challenge, Auth, Welcome, Refused, Register, Registered, Rejected, Unregister, Withdrawn>;
+    std::variant<Challenge, Auth, Welcome, Refused, Register, Registered, Rejected, Unregister, Withdrawn, Update>;
 
 // The JSON of a message. Text meant for people (version, session, text) goes through clean_text() first; every other field is
 // the caller's promise to keep within its limit.

@@ -2,6 +2,7 @@
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -66,6 +67,45 @@ def test_status_and_kick(world, echo):
     server.stop()
     gone = world.run("status", "--state", server.state)
     assert gone.returncode == 1 and "no server of this user runs" in gone.stderr
+
+
+def test_drain_lets_visitors_finish_and_waits_for_the_end(world, echo):
+    """Asked for twice it is the same drain, not the second signal that stops at once."""
+    server = world.server("--drain-timeout", "300")
+    client = world.tcp_tunnel(server, echo.port)
+    with connect(client.public) as visitor, ThreadPoolExecutor(2) as threads:
+        visitor.sendall(b"x")
+        assert read_exactly(visitor, 1) == b"x"
+        asked = [threads.submit(world.run, "drain", "--state", server.state) for _ in range(2)]
+        server.wait_event("stopping")
+        until(lambda: json.loads(run(world, server, "status", "--json"))["draining"], "it drains")
+        visitor.sendall(b"y")
+        assert read_exactly(visitor, 1) == b"y"
+        assert not any(one.done() for one in asked)
+        visitor.close()
+        for one in asked:
+            assert (one.result().returncode, one.result().stdout) == (0, "the server has ended\n")
+    assert server.wait_exit() == 0
+    assert server.events("stopped")[-1]["finished"] is True
+    world.processes.remove(server)
+    gone = world.run("drain", "--state", server.state)
+    assert gone.returncode == 1 and "no server of this user runs" in gone.stderr
+
+
+def test_drain_with_a_patience_of_its_own(world, echo):
+    server = world.server("--drain-timeout", "300")
+    client = world.tcp_tunnel(server, echo.port)
+    bad = world.run("drain", "--drain-timeout", "soon", "--state", server.state)
+    assert bad.returncode == 2 and "--drain-timeout: 'soon' is not a number of seconds" in bad.stderr
+    with connect(client.public) as visitor:
+        visitor.sendall(b"x")
+        assert read_exactly(visitor, 1) == b"x"
+        assert run(world, server, "drain", "--drain-timeout", "0.5") == "the server has ended\n"
+        with pytest.raises(ConnectionResetError):
+            visitor.recv(1)
+    assert server.wait_exit() == 0
+    assert server.events("stopped")[-1]["finished"] is False
+    world.processes.remove(server)
 
 
 def test_an_address_that_fails_too_often_is_not_listened_to(world, echo):

@@ -120,11 +120,34 @@ TEST_P(StoredGrants, TheControlSocketAnswers) {
   EXPECT_TRUE(ask({{"do", "kick"}, {"name", "default"}}));
   EXPECT_TRUE(client.wait_up("echo", 3));
   for (const json::object& wrong : {json::object{{"do", "kick"}, {"name", "nobody"}}, json::object{{"do", "kick"}},
-                                    json::object{{"do", "dance"}}, json::object{}}) {
+                                    json::object{{"do", "dance"}}, json::object{{"do", "drain"}}, json::object{}}) {
     const auto refused = ask(wrong);
     ASSERT_FALSE(refused) << json::serialize(wrong);
     EXPECT_EQ(refused.error().code, ErrorCode::Refused);
   }
+}
+
+TEST_P(StoredGrants, ADrainThatIsAskedForIsToldOnce) {
+  std::vector<std::optional<std::chrono::milliseconds>> asked;  // on the thread of the socket, which a reply ends
+  const TestServer here(state.path, [&](ServerBuilder& b) {
+    b.tls(GetParam()).on_drain_asked([&asked](std::optional<std::chrono::milliseconds> patience) {
+      asked.push_back(patience);
+      return patience.value_or(7s);
+    });
+  });
+  for (const json::value& wrong : {json::value(-1), json::value(86'400'001), json::value("5"), json::value(0.5)}) {
+    const auto refused = ask({{"do", "drain"}, {"patience_ms", wrong}});
+    ASSERT_FALSE(refused) << json::serialize(wrong);
+    EXPECT_EQ(refused.error().code, ErrorCode::Refused);
+  }
+  EXPECT_TRUE(asked.empty());
+  for (const int patience : {250, 1000}) {
+    const auto told = ask({{"do", "drain"}, {"patience_ms", patience}});
+    ASSERT_TRUE(told) << told.error().context;
+    EXPECT_EQ(told->at("drain_ms").to_number<int>(), 250);
+  }
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked.front(), 250ms);
 }
 
 TEST_P(StoredGrants, WhoeverIsSilentOrTalksNonsenseHoldsUpNobody) {

@@ -159,7 +159,7 @@ constexpr std::array kTcpExamples = {
     Example{"A database next door, on port 5432 of the server:", "ferrotunnel tcp 10.0.0.7:5432 --port 5432"},
 };
 
-// --- token, status, kick ---
+// --- token, status, kick, drain ---
 
 constexpr Flag kStateFlag{"state", "DIR",
                           "The state directory of the server. Default: as of the command server, for the same user."};
@@ -180,6 +180,16 @@ constexpr std::array kNewTokenExamples = {
     Example{"For a laptop, two names and one port, for a month:",
             "ferrotunnel token new --name laptop --hosts app.example.com,'*.dev.example.com' --ports 2222 --expires "
             "30d"},
+};
+constexpr std::array kDrainFlags = {
+    Flag{"drain-timeout", "SECONDS",
+         "How long visitors that are there may take to finish. Default: what the server was told at its start."},
+    kStateFlag,
+};
+constexpr std::array kDrainGroups = {FlagGroup{"FLAGS", kDrainFlags}};
+constexpr std::array kDrainExamples = {
+    Example{"A new program in the place of the old one, which may take a minute to finish:",
+            "ferrotunnel drain --drain-timeout 60 && ferrotunnel server"},
 };
 constexpr std::array kStateAndJsonFlags = {kStateFlag, Flag{"json", "", "For programs: JSON."}};
 constexpr std::array kStateAndJsonGroups = {FlagGroup{"FLAGS", kStateAndJsonFlags}};
@@ -269,6 +279,14 @@ constexpr std::array kCommands = {
             "may sign in again: to keep them out, revoke the grant.",
             kStateGroups,
             {}},
+    Command{"drain",
+            "ends a running server when its visitors have finished",
+            "[FLAGS]",
+            "",
+            "Tells the server that runs in the state directory to end, as SIGTERM does: nobody new is let in, those who are there may finish "
+            "within the time that is given. The command is done when the server has ended.",
+            kDrainGroups,
+            kDrainExamples},
     Command{"version",
             "prints the version",
             "[--json]",

@@ -59,15 +59,9 @@ class Reader {
   }
 
   void seconds(std::string_view flag, std::chrono::milliseconds& into) {
-    constexpr double kMost = 24 * 3600;
-    const auto value = arguments_.value(flag);
-    if (!value) return;
-    double number = 0;
-    const char* end = value->text.data() + value->text.size();
-    const auto [at, failed] = std::from_chars(value->text.data(), end, number, std::chars_format::fixed);
-    if (failed != std::errc() || at != end || !(number >= 0) || number > kMost)
-      return fail(wrong(*value, "a number of seconds, such as 10 or 0.5"));
-    into = std::chrono::milliseconds(std::llround(number * 1000));
+    std::optional<std::chrono::milliseconds> given;
+    if (auto read = read_seconds(arguments_, flag, given); !read) return fail(read.error());
+    into = given.value_or(into);
   }
 
   void size(std::string_view flag, std::size_t& into) {
@@ -264,6 +258,20 @@ Result<> find_token(const Arguments& arguments, const std::optional<TokenStore>&
 }
 
 }  // namespace
+
+Result<> read_seconds(const Arguments& arguments, std::string_view flag,
+                      std::optional<std::chrono::milliseconds>& into) {
+  constexpr double kMost = 24 * 3600;
+  const auto value = arguments.value(flag);
+  if (!value) return {};
+  double number = 0;
+  const char* end = value->text.data() + value->text.size();
+  const auto [at, failed] = std::from_chars(value->text.data(), end, number, std::chars_format::fixed);
+  if (failed != std::errc() || at != end || !(number >= 0) || number > kMost)
+    return std::unexpected(wrong(*value, "a number of seconds, such as 10 or 0.5"));
+  into = std::chrono::milliseconds(std::llround(number * 1000));
+  return {};
+}
 
 Result<ServerOptions> server_options(const Arguments& arguments) {
   ServerOptions options;

@@ -70,6 +70,9 @@ struct ClientOptions {
   std::optional<std::chrono::milliseconds> origin_timeout;
 };
 
+// A flag that is a number of seconds, a day at most; untouched when it was not given. Errors: BadInput.
+[[nodiscard]] Result<> read_seconds(const Arguments& arguments, std::string_view flag,
+                                    std::optional<std::chrono::milliseconds>& into);
 // Errors of all: BadInput, Io; ending with what to do.
 [[nodiscard]] Result<ServerOptions> server_options(const Arguments& arguments);
 // For client, http and tcp. `store` is where a token may be kept.

@@ -10,6 +10,7 @@
 #include "app/cli/console.h"
 #include "app/cli/escape.h"
 #include "app/cli/json_line.h"
+#include "app/cli/options.h"
 #include "app/cli/time_text.h"
 #include "ferrotunnel/control.h"
 #include "ferrotunnel/grants.h"
@@ -186,6 +187,13 @@ int kick(const Arguments& arguments) {
   return print(std::to_string(*kicked) + (*kicked == 1 ? " session ended\n" : " sessions ended\n"));
 }
 
+int drain(const Arguments& arguments) {
+  std::optional<std::chrono::milliseconds> patience;
+  if (auto read = read_seconds(arguments, "drain-timeout", patience); !read) return fail(read.error());
+  const auto drained = drain_server(state_of(arguments), patience);
+  return drained ? print("the server has ended\n") : fail(drained.error());
+}
+
 }  // namespace
 
 std::optional<int> run_administration(const Arguments& arguments) {
@@ -195,6 +203,7 @@ std::optional<int> run_administration(const Arguments& arguments) {
   if (name == "token revoke") return token_revoke(arguments);
   if (name == "status") return status(arguments);
   if (name == "kick") return kick(arguments);
+  if (name == "drain") return drain(arguments);
   return {};
 }
 

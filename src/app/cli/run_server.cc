@@ -1,3 +1,4 @@
+#include <atomic>
 #include <utility>
 
 #include "app/cli/run.h"
@@ -6,7 +7,13 @@
 namespace ferrotunnel::cli {
 namespace {
 
-Result<Server> build(const ServerOptions& options, Console& console) {
+// What `ferrotunnel drain` says to it.
+struct DrainAsked {
+  std::atomic<bool> asked{false};
+  std::atomic<std::chrono::milliseconds> patience;
+};
+
+Result<Server> build(const ServerOptions& options, Console& console, Signals& signals, DrainAsked& drain) {
   auto builder = Server::builder();
   builder.listen(options.listen).http_listen(options.http_listen).tls(options.tls).threads(options.threads);
   if (!options.tcp_listen_host.empty()) builder.tcp_listen_host(options.tcp_listen_host);
@@ -28,6 +35,12 @@ Result<Server> build(const ServerOptions& options, Console& console) {
     builder.on_request([&out](const RequestEvent& event) { out.request(event); });
   if (options.run.log_level >= LogLevel::Debug)
     builder.on_visitor([&out](const VisitorEvent& event) { out.visitor(event); });
+  builder.on_drain_asked([&signals, &drain](std::optional<std::chrono::milliseconds> patience) {
+    if (patience) drain.patience.store(*patience);
+    drain.asked.store(true);
+    signals.wake();
+    return drain.patience.load();
+  });
   return builder.build();
 }
 
@@ -44,16 +57,18 @@ int run_server(const ServerOptions& options) {
   const auto began = std::chrono::steady_clock::now();
   Signals signals;
   Console console(options.run);
-  auto server = build(options, console);
+  DrainAsked asked;
+  asked.patience.store(options.run.drain_timeout);
+  auto server = build(options, console, signals, asked);
   if (!server) return fail(console, server.error());
   const auto ready = server->start();
   if (!ready) return fail(console, ready.error());
   console->ready(*ready,
                  std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began));
 
-  while (signals.wait(std::chrono::hours(1)) != Signals::Woken::Stop) {
+  while (!asked.asked.load() && signals.wait(std::chrono::hours(1)) != Signals::Woken::Stop) {
   }
-  const auto patience = options.run.drain_timeout;
+  const std::chrono::milliseconds patience = asked.patience.load();
   return drain_until_signal(
       signals, console, patience, [&] { return server->drain(patience); }, [&] { server->stop(); });
 }

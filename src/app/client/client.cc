@@ -1,15 +1,17 @@
 // The public Client and its builder: options in, ClientImpl behind.
 #include "ferrotunnel/client.h"
 
-#include <set>
 #include <stdexcept>
 
 #include "app/client/client_impl.h"
-#include "http/host.h"
+#include "app/client/plan.h"
 
 namespace ferrotunnel {
 
 ClientBuilder::ClientBuilder() : options_(std::make_unique<Options>()) {}
+ClientBuilder::ClientBuilder(ClientConfig config) : options_(std::make_unique<Options>()) {
+  static_cast<ClientConfig&>(*options_) = std::move(config);
+}
 ClientBuilder::ClientBuilder(ClientBuilder&&) noexcept = default;
 ClientBuilder& ClientBuilder::operator=(ClientBuilder&&) noexcept = default;
 ClientBuilder::~ClientBuilder() = default;
@@ -23,7 +25,6 @@ ClientBuilder& ClientBuilder::server(std::string address) {
   return *this;
 }
 ClientBuilder& ClientBuilder::grant(std::string name, std::string secret) {
-  options_->with_grant = true;
   options_->grant = std::move(name);
   options_->secret = std::move(secret);
   return *this;
@@ -42,15 +43,38 @@ ClientBuilder& ClientBuilder::tls_certificate(std::string certificate_file, std:
   return *this;
 }
 ClientBuilder& ClientBuilder::http(std::string name, std::string to, std::string host) {
-  options_->tunnels.push_back({std::move(name), std::move(to), std::move(host), wire::TunnelProto::Http, 0, {}, {}});
-  return *this;
+  TunnelConfig made;
+  made.name = std::move(name);
+  made.to = std::move(to);
+  made.host = std::move(host);
+  return tunnel(std::move(made));
 }
 ClientBuilder& ClientBuilder::tcp(std::string name, std::string to, std::uint16_t port) {
   return tcp(std::move(name), std::move(to), TcpTunnelOptions{.port = port});
 }
 ClientBuilder& ClientBuilder::tcp(std::string name, std::string to, TcpTunnelOptions options) {
-  options_->tunnels.push_back(
-      {std::move(name), std::move(to), {}, wire::TunnelProto::Tcp, options.port, {}, options.proxy_protocol});
+  TunnelConfig made;
+  made.kind = TunnelConfig::Kind::Tcp;
+  made.name = std::move(name);
+  made.to = std::move(to);
+  made.port = options.port;
+  made.proxy_protocol = options.proxy_protocol;
+  return tunnel(std::move(made));
+}
+ClientBuilder& ClientBuilder::tunnel(TunnelConfig tunnel) {
+  options_->tunnels.push_back(std::move(tunnel));
+  return *this;
+}
+ClientBuilder& ClientBuilder::tls_server_name(std::string name) {
+  options_->tls_server_name = std::move(name);
+  return *this;
+}
+ClientBuilder& ClientBuilder::tls_skip_verify(bool on) {
+  options_->tls_skip_verify = on;
+  return *this;
+}
+ClientBuilder& ClientBuilder::control_socket(std::string path) {
+  options_->control_socket = std::move(path);
   return *this;
 }
 ClientBuilder& ClientBuilder::origin_connect_timeout(std::chrono::milliseconds timeout) {
@@ -93,120 +117,26 @@ ClientBuilder& ClientBuilder::on_error(std::function<void(const Error&)> call) {
   options_->on_error = std::move(call);
   return *this;
 }
-
-namespace {
-
-constexpr std::size_t kLeastMemory = 1u << 20;  // a link that is busy borrows two buffers of 128 KiB
-
-std::unexpected<Error> bad(std::string text) {
-  return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text)));
+ClientBuilder& ClientBuilder::on_drain_asked(DrainAsked call) {
+  options_->on_drain_asked = std::move(call);
+  return *this;
 }
-
-transport::ProxyVersion version_of(ProxyProtocol protocol) {
-  switch (protocol) {
-    case ProxyProtocol::Off: break;
-    case ProxyProtocol::V1: return transport::ProxyVersion::V1;
-    case ProxyProtocol::V2: return transport::ProxyVersion::V2;
-  }
-  return transport::ProxyVersion::Off;
+ClientBuilder& ClientBuilder::on_reload_asked(ReloadAsked call) {
+  options_->on_reload_asked = std::move(call);
+  return *this;
 }
-
-Result<> check_host(const std::string& host) {
-  if (host.empty()) return {};
-  const bool wild = host.starts_with("*.");
-  std::string name;
-  if (!http::normalise_host(wild ? std::string_view(host).substr(2) : std::string_view(host), name) ||
-      host.find(':') != std::string::npos)
-    return bad("'" + host + "' is not a host name (app.example.com, or *.dev.example.com)");
-  return {};
-}
-
-// As the server will compare it; check_host() has passed.
-std::string spelling_of(std::string_view host) {
-  const bool wild = host.starts_with("*.");
-  std::string name;
-  if (!http::normalise_host(wild ? host.substr(2) : host, name)) return {};
-  return wild ? "*." + name : name;
-}
-
-// Token and options become one JoinToken.
-Result<session::JoinToken> what_to_join(const std::string& join, const std::vector<std::string>& servers,
-                                        const std::string& grant, const std::string& secret, bool with_grant,
-                                        std::optional<bool> tls) {
-  session::JoinToken token;
-  if (!join.empty()) {
-    auto decoded = session::decode_join_token(join);
-    if (!decoded) return decoded;
-    token = std::move(*decoded);
-    if (tls && *tls != token.tls)
-      return bad(token.tls ? "the token is for a server that speaks TLS: leave TLS on"
-                           : "the token is for a server without TLS");
-  } else {
-    token.tls = tls.value_or(true);
-  }
-  if (!servers.empty()) token.addresses = servers;
-  if (with_grant) {
-    token.grant = grant;
-    token.secret = session::Secret(as_bytes(secret));
-    if (!token.secret.valid()) return bad("the secret of grant " + grant + " has to have 16 to 64 bytes");
-  }
-  if (token.addresses.empty())
-    return std::unexpected(Error(ErrorCode::Unauthorized, Side::Local, false,
-                                 "which server? give its join token, or its address with a grant and a secret"));
-  if (!token.secret.valid())
-    return std::unexpected(
-        Error(ErrorCode::Unauthorized, Side::Local, false,
-              "a secret of 16 to 64 bytes is needed to sign in: give the server's join token, or a grant"));
-  if (!wire::valid_name(token.grant))
-    return bad("a grant's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -)");
-  for (const std::string& address : token.addresses) {
-    auto parts = session::split_host_port(address, 7835);
-    if (!parts) return std::unexpected(parts.error());
-    if (parts->host.empty() || parts->port == 0) return bad("'" + address + "' is not HOST:PORT of a server");
-  }
-  return token;
-}
-
-}  // namespace
 
 Result<Client> ClientBuilder::build() {
+  const auto bad = [](std::string text) {
+    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text)));
+  };
   if (!options_ || options_->built) return bad("this builder has built already: a builder builds once");
   Options& options = *options_;
-  if (options.tls_certificate.empty() != options.tls_key.empty())
-    return bad("a TLS certificate and its key go together: give both");
-  if (options.origin_connect_timeout <= std::chrono::milliseconds::zero())
-    return bad("the timeout for connecting to a local service has to be more than 0");
-  if (options.memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
-  if (options.tunnels.empty()) return bad("there is no tunnel to make: add one with http() or tcp()");
-  std::set<std::string> names, hosts;
-  std::set<std::uint16_t> ports;
-  for (Options::Tunnel& tunnel : options.tunnels) {
-    if (!wire::valid_name(tunnel.name))
-      return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -), not '" + tunnel.name + "'");
-    if (!names.insert(tunnel.name).second) return bad("two tunnels are named " + tunnel.name);
-    if (auto checked = check_host(tunnel.host); !checked) return std::unexpected(checked.error());
-    if (!tunnel.host.empty() && !hosts.insert(spelling_of(tunnel.host)).second)
-      return bad("two tunnels ask for the host " + tunnel.host + ": a host leads to one of them");
-    if (tunnel.port != 0 && !ports.insert(tunnel.port).second)
-      return bad("two tunnels ask for port " + std::to_string(tunnel.port) + ": a port leads to one of them");
-    auto target = origin::parse_target(tunnel.to, wire::to_string(tunnel.proto));
-    if (!target) return std::unexpected(target.error());
-    if (tunnel.proxy_protocol != ProxyProtocol::Off && tunnel.proto != wire::TunnelProto::Tcp)
-      return bad("the tunnel " + tunnel.name +
-                 " is an http one: its service reads the visitor's address in X-Forwarded-For, not in a PROXY header");
-    target->proxy = version_of(tunnel.proxy_protocol);
-    tunnel.target = std::make_shared<const origin::OriginTarget>(std::move(*target));
-  }
-  // Last, so that whoever has no token yet hears of the other mistakes first.
-  auto token =
-      what_to_join(options.join, options.servers, options.grant, options.secret, options.with_grant, options.tls);
-  if (!token) return std::unexpected(token.error());
-  options.token = std::move(*token);
-  if (!options.token.tls && !(options.tls_ca.empty() && options.tls_certificate.empty()))
-    return bad("a TLS CA or certificate is given, but the connection to the server would be without TLS");
+  auto plan = app::plan_client(options);
+  if (!plan) return std::unexpected(plan.error());
   options.built = true;
   try {
-    return Client(std::make_unique<ClientImpl>(std::move(options)));
+    return Client(std::make_unique<ClientImpl>(std::move(options), std::move(*plan)));
   } catch (const std::runtime_error& error) {  // no descriptors for its io_context and its epoll set
     return std::unexpected(
         Error(ErrorCode::Io, Side::Local, true, std::string("cannot make a client: ") + error.what()));
@@ -220,7 +150,9 @@ Client::~Client() = default;
 
 // One that was moved from has nothing behind it.
 Result<> Client::start() {
-  return impl_ ? impl_->start() : bad("this client was moved from: there is nothing to start");
+  if (impl_) return impl_->start();
+  return std::unexpected(
+      Error(ErrorCode::BadInput, Side::Local, false, "this client was moved from: there is nothing to start"));
 }
 bool Client::drain(std::chrono::milliseconds deadline) { return !impl_ || impl_->drain(deadline); }
 void Client::stop() {
@@ -228,6 +160,11 @@ void Client::stop() {
 }
 std::optional<Error> Client::wait_failed(std::chrono::milliseconds timeout) {
   return impl_ ? impl_->wait_failed(timeout) : std::nullopt;
+}
+Result<Reloaded> Client::reload(const ClientConfig& config) {
+  if (impl_) return impl_->reload(config);
+  return std::unexpected(
+      Error(ErrorCode::BadInput, Side::Local, false, "this client was moved from: there is nothing to reload"));
 }
 ClientStatus Client::status() const { return impl_ ? impl_->status() : ClientStatus{}; }
 

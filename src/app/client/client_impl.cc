@@ -4,6 +4,7 @@
 #include <future>
 #include <system_error>
 
+#include "app/status_json.h"
 #include "base/random.h"
 #include "ferrotunnel/version.h"
 #include "wire/base64.h"
@@ -23,16 +24,19 @@ std::chrono::microseconds to_us(Duration d) { return std::chrono::duration_cast<
 
 }  // namespace
 
-ClientImpl::ClientImpl(Options options)
+ClientImpl::ClientImpl(Options options, app::ClientPlan plan)
     : options_(std::move(options)),
-      key_(session::AuthKey::of(options_.token.secret)),
+      token_(std::move(plan.token)),
+      tls_server_name_(options_.tls_server_name),
       budget_(options_.memory_limit),
       shard_(0, budget_),
       backoff_(options_.backoff),
       retry_(shard_.io()),
-      register_(shard_.io()) {
+      register_(shard_.io()),
+      origin_connect_timeout_(options_.origin_connect_timeout),
+      config_(options_) {
   fill_random(instance_);
-  for (const Options::Tunnel& tunnel : options_.tunnels) tunnels_.push_back({tunnel, 0, {}, 0, {}, 0, 0});
+  for (app::PlannedTunnel& tunnel : plan.tunnels) add_tunnel(std::move(tunnel));
 }
 
 ClientImpl::~ClientImpl() { stop(); }
@@ -43,22 +47,9 @@ Result<> ClientImpl::start() {
   const std::lock_guard lock(control_mutex_);
   if (thread_.joinable() || stopping_)
     return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this client was started before"));
-  if (options_.token.tls) {
-    transport::TlsClientOptions tls;
-    if (options_.tls_ca.empty()) {
-      tls.pin = options_.token.fingerprint;
-    } else {
-      tls.ca = options_.tls_ca;
-    }
-    if (!options_.tls_certificate.empty()) {
-      auto identity = transport::TlsIdentity::load(options_.tls_certificate, options_.tls_key);
-      if (!identity) return std::unexpected(identity.error());
-      tls.identity = std::move(*identity);
-    }
-    auto context = transport::TlsClientContext::make(tls);
-    if (!context) return std::unexpected(context.error());
-    tls_ = std::move(*context);
-  }
+  auto tls = app::load_client_tls(options_, token_);
+  if (!tls) return std::unexpected(tls.error());
+  tls_ = std::move(*tls);
   {
     const std::lock_guard state(state_mutex_);
     stop_asked_ = false;  // by a stop() before there was anything to stop
@@ -69,7 +60,139 @@ Result<> ClientImpl::start() {
     return std::unexpected(errno_error(error.code().value(), Side::Local, "cannot start a thread"));
   }
   shard_.post([this] { dial(); });
+  open_control();
   return {};
+}
+
+// A client works without it.
+void ClientImpl::open_control() {
+  if (options_.control_socket.empty()) return;
+  auto control = app::ControlSocket::open(
+      options_.control_socket,
+      [this](const boost::json::object& question) -> Result<boost::json::object> { return answer(question); });
+  if (!control) {
+    if (options_.on_error) shard_.post([this, error = control.error()] { options_.on_error(error); });
+    return;
+  }
+  const std::lock_guard lock(control_socket_mutex_);
+  control_socket_ = std::move(*control);
+}
+
+Result<boost::json::object> ClientImpl::answer(const boost::json::object& question) {
+  const boost::json::value* asked = question.if_contains("do");
+  const std::string what = asked != nullptr && asked->is_string() ? std::string(asked->get_string()) : std::string();
+  if (what == "status") return app::status_json(status());
+  if (what == "drain") return drain_answer_.answer(question, options_.on_drain_asked);
+  if (what == "reload") return app::answer_reload(options_.on_reload_asked);
+  return std::unexpected(
+      Error(ErrorCode::BadInput, Side::Local, false, "this client does not know what '" + what + "' is"));
+}
+
+// ---- reload -------------------------------------------------------------------------------------------------------
+
+Result<Reloaded> ClientImpl::reload(const ClientConfig& wanted) {
+  auto plan = app::plan_client(wanted);
+  if (!plan) return std::unexpected(plan.error());
+  auto tls = app::load_client_tls(wanted, plan->token);
+  if (!tls) return std::unexpected(tls.error());
+  const std::lock_guard one_at_a_time(reload_mutex_);
+  Reloaded told;
+  ClientConfig config = wanted;
+  if (config.control_socket != options_.control_socket) told.needs_restart.emplace_back("client.control_socket");
+  config.control_socket = options_.control_socket;
+  const auto way = [](const ClientConfig& c) {
+    return std::tie(c.join, c.servers, c.grant, c.secret, c.tls, c.tls_ca, c.tls_certificate, c.tls_key,
+                    c.tls_server_name, c.tls_skip_verify);
+  };
+  auto change = std::make_shared<Change>(config, std::move(*plan), std::move(*tls));
+  change->sign_in_anew = way(config) != way(config_);
+  auto done = change->done.get_future();
+  {
+    const std::lock_guard lock(control_mutex_);
+    if (!thread_.joinable())
+      return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this client does not run"));
+    shard_.post([this, change = std::move(change)]() mutable { try_change(std::move(change)); });
+  }
+  if (auto failed = done.get()) return std::unexpected(*failed);
+  config_ = std::move(config);
+  return told;
+}
+
+// Where it is another server, or another way to sign in, that has to work before anything is given up.
+void ClientImpl::try_change(std::shared_ptr<Change> change) {
+  if (stopping_ || draining_) return;
+  if (!change->sign_in_anew) {
+    apply(*change);
+    return change->tell({});
+  }
+  session::DialOptions dial = dial_options(change->plan.token, change->tls, change->config.tls_server_name);
+  candidate_ = std::make_unique<session::Dialer>(shard_, std::move(dial), [this, change](auto result) {
+    const std::unique_ptr<session::Dialer> over = std::move(candidate_);
+    if (!result || stopping_ || draining_) {
+      Error why = result ? Error(ErrorCode::Cancelled, Side::Local, true, "the client stops") : result.error();
+      why.context += " (with the configuration that is new; the one before stays in force)";
+      return change->tell(std::move(why));
+    }
+    {
+      const std::lock_guard state(state_mutex_);
+      failed_.reset();
+    }
+    retry_.cancel();
+    dialer_.reset();
+    apply(*change);
+    change->tell({});
+    if (!link_) return adopt(std::move(*result));
+    successor_ = std::move(*result);
+    link_->close(Error(ErrorCode::Cancelled, Side::Local, true, "the configuration has changed"));
+  });
+  candidate_->start();
+}
+
+void ClientImpl::apply(Change& change) {
+  budget_.set_limit(change.config.memory_limit);
+  origin_connect_timeout_ = change.config.origin_connect_timeout;
+  if (origins_) origins_->set_connect_deadline(origin_connect_timeout_);
+  tls_ = std::move(change.tls);  // for the next dial, also where only what is in the files has changed
+  tls_server_name_ = change.config.tls_server_name;
+  token_ = std::move(change.plan.token);
+  apply_tunnels(std::move(change.plan.tunnels));
+}
+
+// What is the same stays. Places are given up before others are asked for: a host may move from one tunnel to another.
+void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
+  const auto place = [](const TunnelConfig& c) { return std::tie(c.kind, c.name, c.host, c.port, c.limits); };
+  std::vector<Tunnel> gone;
+  gone.swap(tunnels_);
+  std::vector<std::size_t> fresh;
+  for (app::PlannedTunnel& plan : wanted) {
+    const auto same = std::ranges::find_if(
+        gone, [&](const Tunnel& one) { return place(one.plan.config) == place(plan.config); });
+    if (same == gone.end()) {
+      fresh.push_back(tunnels_.size());
+      add_tunnel(std::move(plan));
+      continue;
+    }
+    Tunnel& kept = tunnels_.emplace_back(std::move(*same));
+    gone.erase(same);
+    const bool new_origin =
+        kept.plan.config.to != plan.config.to || kept.plan.config.proxy_protocol != plan.config.proxy_protocol;
+    kept.plan = std::move(plan);
+    if (new_origin && link_ && kept.number != 0) link_->send_control(wire::encode(wire::Update{kept.number, true}));
+  }
+  for (Tunnel& tunnel : gone) unregister(tunnel);
+  for (const std::size_t index : fresh) register_tunnel(tunnels_[index]);
+}
+
+void ClientImpl::add_tunnel(app::PlannedTunnel plan) {
+  Tunnel& tunnel = tunnels_.emplace_back();
+  tunnel.port = plan.config.port;
+  tunnel.host = plan.config.host;
+  tunnel.plan = std::move(plan);
+  tunnel.req = next_req_++;
+}
+
+void ClientImpl::unregister(Tunnel& tunnel) {
+  if (link_ && tunnel.number != 0) link_->send_control(wire::encode(wire::Unregister{tunnel.number}));
 }
 
 bool ClientImpl::drain(std::chrono::milliseconds deadline) {
@@ -95,6 +218,17 @@ bool ClientImpl::drain(std::chrono::milliseconds deadline) {
 }
 
 void ClientImpl::stop() {
+  stop_shard();
+  // Last, so that whoever waits for the end by asking learns of it when it has come; and without the lock that its answers take.
+  std::unique_ptr<app::ControlSocket> control;
+  {
+    const std::lock_guard lock(control_socket_mutex_);
+    control = std::move(control_socket_);
+  }
+  control.reset();
+}
+
+void ClientImpl::stop_shard() {
   {
     const std::lock_guard state(state_mutex_);
     stop_asked_ = true;
@@ -107,6 +241,8 @@ void ClientImpl::stop() {
     retry_.cancel();
     register_.cancel();
     dialer_.reset();
+    candidate_.reset();
+    successor_.reset();
     if (!link_) return shard_.stop();
     link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "the client stops");
     link_->close(Error(ErrorCode::Cancelled, Side::Local, true, "the client stops"));  // on_link_closed() ends the loop
@@ -146,7 +282,7 @@ ClientStatus ClientImpl::status() const {
     for (const Tunnel& tunnel : tunnels_) {
       status.visitors_now += tunnel.now;
       status.visitors += tunnel.total;
-      status.tunnels.push_back({tunnel.options.name, tunnel.url, tunnel.options.target->text, tunnel.number != 0});
+      status.tunnels.push_back({tunnel.plan.config.name, tunnel.url, tunnel.plan.target->text, tunnel.number != 0});
     }
     done.set_value();
   });
@@ -157,19 +293,27 @@ ClientStatus ClientImpl::status() const {
 
 // ---- the way up ---------------------------------------------------------------------------------------------------
 
+session::DialOptions ClientImpl::dial_options(const session::JoinToken& token,
+                                              const std::optional<transport::TlsClientContext>& tls,
+                                              const std::string& server_name) const {
+  session::DialOptions dial;
+  dial.addresses = token.addresses;
+  dial.tls = tls;
+  dial.server_name = server_name;
+  dial.handshake.grant = token.grant;
+  dial.handshake.key = session::AuthKey::of(token.secret);
+  dial.handshake.instance = instance_;
+  dial.handshake.version = std::string(version());
+  return dial;
+}
+
 void ClientImpl::dial() {
   if (stopping_ || draining_) return;
   ++attempt_;
-  session::DialOptions dial;
-  dial.addresses = options_.token.addresses;
+  session::DialOptions dial = dial_options(token_, tls_, tls_server_name_);
   // An address that takes connections and is not our server (a proxy whose other side is down) must not keep us from the rest.
   std::ranges::rotate(dial.addresses, dial.addresses.begin() + (attempt_ - 1) % dial.addresses.size());
   if (options_.on_connecting) options_.on_connecting({attempt_, dial.addresses.front()});
-  dial.tls = tls_;
-  dial.handshake.grant = options_.token.grant;
-  dial.handshake.key = key_;
-  dial.handshake.instance = instance_;
-  dial.handshake.version = std::string(version());
   dialer_ = std::make_unique<session::Dialer>(shard_, std::move(dial),
                                               [this](Result<session::Dialed> result) { on_dialed(std::move(result)); });
   dialer_->start();
@@ -179,8 +323,12 @@ void ClientImpl::on_dialed(Result<session::Dialed> result) {
   const std::unique_ptr<session::Dialer> over = std::move(dialer_);
   if (stopping_ || draining_) return;
   if (!result) return on_down(result.error());
-  link_ = std::make_unique<mux::MuxLink>(shard_, std::move(result->peer.stream), mux::Role::Client, options_.mux,
-                                         static_cast<transport::LinkHandler&>(*this), result->peer.early);
+  adopt(std::move(*result));
+}
+
+void ClientImpl::adopt(session::Dialed dialed) {
+  link_ = std::make_unique<mux::MuxLink>(shard_, std::move(dialed.peer.stream), mux::Role::Client, options_.mux,
+                                         static_cast<transport::LinkHandler&>(*this), dialed.peer.early);
   if (auto started = link_->start(); !started) {
     link_.reset();
     return on_down(started.error());
@@ -190,9 +338,9 @@ void ClientImpl::on_dialed(Result<session::Dialed> result) {
     link_down_ = false;
   }
   origins_ = std::make_unique<origin::OriginDispatcher>(
-      shard_, origin::DispatcherOptions{options_.origin_connect_timeout}, static_cast<origin::DispatcherHost&>(*this));
+      shard_, origin::DispatcherOptions{origin_connect_timeout_}, static_cast<origin::DispatcherHost&>(*this));
   session::HeartbeatOptions heartbeat = options_.heartbeat;
-  heartbeat.interval = std::chrono::milliseconds(result->peer.outcome.heartbeat_ms);
+  heartbeat.interval = std::chrono::milliseconds(dialed.peer.outcome.heartbeat_ms);
   keeper_ = std::make_unique<session::LinkKeeper>(shard_, *link_, heartbeat, [this](std::string_view what) {
     link_->close(Error(ErrorCode::Timeout, Side::Tunnel, true, "the server " + std::string(what)));
   });
@@ -200,19 +348,19 @@ void ClientImpl::on_dialed(Result<session::Dialed> result) {
   attempt_ = 0;
   ++connects_;
   connected_ = {
-      result->address, result->peer.outcome.session, result->peer.transport, result->peer.outcome.peer_version, {}};
+      dialed.address, dialed.peer.outcome.session, dialed.peer.transport, dialed.peer.outcome.peer_version, {}};
   if (options_.on_connected) options_.on_connected(connected_);
-  for (std::size_t i = 0; i < tunnels_.size(); ++i) register_tunnel(i);
+  for (const Tunnel& tunnel : tunnels_) register_tunnel(tunnel);
 }
 
-void ClientImpl::register_tunnel(std::size_t index) {
-  const Tunnel& tunnel = tunnels_[index];
+void ClientImpl::register_tunnel(const Tunnel& tunnel) {
+  if (!link_ || draining_) return;
   wire::Register request;
-  request.req = static_cast<std::uint32_t>(index + 1);
-  request.name = tunnel.options.name;
-  request.proto = tunnel.options.proto;
-  request.host = tunnel.options.host;
-  request.port = tunnel.options.port;
+  request.req = tunnel.req;
+  request.name = tunnel.plan.config.name;
+  request.proto = tunnel.plan.proto();
+  request.host = tunnel.host;
+  request.port = tunnel.port;
   link_->send_control(wire::encode(request));
 }
 
@@ -254,10 +402,15 @@ ClientImpl::Tunnel* ClientImpl::by_number(std::uint32_t number) {
   return nullptr;
 }
 
+ClientImpl::Tunnel* ClientImpl::by_request(std::uint32_t req) {
+  const auto found = std::ranges::find(tunnels_, req, &Tunnel::req);
+  return found == tunnels_.end() ? nullptr : &*found;
+}
+
 void ClientImpl::on_open(transport::Stream& stream, const transport::OpenInfo& info) {
   Tunnel* tunnel = info.tunnel == 0 ? nullptr : by_number(info.tunnel);
   if (tunnel == nullptr) return stream.reset(transport::ResetReason::NoTunnel);
-  origins_->dispatch(stream, info.tunnel, tunnel->options.target, info.visitor);
+  origins_->dispatch(stream, info.tunnel, tunnel->plan.target, info.visitor);
 }
 
 void ClientImpl::on_control(std::string_view json) {
@@ -270,28 +423,32 @@ void ClientImpl::on_control(std::string_view json) {
 }
 
 void ClientImpl::on_registered(const wire::Registered& message) {
-  if (message.req == 0 || message.req > tunnels_.size()) return;
-  Tunnel& tunnel = tunnels_[message.req - 1];
+  Tunnel* found = by_request(message.req);
+  if (found == nullptr) {  // a reload has given it up since it was asked for
+    link_->send_control(wire::encode(wire::Unregister{message.tunnel}));
+    return;
+  }
+  Tunnel& tunnel = *found;
   tunnel.number = message.tunnel;
   tunnel.url = message.url;
-  tunnel.port = message.port;
   tunnel.last_failure.clear();
   tunnel.ask_again = false;
   // What the server picked is asked for again after a reconnect, so that addresses that were handed out stay good.
-  if (tunnel.options.proto == wire::TunnelProto::Tcp) {
-    tunnel.options.port = message.port;
-  } else if (tunnel.options.host.empty()) {
+  if (tunnel.plan.proto() == wire::TunnelProto::Tcp) {
+    tunnel.port = message.port;
+  } else if (tunnel.host.empty()) {
     std::string_view host = message.url;
     if (const auto at = host.find("://"); at != std::string_view::npos) host.remove_prefix(at + 3);
-    tunnel.options.host = host.substr(0, host.find_first_of(":/"));
+    tunnel.host = host.substr(0, host.find_first_of(":/"));
   }
   if (options_.on_tunnel_up)
-    options_.on_tunnel_up({tunnel.options.name, tunnel.url, tunnel.options.target->text, tunnel.port});
+    options_.on_tunnel_up({tunnel.plan.config.name, tunnel.url, tunnel.plan.target->text, tunnel.port});
 }
 
 void ClientImpl::on_rejected(const wire::Rejected& message) {
-  if (message.req == 0 || message.req > tunnels_.size()) return;
-  Tunnel& tunnel = tunnels_[message.req - 1];
+  Tunnel* found = by_request(message.req);
+  if (found == nullptr) return;
+  Tunnel& tunnel = *found;
   if (tunnel.number != 0) return;  // it was asked for twice and is up
   const bool again = worth_another_try(message.code);
   tunnel.ask_again = again;
@@ -307,7 +464,7 @@ void ClientImpl::on_rejected(const wire::Rejected& message) {
     const auto code = again                                ? ErrorCode::AddressInUse
                       : message.code == wire::kRejectLimit ? ErrorCode::Limit
                                                            : ErrorCode::Refused;
-    options_.on_tunnel_failed({tunnel.options.name, Error(code, Side::Tunnel, again, message.text)});
+    options_.on_tunnel_failed({tunnel.plan.config.name, Error(code, Side::Tunnel, again, message.text)});
   }
 }
 
@@ -318,13 +475,13 @@ void ClientImpl::on_withdrawn(const wire::Withdrawn& message) {
   tunnel->number = 0;
   tunnel->last_failure = message.text;
   if (options_.on_tunnel_failed)
-    options_.on_tunnel_failed({tunnel->options.name, Error(ErrorCode::Refused, Side::Tunnel, false, message.text)});
+    options_.on_tunnel_failed({tunnel->plan.config.name, Error(ErrorCode::Refused, Side::Tunnel, false, message.text)});
 }
 
 void ClientImpl::retry_registering() {
   if (!link_) return;
-  for (std::size_t i = 0; i < tunnels_.size(); ++i) {
-    if (tunnels_[i].number == 0 && tunnels_[i].ask_again) register_tunnel(i);
+  for (const Tunnel& tunnel : tunnels_) {
+    if (tunnel.number == 0 && tunnel.ask_again) register_tunnel(tunnel);
   }
 }
 
@@ -349,6 +506,11 @@ void ClientImpl::on_link_closed(const Error& reason) {
   end_link();
   if (stopping_) return shard_.stop();
   if (draining_) return;
+  if (successor_) {
+    session::Dialed next = std::move(*successor_);
+    successor_.reset();
+    return adopt(std::move(next));
+  }
   on_down(why);
 }
 
@@ -372,7 +534,7 @@ void ClientImpl::on_origin_failed(std::uint32_t number, const Error& error) {
   Error told = error;
   if (const Tunnel* tunnel = by_number(number)) {
     told.context +=
-        ". The tunnel " + tunnel->options.name + " is up; visitors get an error until its service runs: is it started?";
+        ". The tunnel " + tunnel->plan.config.name + " is up; visitors get an error until its service runs: is it started?";
   }
   options_.on_error(told);
 }
@@ -386,7 +548,7 @@ void ClientImpl::on_origin_count(std::uint32_t number, int change, transport::Re
   } else if (tunnel->now > 0) {
     --tunnel->now;
   }
-  if (options_.on_visitor) options_.on_visitor({change > 0, tunnel->options.name, tunnel->now, tunnel->total});
+  if (options_.on_visitor) options_.on_visitor({change > 0, tunnel->plan.config.name, tunnel->now, tunnel->total});
 }
 
 }  // namespace ferrotunnel

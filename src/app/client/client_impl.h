@@ -7,13 +7,18 @@
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "app/client/options.h"
+#include "app/control_answers.h"
+#include "app/control_socket.h"
+#include "app/client/plan.h"
 #include "mux/mux_link.h"
 #include "origin/dispatcher.h"
 #include "session/dialer.h"
@@ -26,7 +31,7 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
  public:
   using Options = ClientBuilder::Options;
 
-  explicit ClientImpl(Options options);
+  ClientImpl(Options options, app::ClientPlan plan);
   ~ClientImpl();
 
   Result<> start();
@@ -34,13 +39,16 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
   void stop();
   std::optional<Error> wait_failed(std::chrono::milliseconds timeout);
   ClientStatus status() const;
+  Result<Reloaded> reload(const ClientConfig& config);
 
  private:
   struct Tunnel {
-    Options::Tunnel options;
+    app::PlannedTunnel plan;
+    std::uint32_t req = 0;     // what it is called in `register`; never again for another
     std::uint32_t number = 0;  // the server's, while up
     std::string url;
-    std::uint16_t port = 0;
+    std::string host;        // asked for, or picked by the server
+    std::uint16_t port = 0;  // the same
     std::string last_failure;  // told once, until it changes
     bool ask_again = false;    // it was refused for a reason that may pass
     std::uint64_t now = 0, total = 0;
@@ -49,12 +57,40 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
   // The way up.
   void dial();
   void on_dialed(Result<session::Dialed> result);
+  void adopt(session::Dialed dialed);
   [[nodiscard]] bool is_final(const Error& why) const;
   void on_down(const Error& why);
-  void register_tunnel(std::size_t index);
+  void stop_shard();
+  void add_tunnel(app::PlannedTunnel plan);
+  void register_tunnel(const Tunnel& tunnel);
+  void unregister(Tunnel& tunnel);
+  void apply_tunnels(std::vector<app::PlannedTunnel> wanted);
+  // A reload under way.
+  struct Change {
+    Change(const ClientConfig& c, app::ClientPlan p, std::optional<transport::TlsClientContext> t)
+        : config(c), plan(std::move(p)), tls(std::move(t)) {}
+    Change(const Change&) = delete;
+    Change& operator=(const Change&) = delete;
+    ~Change() { tell(Error(ErrorCode::Cancelled, Side::Local, true, "the client stops")); }
+    void tell(std::optional<Error> outcome) {  // the first one counts
+      if (!std::exchange(told, true)) done.set_value(std::move(outcome));
+    }
+    const ClientConfig config;
+    app::ClientPlan plan;
+    std::optional<transport::TlsClientContext> tls;
+    bool sign_in_anew = false;
+    bool told = false;
+    std::promise<std::optional<Error>> done;
+  };
+  void try_change(std::shared_ptr<Change> change);
+  void apply(Change& change);
+  [[nodiscard]] session::DialOptions dial_options(const session::JoinToken& token,
+                                                  const std::optional<transport::TlsClientContext>& tls,
+                                                  const std::string& server_name) const;
+  void open_control();
+  [[nodiscard]] Result<boost::json::object> answer(const boost::json::object& question);
   void retry_registering();
   void give_up(const Error& why);
-  void report_connected();
 
   void on_open(transport::Stream& stream, const transport::OpenInfo& info) override;
   void on_control(std::string_view json) override;
@@ -67,13 +103,17 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
   void on_rejected(const wire::Rejected& message);
   void on_withdrawn(const wire::Withdrawn& message);
   [[nodiscard]] Tunnel* by_number(std::uint32_t number);
+  [[nodiscard]] Tunnel* by_request(std::uint32_t req);
   void end_link();
 
   // Fixed after construction.
   const Options options_;
   wire::InstanceId instance_{};
-  session::AuthKey key_;
+
+  // The shard's, once it runs.
+  session::JoinToken token_;
   std::optional<transport::TlsClientContext> tls_;
+  std::string tls_server_name_;
 
   MemoryBudget budget_;
   transport::Shard shard_;
@@ -84,17 +124,26 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
   boost::asio::steady_timer retry_;     // of the dial
   boost::asio::steady_timer register_;  // of tunnels whose place was taken
   std::unique_ptr<session::Dialer> dialer_;
+  std::unique_ptr<session::Dialer> candidate_;  // of a reload
+  std::optional<session::Dialed> successor_;    // it stands, and waits for the link before it to be gone
   std::unique_ptr<mux::MuxLink> link_;
   std::unique_ptr<session::LinkKeeper> keeper_;
   std::optional<Error> verdict_;  // why the server ends the link, where it said so
   std::unique_ptr<origin::OriginDispatcher> origins_;
   std::vector<Tunnel> tunnels_;
+  std::uint32_t next_req_ = 1;
+  std::chrono::milliseconds origin_connect_timeout_;
   Connected connected_;
   unsigned attempt_ = 0;
   std::uint64_t connects_ = 0;
   std::uint64_t bytes_in_ = 0, bytes_out_ = 0;  // of links that are gone
   bool stopping_ = false, draining_ = false;
 
+  std::mutex control_socket_mutex_;
+  std::unique_ptr<app::ControlSocket> control_socket_;
+  app::DrainAnswer drain_answer_;  // the control socket's thread
+  ClientConfig config_;            // as it was built or last told; under reload_mutex_
+  std::mutex reload_mutex_;        // one reload at a time
   mutable std::mutex control_mutex_;
   mutable std::mutex state_mutex_;
   std::condition_variable state_changed_;

@@ -1,14 +1,15 @@
 // The public Server and its builder: options in, ServerImpl behind.
 #include "ferrotunnel/server.h"
 
-#include "app/server/grants.h"
+#include "app/server/plan.h"
 #include "app/server/server_impl.h"
-#include "session/dialer.h"
-#include "wire/control.h"
 
 namespace ferrotunnel {
 
 ServerBuilder::ServerBuilder() : options_(std::make_unique<Options>()) {}
+ServerBuilder::ServerBuilder(ServerConfig config) : options_(std::make_unique<Options>()) {
+  static_cast<ServerConfig&>(*options_) = std::move(config);
+}
 ServerBuilder::ServerBuilder(ServerBuilder&&) noexcept = default;
 ServerBuilder& ServerBuilder::operator=(ServerBuilder&&) noexcept = default;
 ServerBuilder::~ServerBuilder() = default;
@@ -57,7 +58,7 @@ ServerBuilder& ServerBuilder::grant(std::string name, std::string secret) {
   return grant(std::move(one));
 }
 ServerBuilder& ServerBuilder::trusted_proxies(std::vector<std::string> networks) {
-  options_->trusted_proxy_networks = std::move(networks);
+  options_->trusted_proxies = std::move(networks);
   return *this;
 }
 ServerBuilder& ServerBuilder::threads(unsigned count) {
@@ -66,6 +67,22 @@ ServerBuilder& ServerBuilder::threads(unsigned count) {
 }
 ServerBuilder& ServerBuilder::memory_limit(std::size_t bytes) {
   options_->memory_limit = bytes;
+  return *this;
+}
+ServerBuilder& ServerBuilder::max_visitors(std::uint32_t count) {
+  options_->max_visitors = count;
+  return *this;
+}
+ServerBuilder& ServerBuilder::host_lease(std::chrono::milliseconds time) {
+  options_->host_lease = time;
+  return *this;
+}
+ServerBuilder& ServerBuilder::tcp_keepalive(std::chrono::milliseconds time) {
+  options_->tcp_keepalive = time;
+  return *this;
+}
+ServerBuilder& ServerBuilder::tunnel_limits(TunnelLimits limits) {
+  options_->tunnel_limits = std::move(limits);
   return *this;
 }
 ServerBuilder& ServerBuilder::on_session(std::function<void(const SessionEvent&)> call) {
@@ -88,47 +105,24 @@ ServerBuilder& ServerBuilder::on_error(std::function<void(const Error&)> call) {
   options_->on_error = std::move(call);
   return *this;
 }
-
-namespace {
-constexpr std::size_t kLeastMemory = 1u << 20;  // a link that is busy borrows two buffers of 128 KiB
+ServerBuilder& ServerBuilder::on_drain_asked(DrainAsked call) {
+  options_->on_drain_asked = std::move(call);
+  return *this;
+}
+ServerBuilder& ServerBuilder::on_reload_asked(ReloadAsked call) {
+  options_->on_reload_asked = std::move(call);
+  return *this;
 }
 
 Result<Server> ServerBuilder::build() {
-  const auto bad = [](std::string text) {
-    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text)));
-  };
-  if (!options_ || options_->built) return bad("this builder has built already: a builder builds once");
-  if (options_->listen.empty()) return bad("the address to listen on is empty");
-  for (const std::string* address : {&options_->listen, &options_->http_listen}) {
-    if (address->empty()) continue;
-    auto parts = session::split_host_port(*address, 1);
-    if (!parts) return std::unexpected(parts.error());
-    if (address->find_first_not_of("0123456789") == std::string::npos)
-      return bad("cannot listen on '" + *address + "': a port alone is written :" + *address);
-    if (parts->host != "localhost" && !transport::parse_ip(parts->host, 0))
-      return bad("cannot listen on '" + *address +
-                 "': the host has to be an IP address of this machine, localhost, or nothing for all");
+  if (!options_ || options_->built) {
+    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false,
+                                 "this builder has built already: a builder builds once"));
   }
-  if (options_->tcp_listen_host != "localhost" && !transport::parse_ip(options_->tcp_listen_host, 0))
-    return bad("cannot listen on '" + options_->tcp_listen_host +
-               "' for TCP tunnels: it has to be an IP address of this machine or localhost");
-  for (const std::string& address : options_->public_addresses) {
-    auto parts = session::split_host_port(address, 1);
-    if (!parts) return std::unexpected(parts.error());
-    if (parts->host.empty()) return bad("the public address '" + address + "' has no host");
-  }
-  if (auto grants = app::to_grants(options_->grants); !grants) return std::unexpected(grants.error());
-  if (options_->tls_certificate.empty() != options_->tls_key.empty())
-    return bad("a TLS certificate and its key go together: give both");
-  if (!options_->tls && !options_->tls_certificate.empty()) return bad("a TLS certificate is given, but TLS is off");
-  if (!options_->tls && !options_->tls_client_ca.empty()) return bad("mutual TLS needs TLS, which is off");
-  if (options_->memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
-  if (options_->threads > 256) return bad("at most 256 threads");
-  auto proxies = transport::IpSet::parse(options_->trusted_proxy_networks);
-  if (!proxies) return bad("trusted proxies: " + proxies.error().context);
-  options_->trusted_proxies = std::move(*proxies);
+  auto plan = app::plan_server(*options_);
+  if (!plan) return std::unexpected(plan.error());
   options_->built = true;
-  return Server(std::make_unique<ServerImpl>(std::move(*options_)));
+  return Server(std::make_unique<ServerImpl>(std::move(*options_), std::move(*plan)));
 }
 
 Server::Server(std::unique_ptr<ServerImpl> impl) : impl_(std::move(impl)) {}
@@ -150,6 +144,11 @@ Result<> Server::set_grants(const std::vector<GrantOptions>& grants) {
   if (impl_) return impl_->set_grants(grants);
   return std::unexpected(
       Error(ErrorCode::BadInput, Side::Local, false, "this server was moved from: it has no grants"));
+}
+Result<Reloaded> Server::reload(const ServerConfig& config) {
+  if (impl_) return impl_->reload(config);
+  return std::unexpected(
+      Error(ErrorCode::BadInput, Side::Local, false, "this server was moved from: there is nothing to reload"));
 }
 ServerStatus Server::status() const { return impl_ ? impl_->status() : ServerStatus{}; }
 

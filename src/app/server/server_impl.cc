@@ -15,7 +15,7 @@
 #include "app/grant_store.h"
 #include "app/server/grants.h"
 #include "app/server/server_shard.h"
-#include "app/server/status_json.h"
+#include "app/status_json.h"
 #include "app/state_dir.h"
 #include "session/dialer.h"
 #include "session/join_token.h"
@@ -70,8 +70,11 @@ std::vector<std::string> machine_addresses(bool with_ipv6) {
 
 }  // namespace
 
-ServerImpl::ServerImpl(Options options)
-    : options_(std::move(options)), budget_(options_.memory_limit), configured_(options_.grants) {}
+ServerImpl::ServerImpl(Options options, app::ServerPlan plan)
+    : options_(std::move(options)),
+      budget_(options_.memory_limit),
+      configured_(options_.grants),
+      plan_(std::move(plan)) {}
 
 ServerImpl::~ServerImpl() { stop(); }
 
@@ -121,20 +124,63 @@ Result<> ServerImpl::reload_grants_locked() {
   return {};
 }
 
-Result<> ServerImpl::load_tls() {
-  if (!options_.tls) return {};
-  auto identity = options_.tls_certificate.empty()
+// Reads certificate, key and CA; the plan is of this configuration.
+Result<app::LivePtr> ServerImpl::make_live(const ServerConfig& config, const app::ServerPlan& plan) {
+  auto live = std::make_shared<app::ServerLive>();
+  live->config = config;
+  live->trusted_proxies = plan.trusted_proxies;
+  live->public_host = config.public_addresses.empty()
+                          ? "localhost"
+                          : session::split_host_port(config.public_addresses.front(), 1)->host;
+  if (!config.tls) return live;
+  auto identity = config.tls_certificate.empty()
                       ? transport::TlsIdentity::load_or_make(state_dir_)
-                      : transport::TlsIdentity::load(options_.tls_certificate, options_.tls_key);
+                      : transport::TlsIdentity::load(config.tls_certificate, config.tls_key);
   if (!identity) return std::unexpected(identity.error());
   state_made_ = state_made_ || identity->fresh();
-  fingerprint_ = identity->fingerprint();
+  live->fingerprint = identity->fingerprint();
   transport::TlsServerOptions options;
-  if (!options_.tls_client_ca.empty()) options.client_ca = options_.tls_client_ca;
+  if (!config.tls_client_ca.empty()) options.client_ca = config.tls_client_ca;
   auto context = transport::TlsServerContext::make(*identity, options);
   if (!context) return std::unexpected(context.error());
-  tls_ = std::move(*context);
-  return {};
+  live->tls = std::move(*context);
+  return live;
+}
+
+Result<Reloaded> ServerImpl::reload(const ServerConfig& wanted) {
+  auto plan = app::plan_server(wanted);
+  if (!plan) return std::unexpected(plan.error());
+  const std::lock_guard lock(control_mutex_);
+  if (threads_.empty())
+    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this server does not run"));
+  Reloaded told;
+  ServerConfig config = wanted;
+  // What a server is made of stays as it was.
+  const auto keep = [&](auto member, std::string_view key) {
+    if (config.*member != options_.*member) told.needs_restart.emplace_back(key);
+    config.*member = options_.*member;
+  };
+  keep(&ServerConfig::listen, "server.listen");
+  keep(&ServerConfig::http_listen, "server.http_listen");
+  keep(&ServerConfig::tcp_listen_host, "server.tcp_listen_host");
+  keep(&ServerConfig::state_dir, "server.state");
+  keep(&ServerConfig::tls, "server.tls");
+  keep(&ServerConfig::threads, "server.threads");
+  auto live = make_live(config, *plan);
+  if (!live) return std::unexpected(live.error());
+  const auto before = std::exchange(configured_, config.grants);
+  if (auto loaded = load_grants(); !loaded) {
+    configured_ = before;
+    return std::unexpected(loaded.error());
+  }
+  live_ = std::move(*live);
+  budget_.set_limit(config.memory_limit);
+  on_each_shard([live = live_](app::ServerShard& shard) {
+    shard.set_live(live);
+    shard.grants_changed();
+  });
+  if (uses_state()) write_server(make_token());
+  return told;
 }
 
 Result<> ServerImpl::make_listeners() {
@@ -176,7 +222,7 @@ Result<> ServerImpl::make_listeners() {
       http = std::move(*fd);
     }
     try {
-      shards_.push_back(std::make_unique<app::ServerShard>(*this, i, budget_));
+      shards_.push_back(std::make_unique<app::ServerShard>(*this, i, budget_, live_));
     } catch (const std::runtime_error& error) {  // no descriptors for its io_context and its epoll set
       return std::unexpected(
           Error(ErrorCode::Io, Side::Local, true, std::string("cannot make a shard: ") + error.what()));
@@ -189,7 +235,7 @@ Result<> ServerImpl::make_listeners() {
 
 std::vector<std::string> ServerImpl::join_addresses() const {
   std::vector<std::string> addresses;
-  for (const std::string& text : options_.public_addresses) {
+  for (const std::string& text : live_->config.public_addresses) {
     const auto parts = session::split_host_port(text, listen_.port());
     if (!parts) continue;  // build() has refused it
     addresses.push_back((parts->host.find(':') == std::string::npos ? parts->host : "[" + parts->host + "]") + ":" +
@@ -214,32 +260,24 @@ Result<ServerReady> ServerImpl::start() {
   started_at_ = Clock::now();
   state_dir_ = options_.state_dir.empty() ? app::default_state_dir().string() : options_.state_dir;
   if (auto loaded = load_grants(); !loaded) return std::unexpected(loaded.error());
-  if (auto loaded = load_tls(); !loaded) return std::unexpected(loaded.error());
+  auto live = make_live(options_, std::exchange(plan_, {}));
+  if (!live) return std::unexpected(live.error());
+  live_ = std::move(*live);
   if (auto made = make_listeners(); !made) {
     shards_.clear();
     return std::unexpected(made.error());
   }
 
-  if (!options_.public_addresses.empty()) {
-    public_host_ = session::split_host_port(options_.public_addresses.front(), listen_.port())->host;
-  } else {
-    public_host_ = "localhost";
-  }
-  session::JoinToken token;
-  token.addresses = join_addresses();
-  // The token that is shown at the start is for "default", or for the first there is.
-  auto grant = grants_.find("default");
-  if (grant == nullptr) grant = grants_.all().front();
-  token.grant = grant->name;
-  token.secret = grant->secrets.back();  // of two, the newer
-  token.fingerprint = fingerprint_;
-  token.tls = options_.tls;
+  const session::JoinToken token = make_token();
   auto text = session::encode(token);
   if (!text) {
     shards_.clear();
     return std::unexpected(text.error());
   }
-  if (uses_state()) open_state(token);
+  if (uses_state()) {
+    write_server(token);
+    open_control();
+  }
 
   try {
     for (auto& shard : shards_) threads_.emplace_back([&shard = *shard] { shard.run(); });
@@ -257,7 +295,7 @@ Result<ServerReady> ServerImpl::start() {
   ready.state_dir = state_dir_;
   ready.state_made = state_made_;
   ready.tls = options_.tls;
-  ready.public_host = public_host_;
+  ready.public_host = live_->public_host;
   return ready;
 }
 
@@ -266,16 +304,33 @@ bool ServerImpl::uses_state() const {
   return !options_.state_dir.empty() || options_.grants.empty() || (options_.tls && options_.tls_certificate.empty());
 }
 
-// Both are for the commands of this user; a server works without them.
-void ServerImpl::open_state(const session::JoinToken& token) {
-  const auto say = [this](const Error& error) {
-    if (options_.on_error) options_.on_error(error);
-  };
-  if (auto written = app::GrantStore(state_dir_).write_server(token); !written) say(written.error());
+// The token that is shown is for "default", or for the first there is.
+session::JoinToken ServerImpl::make_token() const {
+  session::JoinToken token;
+  token.addresses = join_addresses();
+  auto grant = grants_.find("default");
+  if (grant == nullptr) grant = grants_.all().front();
+  token.grant = grant->name;
+  token.secret = grant->secrets.back();  // of two, the newer
+  token.fingerprint = live_->fingerprint;
+  token.tls = options_.tls;
+  return token;
+}
+
+// It and the control socket are for the commands of this user; a server works without them.
+void ServerImpl::write_server(const session::JoinToken& token) {
+  const auto written = app::GrantStore(state_dir_).write_server(token);
+  if (!written && options_.on_error) options_.on_error(written.error());
+}
+
+void ServerImpl::open_control() {
   auto control = app::ControlSocket::open(
       std::filesystem::path(state_dir_) / "control.sock",
       [this](const boost::json::object& question) -> Result<boost::json::object> { return answer(question); });
-  if (!control) return say(control.error());
+  if (!control) {
+    if (options_.on_error) options_.on_error(control.error());
+    return;
+  }
   const std::lock_guard lock(control_socket_mutex_);
   control_socket_ = std::move(*control);
 }
@@ -291,6 +346,8 @@ Result<boost::json::object> ServerImpl::answer(const boost::json::object& questi
     if (auto done = reload_grants(); !done) return std::unexpected(done.error());
     return boost::json::object();
   }
+  if (what == "drain") return drain_answer_.answer(question, options_.on_drain_asked);
+  if (what == "reload") return app::answer_reload(options_.on_reload_asked);
   if (what == "kick") {
     const std::size_t kicked = kick(text("name"));
     if (kicked == 0) {
@@ -381,13 +438,17 @@ bool ServerImpl::drain(std::chrono::milliseconds deadline) {
 }
 
 void ServerImpl::stop() {
-  // Before the lock that its answers take.
+  stop_shards();
+  // Last, so that whoever waits for the end by asking learns of it when it has come; and without the lock that its answers take.
   std::unique_ptr<app::ControlSocket> control;
   {
     const std::lock_guard lock(control_socket_mutex_);
     control = std::move(control_socket_);
   }
   control.reset();
+}
+
+void ServerImpl::stop_shards() {
   {
     const std::lock_guard owners(owners_mutex_);
     stopping_ = true;

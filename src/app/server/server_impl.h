@@ -14,15 +14,17 @@
 #include <unordered_map>
 #include <vector>
 
+#include "app/control_answers.h"
 #include "app/control_socket.h"
+#include "app/server/live.h"
 #include "app/server/options.h"
+#include "app/server/plan.h"
 #include "base/buffer_pool.h"
 #include "route/router.h"
 #include "session/failure_throttle.h"
 #include "session/grant_book.h"
 #include "session/join_token.h"
 #include "transport/tcp/socket.h"
-#include "transport/tls/tls_context.h"
 
 namespace ferrotunnel {
 
@@ -34,7 +36,7 @@ class ServerImpl {
  public:
   using Options = ServerBuilder::Options;
 
-  explicit ServerImpl(Options options);
+  ServerImpl(Options options, app::ServerPlan plan);
   ~ServerImpl();
 
   Result<ServerReady> start();
@@ -42,6 +44,7 @@ class ServerImpl {
   void stop();
   ServerStatus status() const;
   Result<> set_grants(const std::vector<GrantOptions>& grants);
+  Result<Reloaded> reload(const ServerConfig& config);
   Result<> reload_grants();                   // those of the state directory have changed
   std::size_t kick(const std::string& name);  // ends sessions of that id, or of that grant: how many
 
@@ -49,11 +52,9 @@ class ServerImpl {
   [[nodiscard]] const Options& options() const { return options_; }
   [[nodiscard]] const session::GrantBook& grants() const { return grants_; }
   [[nodiscard]] session::FailureThrottle& throttle() { return throttle_; }
-  [[nodiscard]] const std::optional<transport::TlsServerContext>& tls() const { return tls_; }
   [[nodiscard]] route::Router& router() { return router_; }
   [[nodiscard]] app::ServerShard& shard(unsigned index) { return *shards_[index]; }
   [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
-  [[nodiscard]] const std::string& public_host() const { return public_host_; }
   [[nodiscard]] const transport::SocketAddress& tcp_listen() const { return tcp_listen_; }
   [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
 
@@ -76,12 +77,15 @@ class ServerImpl {
  private:
   [[nodiscard]] Result<> load_grants();
   [[nodiscard]] Result<> reload_grants_locked();
-  [[nodiscard]] Result<> load_tls();
   [[nodiscard]] Result<> make_listeners();
+  [[nodiscard]] Result<app::LivePtr> make_live(const ServerConfig& config, const app::ServerPlan& plan);
   [[nodiscard]] std::vector<std::string> join_addresses() const;
+  [[nodiscard]] session::JoinToken make_token() const;
   [[nodiscard]] bool uses_state() const;
-  void open_state(const session::JoinToken& token);
+  void write_server(const session::JoinToken& token);
+  void open_control();
   [[nodiscard]] Result<boost::json::object> answer(const boost::json::object& question);
+  void stop_shards();
   template <class Function>
   void on_each_shard(Function function) const;  // runs it there and waits
 
@@ -90,14 +94,13 @@ class ServerImpl {
   std::vector<GrantOptions> configured_;  // what it was built with, or told since; under control_mutex_ once started
   session::GrantBook grants_;
   session::FailureThrottle throttle_;
-  std::optional<transport::TlsServerContext> tls_;
-  std::optional<transport::Fingerprint> fingerprint_;
+  app::ServerPlan plan_;  // until start()
+  app::LivePtr live_;     // under control_mutex_; each shard has it too
   bool state_made_ = false;
   std::string state_dir_;
   route::Router router_;
   transport::SocketAddress listen_, http_listen_, tcp_listen_;
   std::uint16_t http_port_ = 0;
-  std::string public_host_;
   TimePoint started_at_{};
   std::atomic<bool> draining_{false};
   std::atomic<route::SessionId> next_session_{1};
@@ -107,6 +110,7 @@ class ServerImpl {
   bool started_ = false;
   std::mutex control_socket_mutex_;
   std::unique_ptr<app::ControlSocket> control_socket_;
+  app::DrainAnswer drain_answer_;  // the control socket's thread
   mutable std::mutex control_mutex_;  // start, drain, stop and status, one at a time
 
   std::mutex owners_mutex_;

@@ -100,6 +100,7 @@ void ServerSession::on_control(std::string_view json) {
   if (!*message) return;
   if (const auto* request = std::get_if<wire::Register>(&**message)) return on_register(*request);
   if (const auto* request = std::get_if<wire::Unregister>(&**message)) return on_unregister(request->tunnel);
+  if (const auto* request = std::get_if<wire::Update>(&**message)) return on_update(*request);
   const Error why(ErrorCode::Protocol, Side::Tunnel, true, "a handshake message after the handshake");
   link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Protocol), why.context);
   close(why);

@@ -66,6 +66,7 @@ class ServerSession final : private transport::LinkHandler,
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> listen(std::uint32_t number, std::uint16_t port);
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> pick_port(std::uint32_t number);
   void on_unregister(std::uint32_t number);
+  void on_update(const wire::Update& request);
   [[nodiscard]] std::optional<Error> outside_grant(const Tunnel& tunnel) const;
   void withdraw(std::uint32_t number, const Error& why);
   void end_for_good(const Error& why);

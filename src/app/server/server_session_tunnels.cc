@@ -137,7 +137,7 @@ Result<std::string> ServerSession::pick_host(std::uint32_t number) {
   std::string domain;
   for (const std::string& pattern : grant_->hosts) {
     if (pattern == "*") {
-      domain = shard_.server().public_host();
+      domain = shard_.live().public_host;
       break;
     }
     if (domain.empty() && pattern.starts_with("*.")) domain = pattern.substr(2);
@@ -167,7 +167,7 @@ Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_
   const std::string ip = shard_.server().tcp_listen().ip_text();
   const bool any = ip == "::" || ip == "0.0.0.0";
   tunnel.url = "tcp://" +
-               (any                                 ? shard_.server().public_host()
+               (any                                 ? shard_.live().public_host
                 : ip.find(':') == std::string::npos ? ip
                                                     : "[" + ip + "]") +
                ":" + std::to_string((*tcp)->port());
@@ -180,7 +180,7 @@ Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::listen(std::uint32_t
   address.set_port(port);
   auto tcp = std::make_unique<ingress::TcpIngress>(shard_.shard(), *link_, number,
                                                    static_cast<ingress::TcpIngressHost&>(*this));
-  tcp->read_proxy_headers(shard_.proxies());
+  tcp->read_proxy_headers(&shard_.proxies());
   if (auto bound = tcp->listen(address); !bound) {
     // Errors that the client may see say what, not more than it needs of this machine.
     if (bound.error().code == ErrorCode::AddressInUse)
@@ -223,6 +223,12 @@ void ServerSession::on_unregister(std::uint32_t number) {
   Tunnel tunnel = std::move(found->second);
   tunnels_.erase(found);
   give_up(tunnel);
+}
+
+void ServerSession::on_update(const wire::Update& request) {
+  const auto found = tunnels_.find(request.tunnel);
+  if (found == tunnels_.end()) return;
+  if (request.new_origin && !found->second.host.empty()) shard_.http().forget_tunnel({id_, request.tunnel});
 }
 
 // ---- the grant changes --------------------------------------------------------------------------------------------

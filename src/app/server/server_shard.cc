@@ -7,10 +7,17 @@
 
 namespace ferrotunnel::app {
 
-ServerShard::ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budget)
-    : server_(server), shard_(index, budget), routes_(server.router()), http_(shard_, routes_, links_, {}, *this) {
-  if (const auto& options = server.options(); !options.trusted_proxies.empty())
-    proxies_ = std::make_unique<ingress::ProxyReader>(shard_, options.trusted_proxies, options.proxies);
+ServerShard::ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budget, LivePtr live)
+    : server_(server),
+      live_(std::move(live)),
+      shard_(index, budget),
+      routes_(server.router()),
+      http_(shard_, routes_, links_, {}, *this),
+      proxies_(shard_, live_->trusted_proxies, server.options().proxies) {}
+
+void ServerShard::set_live(LivePtr live) {
+  live_ = std::move(live);
+  proxies_.trust(live_->trusted_proxies);
 }
 
 ServerShard::~ServerShard() {
@@ -58,8 +65,8 @@ void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketA
   };
   const auto at = negotiations_.emplace(negotiations_.end());
   auto done = [this, at, id, peer](Result<session::Negotiated> result) { negotiated(at, peer, id, std::move(result)); };
-  if (server_.tls()) {
-    auto tls = transport::TlsStream::accept(fd.release(), *server_.tls());
+  if (live_->tls) {
+    auto tls = transport::TlsStream::accept(fd.release(), *live_->tls);
     if (!tls) {
       negotiations_.erase(at);
       server_.counters.failed.fetch_add(1, std::memory_order_relaxed);
@@ -172,7 +179,7 @@ void ServerShard::remove(route::SessionId session) { sessions_.erase(session); }
 void ServerShard::stop_accepting() {
   control_listener_.reset();
   http_listener_.reset();
-  if (proxies_) proxies_->forget(*this);
+  proxies_.forget(*this);
   server_.counters.waiting.fetch_sub(negotiations_.size(), std::memory_order_relaxed);
   negotiations_.clear();
 }
@@ -192,7 +199,7 @@ void ServerShard::close_all(const Error& why) {
 // ---- HTTP ---------------------------------------------------------------------------------------------------------
 
 void ServerShard::accept_visitor(transport::UniqueFd fd, const transport::PeerAddress& peer) {
-  if (proxies_ && proxies_->trusts(peer)) return proxies_->take(std::move(fd), peer, *this);
+  if (proxies_.trusts(peer)) return proxies_.take(std::move(fd), peer, *this);
   on_proxied(std::move(fd), peer);
 }
 
@@ -238,7 +245,7 @@ void ServerShard::on_request(const ingress::RequestRecord& record) {
 
 void ServerShard::fill_status(ServerStatus& status) const {
   for (const auto& [id, session] : sessions_) session->fill_status(status);
-  if (proxies_) status.proxy_headers_refused += proxies_->counters().refused;
+  status.proxy_headers_refused += proxies_.counters().refused;
 }
 
 }  // namespace ferrotunnel::app

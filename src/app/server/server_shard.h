@@ -6,6 +6,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "app/server/live.h"
 #include "app/server/server_impl.h"
 #include "ingress/http1/http_ingress.h"
 #include "ingress/proxy_reader.h"
@@ -20,14 +21,16 @@ class ServerSession;
 
 class ServerShard final : private ingress::HttpIngressHost, private ingress::ProxiedVisitors {
  public:
-  ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budget);
+  ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budget, LivePtr live);
   ~ServerShard();
 
   [[nodiscard]] transport::Shard& shard() { return shard_; }
   [[nodiscard]] ServerImpl& server() { return server_; }
+  [[nodiscard]] const ServerLive& live() const { return *live_; }
+  void set_live(LivePtr live);
   [[nodiscard]] route::LinkDirectory& links() { return links_; }
   [[nodiscard]] ingress::HttpIngress& http() { return http_; }
-  [[nodiscard]] ingress::ProxyReader* proxies() { return proxies_.get(); }  // null: no proxy is trusted
+  [[nodiscard]] ingress::ProxyReader& proxies() { return proxies_; }
 
   // Before run(), from the starting thread. `http` may be none.
   [[nodiscard]] Result<> listen(transport::UniqueFd control, transport::UniqueFd http);
@@ -65,11 +68,12 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void on_request(const ingress::RequestRecord& record) override;
 
   ServerImpl& server_;
+  LivePtr live_;
   transport::Shard shard_;
   route::RouterCache routes_;
   route::LinkDirectory links_;
   ingress::HttpIngress http_;
-  std::unique_ptr<ingress::ProxyReader> proxies_;
+  ingress::ProxyReader proxies_;
   std::unique_ptr<transport::Listener> control_listener_, http_listener_;
   Negotiations negotiations_;
   std::unordered_map<route::SessionId, std::unique_ptr<ServerSession>> sessions_;

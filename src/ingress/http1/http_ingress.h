@@ -31,6 +31,9 @@ class HttpIngress final : private VisitorOwner {
   // The session is over: its warm connections are dropped. Requests in flight hear it from their streams.
   void forget_session(route::SessionId session) { context_.pool.forget_session(session); }
 
+  // Another service is behind the tunnel: new requests go to new connections.
+  void forget_tunnel(const TunnelKey& tunnel) { context_.pool.forget_tunnel(tunnel); }
+
   [[nodiscard]] HttpIngressStats stats() const;
 
  private:

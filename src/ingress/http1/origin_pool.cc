@@ -136,6 +136,17 @@ void OriginPool::forget_session(route::SessionId session) {
   }
 }
 
+void OriginPool::forget_tunnel(const TunnelKey& key) {
+  const auto found = tunnels_.find(key);
+  while (found != tunnels_.end() && !found->second.idle.empty()) {
+    ++counters_.dropped;
+    retire(detach(found->second.idle.front()));
+  }
+  for (OriginConnection& connection : used_) {
+    if (connection.tunnel_ == key) connection.spent_ = true;
+  }
+}
+
 void OriginPool::close() {
   closed_ = true;
   while (!ages_.empty()) retire(detach(ages_.front()));

@@ -93,6 +93,8 @@ class OriginPool final : private transport::Deadline {
 
   // Drops the session's idle ones, and keeps none of those in use when they come back: its link is gone or draining.
   void forget_session(route::SessionId session);
+  // Retires the tunnel's idle ones, and keeps none of those in use when they come back: another service is behind it now.
+  void forget_tunnel(const TunnelKey& tunnel);
   void close();  // retires the idle ones and keeps none from now on
   void clear();  // resets all that it has
 

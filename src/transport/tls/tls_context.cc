@@ -83,6 +83,8 @@ Result<TlsClientContext> TlsClientContext::make(const TlsClientOptions& options)
   if (options.pin) {
     made.pin_ = std::make_shared<const Fingerprint>(*options.pin);
     SSL_CTX_set_cert_verify_callback(c, &verify_pin, const_cast<Fingerprint*>(made.pin_.get()));
+  } else if (options.skip_verify) {
+    SSL_CTX_set_verify(c, SSL_VERIFY_NONE, nullptr);
   } else if (options.ca) {
     if (auto trusted = trust_file(c, *options.ca); !trusted) return std::unexpected(std::move(trusted.error()));
   } else if (SSL_CTX_set_default_verify_paths(c) != 1) {

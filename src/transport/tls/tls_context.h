@@ -42,6 +42,7 @@ struct TlsClientOptions {
   // file, else of the system's store) and name the host.
   std::optional<Fingerprint> pin;
   std::optional<std::filesystem::path> ca;
+  bool skip_verify = false;             // whoever answers is believed; a pin is still held to
   std::optional<TlsIdentity> identity;  // shown to a server that asks (mutual TLS)
 };
 

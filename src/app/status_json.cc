@@ -1,4 +1,4 @@
-#include "app/server/status_json.h"
+#include "app/status_json.h"
 
 #include <boost/json.hpp>
 
@@ -33,6 +33,34 @@ json::object status_json(const ServerStatus& status) {
           {"proxy_headers_refused", status.proxy_headers_refused},
           {"buffer_bytes", status.buffer_bytes},
           {"draining", status.draining}};
+}
+
+json::object status_json(const ClientStatus& status) {
+  json::array tunnels;
+  for (const ClientStatus::Tunnel& one : status.tunnels)
+    tunnels.push_back(json::object{{"name", one.name}, {"url", one.public_url}, {"to", one.to}, {"up", one.up}});
+  json::object object{{"connected", status.connected},       {"address", status.address},
+                      {"session", status.session},           {"transport", status.transport},
+                      {"visitors_now", status.visitors_now}, {"visitors", status.visitors},
+                      {"bytes_in", status.bytes_in},         {"bytes_out", status.bytes_out},
+                      {"connects", status.connects},         {"tunnels", std::move(tunnels)}};
+  if (status.rtt.count() > 0) object["rtt_ms"] = static_cast<double>(status.rtt.count()) / 1000;
+  return object;
+}
+
+json::object reloaded_json(const Reloaded& reloaded) {
+  json::array keys;
+  for (const std::string& key : reloaded.needs_restart) keys.emplace_back(key);
+  return {{"needs_restart", std::move(keys)}};
+}
+
+Reloaded reloaded_from_json(const json::object& object) {
+  Reloaded reloaded;
+  const json::value* keys = object.if_contains("needs_restart");
+  if (keys == nullptr || !keys->is_array()) return reloaded;
+  for (const json::value& key : keys->get_array())
+    if (key.is_string()) reloaded.needs_restart.emplace_back(key.get_string());
+  return reloaded;
 }
 
 namespace {
@@ -74,7 +102,36 @@ class From {
   const json::object* object_;
 };
 
+std::chrono::microseconds rtt_of(const From& from) {
+  double milliseconds = 0;
+  from.number("rtt_ms", milliseconds);
+  return std::chrono::microseconds(static_cast<std::int64_t>(milliseconds * 1000));
+}
+
 }  // namespace
+
+ClientStatus client_status_from_json(const json::object& object) {
+  ClientStatus status;
+  const From from(object);
+  from.boolean("connected", status.connected);
+  from.text("address", status.address);
+  from.text("session", status.session);
+  from.text("transport", status.transport);
+  status.rtt = rtt_of(from);
+  from.number("visitors_now", status.visitors_now);
+  from.number("visitors", status.visitors);
+  from.number("bytes_in", status.bytes_in);
+  from.number("bytes_out", status.bytes_out);
+  from.number("connects", status.connects);
+  from.each("tunnels", [&status](const From& one) {
+    ClientStatus::Tunnel& tunnel = status.tunnels.emplace_back();
+    one.text("name", tunnel.name);
+    one.text("url", tunnel.public_url);
+    one.text("to", tunnel.to);
+    one.boolean("up", tunnel.up);
+  });
+  return status;
+}
 
 ServerStatus status_from_json(const json::object& object) {
   ServerStatus status;
@@ -90,9 +147,7 @@ ServerStatus status_from_json(const json::object& object) {
     one.number("streams", session.streams);
     one.number("bytes_in", session.bytes_in);
     one.number("bytes_out", session.bytes_out);
-    double milliseconds = 0;
-    one.number("rtt_ms", milliseconds);
-    session.rtt = std::chrono::microseconds(static_cast<std::int64_t>(milliseconds * 1000));
+    session.rtt = rtt_of(one);
   });
   from.each("tunnels", [&status](const From& one) {
     TunnelStatus& tunnel = status.tunnels.emplace_back();

@@ -1,0 +1,131 @@
+// Config: all that a Server or Client is told, as values; read from a TOML file, or filled in by a program.
+//
+//   auto config = ferrotunnel::load_server_config("/etc/ferrotunnel/server.toml");
+//   if (!config) return fail(ferrotunnel::to_text(config.error()));      // every mistake in the file, each with file:line:column
+//   auto server = ferrotunnel::ServerBuilder(*config).build();
+//   …
+//   server->reload(*ferrotunnel::load_server_config("/etc/ferrotunnel/server.toml"));
+//
+// Every key is in docs/configuration.md, which is made from the table that reads the file (app/config/). Values and free functions; any thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ferrotunnel/error.h"
+#include "ferrotunnel/grants.h"
+
+namespace ferrotunnel {
+
+// haproxy's PROXY protocol: before the visitor's first byte the local service is told, in a line (V1) or in binary (V2), from which address
+// the visitor came. The service has to be set up to read it.
+enum class ProxyProtocol : std::uint8_t { Off, V1, V2 };
+
+// What a tunnel's visitors may do. At a client: what the tunnel asks for. At a server (ServerConfig::tunnel_limits): what no tunnel exceeds;
+// of two limits the lower one holds. 0 is no limit.
+struct TunnelLimits {
+  std::uint32_t max_visitors = 0;                 // at once. TCP: connections; HTTP: requests
+  std::uint32_t max_visitors_per_address = 0;     // at once, from one address (of IPv6: from one /64)
+  std::uint32_t max_new_visitors_per_second = 0;  // with a burst of as many
+  std::uint64_t bandwidth = 0;                    // bytes a second, each way, of all visitors together
+  std::uint64_t visitor_bandwidth = 0;            // of each
+  std::chrono::milliseconds idle_timeout{0};      // a visitor's connection without a byte either way ends. TCP tunnels
+  // Networks ("192.0.2.0/24", "2001:db8::/32", "10.0.0.1", "all"). Who is in `deny` is refused; where `allow` has any, who is not in it too.
+  std::vector<std::string> allow, deny;
+  friend bool operator==(const TunnelLimits&, const TunnelLimits&) = default;
+};
+
+struct TunnelConfig {
+  enum class Kind : std::uint8_t { Http, Tcp } kind = Kind::Http;
+  std::string name;  // 1-64 of A-Za-z0-9._-
+  // The local service: "http://127.0.0.1:8080", "127.0.0.1:8080", "8080", "unix:/run/app.sock"; of Http also "./dist".
+  std::string to;
+  std::string host;         // Http; "": the server picks one
+  std::uint16_t port = 0;   // Tcp; 0: the server picks one
+  ProxyProtocol proxy_protocol = ProxyProtocol::Off;  // Tcp
+  TunnelLimits limits;
+  friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
+};
+
+// For the program around the library, which the library itself does not look at.
+struct ProgramConfig {
+  std::string log_format = "auto";  // auto, human, json
+  std::string log_level = "info";   // error, warn, info, debug
+  std::chrono::milliseconds drain_timeout{10'000};
+  bool watch = false;  // reload when the file changes
+  friend bool operator==(const ProgramConfig&, const ProgramConfig&) = default;
+};
+
+// The members are explained at the calls of ServerBuilder that have their names.
+struct ServerConfig {
+  std::string listen = ":7835";
+  std::string http_listen = ":8080";
+  std::string tcp_listen_host;
+  std::vector<std::string> public_addresses;
+  std::string state_dir;
+  bool tls = true;
+  std::string tls_certificate, tls_key, tls_client_ca;
+  std::vector<GrantOptions> grants;
+  std::vector<std::string> trusted_proxies;
+  unsigned threads = 0;
+  std::size_t memory_limit = 256u << 20;  // bytes
+  // Visitors at once, of all tunnels; past it newcomers are refused. 0: as many as there are descriptors for, less a reserve that keeps
+  // clients able to sign in.
+  std::uint32_t max_visitors = 0;
+  std::chrono::milliseconds host_lease{30'000};     // how long a host or port stays its grant's when its client is gone. 0: not at all
+  std::chrono::milliseconds tcp_keepalive{60'000};  // silence after which the kernel asks a visitor's machine whether it is there. 0: never
+  TunnelLimits tunnel_limits;
+  ProgramConfig program;
+};
+
+// The members are explained at the calls of ClientBuilder that have their names.
+struct ClientConfig {
+  std::string join;
+  std::vector<std::string> servers;
+  std::string grant, secret;  // beside or instead of `join`
+  std::optional<bool> tls;    // nothing: as the token says, and on without one
+  std::string tls_ca, tls_certificate, tls_key;
+  std::string tls_server_name;   // with tls_ca: the name in the server's certificate. "": the host that is dialled
+  bool tls_skip_verify = false;  // any certificate will do: for trials only
+  std::vector<TunnelConfig> tunnels;
+  std::chrono::milliseconds origin_connect_timeout{10'000};
+  std::size_t memory_limit = 256u << 20;  // bytes
+  bool fail_fast = false;
+  std::string control_socket;  // where status, reload and drain are answered; "": nowhere
+  ProgramConfig program;
+};
+
+// What a reload did.
+struct Reloaded {
+  // What differs and takes effect only when the program is started anew, by its key in the file: "server.listen". All else holds now.
+  std::vector<std::string> needs_restart;
+};
+
+// One mistake in a file.
+struct ConfigError {
+  std::string file;
+  std::uint32_t line = 0, column = 0;  // from 1; 0: of the file as a whole
+  std::string text;                    // what is wrong, and what would be right
+};
+[[nodiscard]] std::string to_text(const ConfigError& error);                // "server.toml:14:3: unknown key …"
+[[nodiscard]] std::string to_text(const std::vector<ConfigError>& errors);  // one a line
+
+template <class T>
+using ConfigResult = std::expected<T, std::vector<ConfigError>>;
+
+// A file that holds tables of the other kind only is an error of its own. Secrets are read here: from files (which must be 0600 or
+// stricter), the environment, or commands (10 s each). Every mistake is found, not only the first.
+[[nodiscard]] ConfigResult<ServerConfig> load_server_config(const std::string& file);
+[[nodiscard]] ConfigResult<ClientConfig> load_client_config(const std::string& file);
+
+// The JSON Schema (draft 2020-12) of both kinds of file, for editors.
+[[nodiscard]] std::string config_schema();
+// docs/configuration.md.
+[[nodiscard]] std::string config_reference();
+
+}  // namespace ferrotunnel

@@ -1,0 +1,150 @@
+#include "app/client/plan.h"
+
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "http/host.h"
+#include "session/dialer.h"
+#include "transport/tls/tls_identity.h"
+
+namespace ferrotunnel::app {
+namespace {
+
+constexpr std::size_t kLeastMemory = 1u << 20;  // a link that is busy borrows two buffers of 128 KiB
+
+std::unexpected<Error> bad(std::string text) {
+  return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text)));
+}
+
+transport::ProxyVersion version_of(ProxyProtocol protocol) {
+  switch (protocol) {
+    case ProxyProtocol::Off: break;
+    case ProxyProtocol::V1: return transport::ProxyVersion::V1;
+    case ProxyProtocol::V2: return transport::ProxyVersion::V2;
+  }
+  return transport::ProxyVersion::Off;
+}
+
+Result<> check_host(const std::string& host) {
+  if (host.empty()) return {};
+  const bool wild = host.starts_with("*.");
+  std::string name;
+  if (!http::normalise_host(wild ? std::string_view(host).substr(2) : std::string_view(host), name) ||
+      host.find(':') != std::string::npos)
+    return bad("'" + host + "' is not a host name (app.example.com, or *.dev.example.com)");
+  return {};
+}
+
+// As the server will compare it; check_host() has passed.
+std::string spelling_of(std::string_view host) {
+  const bool wild = host.starts_with("*.");
+  std::string name;
+  if (!http::normalise_host(wild ? host.substr(2) : host, name)) return {};
+  return wild ? "*." + name : name;
+}
+
+// Token and options become one JoinToken.
+Result<session::JoinToken> what_to_join(const ClientConfig& config) {
+  session::JoinToken token;
+  if (!config.join.empty()) {
+    auto decoded = session::decode_join_token(config.join);
+    if (!decoded) return decoded;
+    token = std::move(*decoded);
+    if (config.tls && *config.tls != token.tls)
+      return bad(token.tls ? "the token is for a server that speaks TLS: leave TLS on"
+                           : "the token is for a server without TLS");
+  } else {
+    token.tls = config.tls.value_or(true);
+  }
+  if (!config.servers.empty()) token.addresses = config.servers;
+  if (!config.grant.empty() || !config.secret.empty()) {
+    token.grant = config.grant.empty() ? "default" : config.grant;
+    token.secret = session::Secret(as_bytes(config.secret));
+    if (!token.secret.valid()) return bad("the secret of grant " + token.grant + " has to have 16 to 64 bytes");
+  }
+  if (token.addresses.empty())
+    return std::unexpected(Error(ErrorCode::Unauthorized, Side::Local, false,
+                                 "which server? give its join token, or its address with a grant and a secret"));
+  if (!token.secret.valid())
+    return std::unexpected(
+        Error(ErrorCode::Unauthorized, Side::Local, false,
+              "a secret of 16 to 64 bytes is needed to sign in: give the server's join token, or a grant"));
+  if (!wire::valid_name(token.grant))
+    return bad("a grant's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -)");
+  for (const std::string& address : token.addresses) {
+    auto parts = session::split_host_port(address, 7835);
+    if (!parts) return std::unexpected(parts.error());
+    if (parts->host.empty() || parts->port == 0) return bad("'" + address + "' is not HOST:PORT of a server");
+  }
+  return token;
+}
+
+Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
+  if (!wire::valid_name(config.name))
+    return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -), not '" + config.name + "'");
+  PlannedTunnel tunnel{config, nullptr};
+  if (auto checked = check_host(config.host); !checked) return std::unexpected(checked.error());
+  auto target = origin::parse_target(config.to, wire::to_string(tunnel.proto()));
+  if (!target) return std::unexpected(target.error());
+  if (config.proxy_protocol != ProxyProtocol::Off && config.kind != TunnelConfig::Kind::Tcp)
+    return bad("the tunnel " + config.name +
+               " is an http one: its service reads the visitor's address in X-Forwarded-For, not in a PROXY header");
+  target->proxy = version_of(config.proxy_protocol);
+  tunnel.target = std::make_shared<const origin::OriginTarget>(std::move(*target));
+  return tunnel;
+}
+
+}  // namespace
+
+Result<ClientPlan> plan_client(const ClientConfig& config) {
+  if (config.tls_certificate.empty() != config.tls_key.empty())
+    return bad("a TLS certificate and its key go together: give both");
+  if (config.origin_connect_timeout <= std::chrono::milliseconds::zero())
+    return bad("the timeout for connecting to a local service has to be more than 0");
+  if (config.memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
+  if (config.tunnels.empty()) return bad("there is no tunnel to make: add one with http() or tcp()");
+  ClientPlan plan;
+  std::set<std::string> names, hosts;
+  std::set<std::uint16_t> ports;
+  for (const TunnelConfig& tunnel : config.tunnels) {
+    auto planned = plan_tunnel(tunnel);
+    if (!planned) return std::unexpected(planned.error());
+    if (!names.insert(tunnel.name).second) return bad("two tunnels are named " + tunnel.name);
+    if (!tunnel.host.empty() && !hosts.insert(spelling_of(tunnel.host)).second)
+      return bad("two tunnels ask for the host " + tunnel.host + ": a host leads to one of them");
+    if (tunnel.port != 0 && !ports.insert(tunnel.port).second)
+      return bad("two tunnels ask for port " + std::to_string(tunnel.port) + ": a port leads to one of them");
+    plan.tunnels.push_back(std::move(*planned));
+  }
+  // Last, so that whoever has no token yet hears of the other mistakes first.
+  auto token = what_to_join(config);
+  if (!token) return std::unexpected(token.error());
+  plan.token = std::move(*token);
+  if (!plan.token.tls && !(config.tls_ca.empty() && config.tls_certificate.empty()))
+    return bad("a TLS CA or certificate is given, but the connection to the server would be without TLS");
+  return plan;
+}
+
+Result<std::optional<transport::TlsClientContext>> load_client_tls(const ClientConfig& config,
+                                                                   const session::JoinToken& token) {
+  if (!token.tls) return std::nullopt;
+  transport::TlsClientOptions tls;
+  if (config.tls_ca.empty()) {
+    tls.pin = token.fingerprint;
+  } else {
+    tls.ca = config.tls_ca;
+  }
+  tls.skip_verify = config.tls_skip_verify;
+  if (!config.tls_certificate.empty()) {
+    auto identity = transport::TlsIdentity::load(config.tls_certificate, config.tls_key);
+    if (!identity) return std::unexpected(identity.error());
+    tls.identity = std::move(*identity);
+  }
+  auto context = transport::TlsClientContext::make(tls);
+  if (!context) return std::unexpected(context.error());
+  return std::move(*context);
+}
+
+}  // namespace ferrotunnel::app

@@ -1,0 +1,34 @@
+// ClientPlan: a ClientConfig that was checked and made into what ClientImpl works with. Values; any thread.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "ferrotunnel/config.h"
+#include "origin/target.h"
+#include "session/join_token.h"
+#include "transport/tls/tls_context.h"
+#include "wire/control.h"
+
+namespace ferrotunnel::app {
+
+struct PlannedTunnel {
+  TunnelConfig config;
+  origin::TargetPtr target;
+  [[nodiscard]] wire::TunnelProto proto() const {
+    return config.kind == TunnelConfig::Kind::Http ? wire::TunnelProto::Http : wire::TunnelProto::Tcp;
+  }
+};
+
+struct ClientPlan {
+  std::vector<PlannedTunnel> tunnels;
+  session::JoinToken token;  // addresses, grant, secret, pin, tls
+};
+
+// Opens the directories that are shared; touches nothing else outside the process. Errors: BadInput.
+[[nodiscard]] Result<ClientPlan> plan_client(const ClientConfig& config);
+// Reads the files of CA and certificate. Nothing: the plan is without TLS. Errors: BadInput, Io, Tls.
+[[nodiscard]] Result<std::optional<transport::TlsClientContext>> load_client_tls(const ClientConfig& config,
+                                                                                 const session::JoinToken& token);
+
+}  // namespace ferrotunnel::app

@@ -1,0 +1,24 @@
+// ServerLive: the part of a server's configuration that a reload may change, as one immutable snapshot. Each shard keeps the one that holds;
+// what is decided later (a sign-in, a registration, a visitor) asks the shard, what was decided earlier stays. Any thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "ferrotunnel/config.h"
+#include "transport/tcp/ip_set.h"
+#include "transport/tls/tls_context.h"
+
+namespace ferrotunnel::app {
+
+struct ServerLive {
+  ServerConfig config;  // its grants are in the GrantBook
+  std::optional<transport::TlsServerContext> tls;
+  std::optional<transport::Fingerprint> fingerprint;
+  transport::IpSet trusted_proxies;
+  std::string public_host;  // in the addresses of tunnels
+};
+using LivePtr = std::shared_ptr<const ServerLive>;
+
+}  // namespace ferrotunnel::app

@@ -1,0 +1,57 @@
+#include "app/server/plan.h"
+
+#include <string>
+#include <utility>
+
+#include "app/server/grants.h"
+#include "session/dialer.h"
+#include "transport/tcp/socket.h"
+
+namespace ferrotunnel::app {
+namespace {
+
+constexpr std::size_t kLeastMemory = 1u << 20;  // a link that is busy borrows two buffers of 128 KiB
+
+std::unexpected<Error> bad(std::string text) {
+  return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text)));
+}
+
+}  // namespace
+
+Result<ServerPlan> plan_server(const ServerConfig& config) {
+  if (config.listen.empty()) return bad("the address to listen on is empty");
+  for (const std::string* address : {&config.listen, &config.http_listen}) {
+    if (address->empty()) continue;
+    auto parts = session::split_host_port(*address, 1);
+    if (!parts) return std::unexpected(parts.error());
+    if (address->find_first_not_of("0123456789") == std::string::npos)
+      return bad("cannot listen on '" + *address + "': a port alone is written :" + *address);
+    if (parts->host != "localhost" && !transport::parse_ip(parts->host, 0))
+      return bad("cannot listen on '" + *address +
+                 "': the host has to be an IP address of this machine, localhost, or nothing for all");
+  }
+  if (config.tcp_listen_host != "localhost" && !transport::parse_ip(config.tcp_listen_host, 0))
+    return bad("cannot listen on '" + config.tcp_listen_host +
+               "' for TCP tunnels: it has to be an IP address of this machine or localhost");
+  for (const std::string& address : config.public_addresses) {
+    auto parts = session::split_host_port(address, 1);
+    if (!parts) return std::unexpected(parts.error());
+    if (parts->host.empty()) return bad("the public address '" + address + "' has no host");
+  }
+  ServerPlan plan;
+  auto grants = to_grants(config.grants);
+  if (!grants) return std::unexpected(grants.error());
+  plan.grants = std::move(*grants);
+  if (config.tls_certificate.empty() != config.tls_key.empty())
+    return bad("a TLS certificate and its key go together: give both");
+  if (!config.tls && !config.tls_certificate.empty()) return bad("a TLS certificate is given, but TLS is off");
+  if (!config.tls && !config.tls_client_ca.empty()) return bad("mutual TLS needs TLS, which is off");
+  if (config.memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
+  if (config.threads > 256) return bad("at most 256 threads");
+  auto proxies = transport::IpSet::parse(config.trusted_proxies);
+  if (!proxies) return bad("trusted proxies: " + proxies.error().context);
+  plan.trusted_proxies = std::move(*proxies);
+  return plan;
+}
+
+}  // namespace ferrotunnel::app
