@@ -72,8 +72,9 @@ class ClientBuilder {
   ClientBuilder& tls_ca(std::string ca_file);  // verify the server by this CA and its name, not by the token's pin
   ClientBuilder& tls_certificate(std::string certificate_file, std::string key_file);  // mutual TLS
 
-  ClientBuilder& tls_server_name(std::string name);  // with tls_ca: the name that is verified. Default: the host that is dialled
-  ClientBuilder& tls_skip_verify(bool on);           // whoever answers is believed: for trials only
+  ClientBuilder& tls_server_name(
+      std::string name);                    // with tls_ca: the name that is verified. Default: the host that is dialled
+  ClientBuilder& tls_skip_verify(bool on);  // whoever answers is believed: for trials only
   // Where status, reload and drain of this client are answered: a unix socket of mode 0600. Default "": nowhere.
   ClientBuilder& control_socket(std::string path);
 

@@ -45,8 +45,8 @@ struct TunnelConfig {
   std::string name;  // 1-64 of A-Za-z0-9._-
   // The local service: "http://127.0.0.1:8080", "127.0.0.1:8080", "8080", "unix:/run/app.sock"; of Http also "./dist".
   std::string to;
-  std::string host;         // Http; "": the server picks one
-  std::uint16_t port = 0;   // Tcp; 0: the server picks one
+  std::string host;                                   // Http; "": the server picks one
+  std::uint16_t port = 0;                             // Tcp; 0: the server picks one
   ProxyProtocol proxy_protocol = ProxyProtocol::Off;  // Tcp
   TunnelLimits limits;
   friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
@@ -77,8 +77,10 @@ struct ServerConfig {
   // Visitors at once, of all tunnels; past it newcomers are refused. 0: as many as there are descriptors for, less a reserve that keeps
   // clients able to sign in.
   std::uint32_t max_visitors = 0;
-  std::chrono::milliseconds host_lease{30'000};     // how long a host or port stays its grant's when its client is gone. 0: not at all
-  std::chrono::milliseconds tcp_keepalive{60'000};  // silence after which the kernel asks a visitor's machine whether it is there. 0: never
+  std::chrono::milliseconds host_lease{
+      30'000};  // how long a host or port stays its grant's when its client is gone. 0: not at all
+  std::chrono::milliseconds tcp_keepalive{
+      60'000};  // silence after which the kernel asks a visitor's machine whether it is there. 0: never
   TunnelLimits tunnel_limits;
   ProgramConfig program;
 };

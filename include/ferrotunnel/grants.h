@@ -26,7 +26,7 @@ struct GrantOptions {
   std::uint32_t max_sessions = 1'000;
   std::uint32_t max_tunnels = 2'000;
   std::uint32_t max_streams = 50'000;  // visitors and warm connections to origins at once
-  std::uint64_t bandwidth = 0;          // bytes a second, each way; 0: no limit
+  std::uint64_t bandwidth = 0;         // bytes a second, each way; 0: no limit
   std::optional<std::chrono::system_clock::time_point> expires;
   std::string from;  // where it is written, for messages: "server.toml:14"; may be empty
 };

@@ -22,9 +22,18 @@ RouteTable::Map::iterator RouteTable::find_claim(std::string_view host, SessionI
 Result<> Router::claim(const std::string& host, const std::string& owner, const RouteTarget& target) {
   const std::lock_guard lock(mutex_);
   const auto [entry, added] = table_.map_of(host).try_emplace(std::string(RouteTable::key_of(host)));
-  if (!added && !entry->second.owner.empty() && entry->second.owner != owner)
-    return std::unexpected(Error(ErrorCode::AddressInUse, Side::Tunnel, true, host + " is in use by another client"));
-  entry->second = {target, owner};
+  if (!added && !entry->second.owner.empty() && entry->second.owner != owner) {
+    const RouteTable::Entry& there = entry->second;
+    const bool same_grant = grant_of(there.owner) == grant_of(owner);
+    if (!same_grant || !there.away) {
+      return std::unexpected(Error(ErrorCode::AddressInUse, Side::Tunnel, true,
+                                   host + (there.away   ? " is kept for another client, which lost its connection"
+                                           : same_grant ? " is in use by another client of this grant, session s" +
+                                                              std::to_string(there.target.session)
+                                                        : " is in use by another client")));
+    }
+  }
+  entry->second = {target, owner, false};
   dirty_ = true;
   version_.fetch_add(1, std::memory_order_release);
   return {};
@@ -37,6 +46,15 @@ void Router::release(const std::string& host, SessionId session) {
   table_.map_of(host).erase(found);
   dirty_ = true;
   version_.fetch_add(1, std::memory_order_release);
+}
+
+bool Router::keep(const std::string& host, SessionId session) {
+  const std::lock_guard lock(mutex_);
+  // Nothing that a look-up would see changes.
+  const auto found = table_.find_claim(host, session);
+  if (found == table_.map_of(host).end()) return false;
+  found->second.away = true;
+  return true;
 }
 
 void Router::offer(const std::string& host, SessionId session) {

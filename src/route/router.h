@@ -19,6 +19,9 @@ namespace ferrotunnel::route {
 
 using SessionId = std::uint64_t;
 
+// Of "GRANT/INSTANCE".
+[[nodiscard]] inline std::string_view grant_of(std::string_view owner) { return owner.substr(0, owner.find('/')); }
+
 struct RouteTarget {
   SessionId session = 0;
   std::uint32_t tunnel = 0;  // the session's number for it
@@ -40,6 +43,7 @@ class RouteTable {
   struct Entry {
     RouteTarget target;
     std::string owner;  // "" is nobody: it was offered
+    bool away = false;  // its session is gone, and the place is kept for its grant
   };
   using Map = std::unordered_map<std::string, Entry, TextHash, std::equal_to<>>;
   // Where a pattern is, or would be, and under which key.
@@ -54,11 +58,15 @@ class RouteTable {
 
 class Router {
  public:
-  // Claims a host for an owner (a grant and a client instance: text that is the same when the same client signs in again). The same owner
-  // replaces its earlier claim; another one gets AddressInUse. Any thread.
+  // Claims a host for an owner: "GRANT/INSTANCE", text that is the same when the same client signs in again. The same owner replaces its
+  // earlier claim, and one of the same grant a place that is kept; another one gets AddressInUse, and hears no more of a stranger
+  // than that there is one. Any thread.
   [[nodiscard]] Result<> claim(const std::string& host, const std::string& owner, const RouteTarget& target);
   // Gives the host up, unless another session has taken it over since.
   void release(const std::string& host, SessionId session);
+  // The session is gone and may come back: visitors learn as much, and only its grant can claim the host until release(). False: it has
+  // no claim on it (any more).
+  bool keep(const std::string& host, SessionId session);
   // The session is about to leave: it is still found, so that visitors learn as much, and whoever claims the host next has it.
   void offer(const std::string& host, SessionId session);
 

@@ -23,6 +23,7 @@ namespace ferrotunnel::session {
 // What all sessions of one grant hold now, against what it may.
 struct GrantUse {
   std::atomic<std::uint32_t> sessions{0}, tunnels{0};
+  std::atomic<std::uint32_t> leases{0};  // hosts and ports that are kept for it, at most as many as it may have tunnels
   std::shared_ptr<mux::StreamQuota> streams = std::make_shared<mux::StreamQuota>();
 
   // Take before use. False: there are `limit` already, and nothing was taken.

@@ -279,14 +279,11 @@ constexpr std::array kCommands = {
             "may sign in again: to keep them out, revoke the grant.",
             kStateGroups,
             {}},
-    Command{"drain",
-            "ends a running server when its visitors have finished",
-            "[FLAGS]",
-            "",
-            "Tells the server that runs in the state directory to end, as SIGTERM does: nobody new is let in, those who are there may finish "
+    Command{"drain", "ends a running server when its visitors have finished", "[FLAGS]", "",
+            "Tells the server that runs in the state directory to end, as SIGTERM does: nobody new is let in, those "
+            "who are there may finish "
             "within the time that is given. The command is done when the server has ended.",
-            kDrainGroups,
-            kDrainExamples},
+            kDrainGroups, kDrainExamples},
     Command{"version",
             "prints the version",
             "[--json]",

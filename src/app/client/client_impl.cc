@@ -165,8 +165,8 @@ void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
   gone.swap(tunnels_);
   std::vector<std::size_t> fresh;
   for (app::PlannedTunnel& plan : wanted) {
-    const auto same = std::ranges::find_if(
-        gone, [&](const Tunnel& one) { return place(one.plan.config) == place(plan.config); });
+    const auto same =
+        std::ranges::find_if(gone, [&](const Tunnel& one) { return place(one.plan.config) == place(plan.config); });
     if (same == gone.end()) {
       fresh.push_back(tunnels_.size());
       add_tunnel(std::move(plan));
@@ -337,8 +337,8 @@ void ClientImpl::adopt(session::Dialed dialed) {
     const std::lock_guard state(state_mutex_);
     link_down_ = false;
   }
-  origins_ = std::make_unique<origin::OriginDispatcher>(
-      shard_, origin::DispatcherOptions{origin_connect_timeout_}, static_cast<origin::DispatcherHost&>(*this));
+  origins_ = std::make_unique<origin::OriginDispatcher>(shard_, origin::DispatcherOptions{origin_connect_timeout_},
+                                                        static_cast<origin::DispatcherHost&>(*this));
   session::HeartbeatOptions heartbeat = options_.heartbeat;
   heartbeat.interval = std::chrono::milliseconds(dialed.peer.outcome.heartbeat_ms);
   keeper_ = std::make_unique<session::LinkKeeper>(shard_, *link_, heartbeat, [this](std::string_view what) {
@@ -533,8 +533,8 @@ void ClientImpl::on_origin_failed(std::uint32_t number, const Error& error) {
   if (!options_.on_error) return;
   Error told = error;
   if (const Tunnel* tunnel = by_number(number)) {
-    told.context +=
-        ". The tunnel " + tunnel->plan.config.name + " is up; visitors get an error until its service runs: is it started?";
+    told.context += ". The tunnel " + tunnel->plan.config.name +
+                    " is up; visitors get an error until its service runs: is it started?";
   }
   options_.on_error(told);
 }

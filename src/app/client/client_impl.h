@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "app/client/options.h"
+#include "app/client/plan.h"
 #include "app/control_answers.h"
 #include "app/control_socket.h"
-#include "app/client/plan.h"
 #include "mux/mux_link.h"
 #include "origin/dispatcher.h"
 #include "session/dialer.h"
@@ -47,8 +47,8 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
     std::uint32_t req = 0;     // what it is called in `register`; never again for another
     std::uint32_t number = 0;  // the server's, while up
     std::string url;
-    std::string host;        // asked for, or picked by the server
-    std::uint16_t port = 0;  // the same
+    std::string host;          // asked for, or picked by the server
+    std::uint16_t port = 0;    // the same
     std::string last_failure;  // told once, until it changes
     bool ask_again = false;    // it was refused for a reason that may pass
     std::uint64_t now = 0, total = 0;

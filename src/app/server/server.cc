@@ -116,8 +116,8 @@ ServerBuilder& ServerBuilder::on_reload_asked(ReloadAsked call) {
 
 Result<Server> ServerBuilder::build() {
   if (!options_ || options_->built) {
-    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false,
-                                 "this builder has built already: a builder builds once"));
+    return std::unexpected(
+        Error(ErrorCode::BadInput, Side::Local, false, "this builder has built already: a builder builds once"));
   }
   auto plan = app::plan_server(*options_);
   if (!plan) return std::unexpected(plan.error());

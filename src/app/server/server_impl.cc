@@ -15,8 +15,8 @@
 #include "app/grant_store.h"
 #include "app/server/grants.h"
 #include "app/server/server_shard.h"
-#include "app/status_json.h"
 #include "app/state_dir.h"
+#include "app/status_json.h"
 #include "session/dialer.h"
 #include "session/join_token.h"
 #include "wire/control.h"
@@ -133,9 +133,8 @@ Result<app::LivePtr> ServerImpl::make_live(const ServerConfig& config, const app
                           ? "localhost"
                           : session::split_host_port(config.public_addresses.front(), 1)->host;
   if (!config.tls) return live;
-  auto identity = config.tls_certificate.empty()
-                      ? transport::TlsIdentity::load_or_make(state_dir_)
-                      : transport::TlsIdentity::load(config.tls_certificate, config.tls_key);
+  auto identity = config.tls_certificate.empty() ? transport::TlsIdentity::load_or_make(state_dir_)
+                                                 : transport::TlsIdentity::load(config.tls_certificate, config.tls_key);
   if (!identity) return std::unexpected(identity.error());
   state_made_ = state_made_ || identity->fresh();
   live->fingerprint = identity->fingerprint();

@@ -20,6 +20,7 @@
 #include "app/server/options.h"
 #include "app/server/plan.h"
 #include "base/buffer_pool.h"
+#include "route/port_keeper.h"
 #include "route/router.h"
 #include "session/failure_throttle.h"
 #include "session/grant_book.h"
@@ -53,6 +54,7 @@ class ServerImpl {
   [[nodiscard]] const session::GrantBook& grants() const { return grants_; }
   [[nodiscard]] session::FailureThrottle& throttle() { return throttle_; }
   [[nodiscard]] route::Router& router() { return router_; }
+  [[nodiscard]] route::PortKeeper& ports() { return ports_; }
   [[nodiscard]] app::ServerShard& shard(unsigned index) { return *shards_[index]; }
   [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
   [[nodiscard]] const transport::SocketAddress& tcp_listen() const { return tcp_listen_; }
@@ -99,6 +101,7 @@ class ServerImpl {
   bool state_made_ = false;
   std::string state_dir_;
   route::Router router_;
+  route::PortKeeper ports_;
   transport::SocketAddress listen_, http_listen_, tcp_listen_;
   std::uint16_t http_port_ = 0;
   TimePoint started_at_{};
@@ -110,7 +113,7 @@ class ServerImpl {
   bool started_ = false;
   std::mutex control_socket_mutex_;
   std::unique_ptr<app::ControlSocket> control_socket_;
-  app::DrainAnswer drain_answer_;  // the control socket's thread
+  app::DrainAnswer drain_answer_;     // the control socket's thread
   mutable std::mutex control_mutex_;  // start, drain, stop and status, one at a time
 
   std::mutex owners_mutex_;

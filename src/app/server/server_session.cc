@@ -63,7 +63,7 @@ void ServerSession::refuse(const Error& why) {
 
 void ServerSession::kick() {
   const Error why(ErrorCode::Cancelled, Side::Tunnel, true, "the server's operator ended the session");
-  give_up_all();
+  give_up_all(Places::Kept);
   link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Limit), why.context);
   close(why);
 }
@@ -107,6 +107,7 @@ void ServerSession::on_control(std::string_view json) {
 }
 
 void ServerSession::on_goaway(std::uint32_t, std::string_view) {
+  leaving_ = true;
   // The client drains: new visitors learn that it is closing, until another client takes the host; those inside finish. Warm connections
   // to its origins would keep the link from ending.
   for (auto& [number, tunnel] : tunnels_) {
@@ -120,7 +121,7 @@ void ServerSession::on_link_closed(const Error& why) {
   keeper_.reset();
   shard_.links().remove(id_);
   shard_.http().forget_session(id_);
-  give_up_all();
+  give_up_all(leaving_ || shard_.server().draining() ? Places::Free : Places::Kept);
   if (up_) {
     up_ = false;
     if (const auto& call = shard_.server().options().on_session) {
@@ -171,17 +172,35 @@ void ServerSession::reject(const wire::Register& request, const Error& why) {
   say_tunnel(TunnelEvent::Kind::Rejected, request.name, "", &why);
 }
 
-void ServerSession::give_up(Tunnel& tunnel) {
-  if (!tunnel.host.empty()) shard_.server().router().release(tunnel.host, id_);
+void ServerSession::give_up(Tunnel& tunnel, Lease* lease) {
+  const std::uint16_t port = tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0};
+  const bool keep = lease != nullptr && session::GrantUse::take(use_->leases, grant_->limits.tunnels);
+  bool kept = false;
+  if (keep && port != 0) {
+    // Before nobody listens there.
+    shard_.server().ports().keep(port, outcome_.grant, id_);
+    lease->ports.push_back(port);
+    kept = true;
+  } else if (keep && shard_.server().router().keep(tunnel.host, id_)) {
+    lease->hosts.push_back(tunnel.host);
+    kept = true;
+  } else if (!tunnel.host.empty()) {
+    shard_.server().router().release(tunnel.host, id_);
+  }
+  if (keep && !kept) session::GrantUse::give_back(use_->leases);
   tunnel.tcp.reset();
   if (use_ != nullptr) session::GrantUse::give_back(use_->tunnels);
   say_tunnel(TunnelEvent::Kind::Down, tunnel.name, tunnel.url);
 }
 
-void ServerSession::give_up_all() {
+void ServerSession::give_up_all(Places places) {
   std::map<std::uint32_t, Tunnel> tunnels;
   tunnels.swap(tunnels_);
-  for (auto& [number, tunnel] : tunnels) give_up(tunnel);
+  Lease lease{id_, use_, {}, {}};
+  const bool keep = places == Places::Kept && use_ != nullptr && grant_ != nullptr &&
+                    shard_.live().config.host_lease > Duration::zero();
+  for (auto& [number, tunnel] : tunnels) give_up(tunnel, keep ? &lease : nullptr);
+  shard_.keep(std::move(lease));
 }
 
 void ServerSession::fill_status(ServerStatus& status) const {

@@ -73,8 +73,10 @@ class ServerSession final : private transport::LinkHandler,
   void watch_expiry();
   void contest(const std::string& host, std::uint16_t port);
   void on_probe_over();
-  void give_up(Tunnel& tunnel);
-  void give_up_all();
+  void give_up(Tunnel& tunnel, Lease* lease = nullptr);
+  // Those who may come back find their places free (ServerConfig::host_lease).
+  enum class Places : std::uint8_t { Free, Kept };
+  void give_up_all(Places places = Places::Free);
   void reject(const wire::Register& request, const Error& why);
   void say_tunnel(TunnelEvent::Kind kind, const std::string& name, const std::string& url, const Error* why = nullptr);
 
@@ -100,6 +102,7 @@ class ServerSession final : private transport::LinkHandler,
     TimePoint began{};
   } probe_{*this};
   bool up_ = false;
+  bool leaving_ = false;  // the client has said so, or may not come back
 };
 
 }  // namespace ferrotunnel::app

@@ -176,6 +176,11 @@ Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_
 }
 
 Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::listen(std::uint32_t number, std::uint16_t port) {
+  const auto kept_for_another = [&](std::uint16_t at) { return !shard_.server().ports().take(at, outcome_.grant); };
+  if (port != 0 && kept_for_another(port)) {
+    return refused(ErrorCode::AddressInUse,
+                   "port " + std::to_string(port) + " is kept for another client, which lost its connection", true);
+  }
   transport::SocketAddress address = shard_.server().tcp_listen();
   address.set_port(port);
   auto tcp = std::make_unique<ingress::TcpIngress>(shard_.shard(), *link_, number,
@@ -187,6 +192,8 @@ Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::listen(std::uint32_t
       bound.error().context = "port " + std::to_string(port) + " is in use at the server";
     return std::unexpected(bound.error());
   }
+  if (port == 0 && kept_for_another(tcp->port()))
+    return refused(ErrorCode::AddressInUse, "the port that the system picked is kept for another client", true);
   return tcp;
 }
 
@@ -197,7 +204,7 @@ Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::pick_port(std::uint3
   if (count == 0) return refused(ErrorCode::Refused, "the grant " + grant_->name + " has no ports, so no TCP tunnels");
   if (grant_->allows_port(65535)) {  // the system picks from the upper ones
     auto tcp = listen(number, 0);
-    if (!tcp || grant_->allows_port((*tcp)->port())) return tcp;
+    if (tcp ? grant_->allows_port((*tcp)->port()) : tcp.error().code != ErrorCode::AddressInUse) return tcp;
   }
   const std::uint32_t start = random_number() % count;
   for (std::uint32_t i = 0; i < std::min<std::uint32_t>(count, kPortTries); ++i) {

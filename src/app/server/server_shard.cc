@@ -1,5 +1,7 @@
 #include "app/server/server_shard.h"
 
+#include <iterator>
+
 #include "app/server/server_session.h"
 #include "ferrotunnel/version.h"
 #include "transport/tcp/tcp_stream.h"
@@ -170,6 +172,21 @@ void ServerShard::replace(route::SessionId session, std::function<void()> then) 
 ServerSession* ServerShard::find(route::SessionId session) {
   const auto found = sessions_.find(session);
   return found == sessions_.end() ? nullptr : found->second.get();
+}
+
+void ServerShard::keep(Lease lease) {
+  if (lease.hosts.empty() && lease.ports.empty()) return;
+  LeaseEnd& end = leases_.emplace_back(*this, std::move(lease));
+  end.at = std::prev(leases_.end());
+  end.arm(live_->config.host_lease);
+}
+
+ServerShard::LeaseEnd::~LeaseEnd() {
+  ServerImpl& server = shard_.server_;
+  for (const std::string& host : lease_.hosts) server.router().release(host, lease_.session);
+  for (const std::uint16_t port : lease_.ports) server.ports().release(port, lease_.session);
+  for (std::size_t i = lease_.hosts.size() + lease_.ports.size(); i > 0; --i)
+    session::GrantUse::give_back(lease_.use->leases);
 }
 
 void ServerShard::remove(route::SessionId session) { sessions_.erase(session); }

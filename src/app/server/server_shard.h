@@ -4,7 +4,10 @@
 
 #include <list>
 #include <memory>
+#include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "app/server/live.h"
 #include "app/server/server_impl.h"
@@ -18,6 +21,14 @@
 namespace ferrotunnel::app {
 
 class ServerSession;
+
+// Places that a lost session had.
+struct Lease {
+  route::SessionId session = 0;
+  std::shared_ptr<session::GrantUse> use;
+  std::vector<std::string> hosts;
+  std::vector<std::uint16_t> ports;
+};
 
 class ServerShard final : private ingress::HttpIngressHost, private ingress::ProxiedVisitors {
  public:
@@ -41,6 +52,8 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void close_all(const Error& why);
   // A session's client signed in again elsewhere: ends it, then posts `then`.
   void replace(route::SessionId session, std::function<void()> then);
+  // What a session that was lost had stays its grant's for the lease, which ends here.
+  void keep(Lease lease);
   void remove(route::SessionId session);                    // the session is over: destroys it
   [[nodiscard]] std::size_t kick(const std::string& name);  // ends sessions of that id or grant: how many
   // Sessions of this grant, but for `asking`, that have a tunnel there show that they are alive, or end.
@@ -52,6 +65,21 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   [[nodiscard]] ServerSession* find(route::SessionId session);
 
  private:
+  // The lease ends when it dies: on time, or with the shard.
+  class LeaseEnd final : private transport::Deadline {
+   public:
+    LeaseEnd(ServerShard& shard, Lease lease) : shard_(shard), lease_(std::move(lease)) {}
+    LeaseEnd(const LeaseEnd&) = delete;
+    LeaseEnd& operator=(const LeaseEnd&) = delete;
+    ~LeaseEnd();
+    void arm(Duration after) { shard_.shard_.arm(*this, after); }
+    std::list<LeaseEnd>::iterator at;
+
+   private:
+    void on_deadline() override { shard_.leases_.erase(at); }
+    ServerShard& shard_;
+    const Lease lease_;
+  };
   using Negotiations = std::list<std::unique_ptr<session::Negotiation>>;
 
   void accept_client(transport::UniqueFd fd, const transport::SocketAddress& peer);
@@ -70,6 +98,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   ServerImpl& server_;
   LivePtr live_;
   transport::Shard shard_;
+  std::list<LeaseEnd> leases_;
   route::RouterCache routes_;
   route::LinkDirectory links_;
   ingress::HttpIngress http_;

@@ -89,7 +89,7 @@ void Exchange::connect(transport::Link* link) {
   if (origin_) {
     reused_ = true;
   } else {
-    if (link == nullptr) return fail(failures::kLinkLost);
+    if (link == nullptr) return fail(retried_ ? failures::kLinkLost : failures::kClientAway);
     auto opened = context_.pool.open(*link, tunnel_, peer_, *this);
     if (!opened) return fail(failure_of(opened.error()));
     origin_ = std::move(*opened);

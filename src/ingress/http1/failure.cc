@@ -11,6 +11,8 @@ constinit const Failure kHostMissing{400, FaultSide::Visitor, "host-missing",
                                      "The request does not say which host it is for."};
 constinit const Failure kLinkLost{502, FaultSide::Tunnel, "link-lost",
                                   "The tunnel to {host} lost its connection to this server."};
+constinit const Failure kClientAway{503, FaultSide::Tunnel, "client-away",
+                                    "The client that serves {host} has lost its connection to this server.", 1};
 constinit const Failure kLinkLimit{503, FaultSide::Tunnel, "link-limit",
                                    "The tunnel to {host} carries as many connections as it may."};
 constinit const Failure kLinkClosing{503, FaultSide::Tunnel, "link-closing", "The tunnel to {host} is being closed."};

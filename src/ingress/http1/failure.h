@@ -22,7 +22,7 @@ struct Failure {
 };
 
 namespace failures {
-extern const Failure kNoSuchHost, kHostMissing, kLinkLost, kLinkLimit, kLinkClosing, kServerMemory;
+extern const Failure kNoSuchHost, kHostMissing, kLinkLost, kClientAway, kLinkLimit, kLinkClosing, kServerMemory;
 extern const Failure kOriginTimeout, kOriginStalled, kOriginClosed, kBadResponse, kResponseCut;
 extern const Failure kBadBody, kRequestTimeout, kRequestCut, kVisitorGone, kVisitorStalled;
 }  // namespace failures

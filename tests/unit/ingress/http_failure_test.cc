@@ -123,7 +123,7 @@ TEST_P(HttpFailure, LinkRefusesToOpen) {
   visitor.got.clear();
   world.links.remove(HttpWorld::kSession);
   visitor.send(get());
-  expect_page(world, visitor, 502, "tunnel", "link-lost");
+  expect_page(world, visitor, 503, "tunnel", "client-away");
   // A request with a body: the page, then the close, without an RST on the way.
   Visitor& poster = world.connect();
   poster.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000\r\n\r\n" + std::string(100'000, 'x'));

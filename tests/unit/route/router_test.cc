@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "route/link_directory.h"
+#include "route/port_keeper.h"
 
 namespace ferrotunnel::route {
 namespace {
@@ -86,6 +87,54 @@ TEST(Router, AClaimBelongsToItsOwner) {
     router.release(host, 3);
     EXPECT_TRUE(router.claim(host, "bob", {2, 1, 0}));
   }
+}
+
+TEST(Router, AKeptPlaceIsItsGrantsUntilItIsReleased) {
+  Router router;
+  for (const std::string host : {"a.test", "*.a.test"}) {
+    const std::string name = host.starts_with("*") ? "x.a.test" : host;
+    ASSERT_TRUE(router.claim(host, "laptop/1", {1, 1, 0}));
+    EXPECT_FALSE(router.keep(host, 2)) << "not its to keep";
+    ASSERT_TRUE(router.keep(host, 1));
+    EXPECT_EQ(session_of(router, name), 1u) << "visitors are told that it is away";
+    const auto refused = router.claim(host, "other/9", {2, 1, 0});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::AddressInUse);
+    EXPECT_FALSE(refused.error().context.contains("laptop"));
+    // A name that begins with another is another.
+    EXPECT_FALSE(router.claim(host, "laptop2/1", {2, 1, 0}));
+    ASSERT_TRUE(router.claim(host, "laptop/2", {3, 1, 0}));
+    EXPECT_FALSE(router.claim(host, "laptop/1", {4, 1, 0})) << "in use again";
+    router.release(host, 1);  // the lease's end
+    EXPECT_EQ(session_of(router, name), 3u);
+    ASSERT_TRUE(router.keep(host, 3));
+    router.release(host, 3);
+    EXPECT_EQ(session_of(router, name), 0u);
+    EXPECT_FALSE(router.keep(host, 3));
+    EXPECT_TRUE(router.claim(host, "other/9", {5, 1, 0}));
+  }
+}
+
+TEST(Router, WhoHasItIsToldToItsGrantOnly) {
+  Router router;
+  ASSERT_TRUE(router.claim("a.test", "laptop/1", {12, 1, 0}));
+  EXPECT_TRUE(router.claim("a.test", "laptop/2", {13, 1, 0}).error().context.contains("s12"));
+  EXPECT_FALSE(router.claim("a.test", "other/2", {14, 1, 0}).error().context.contains("s12"));
+}
+
+TEST(PortKeeper, AKeptPortIsItsGrantsUntilItIsReleased) {
+  PortKeeper ports;
+  EXPECT_TRUE(ports.take(2222, "laptop"));
+  ports.keep(2222, "laptop", 1);
+  EXPECT_FALSE(ports.take(2222, "other"));
+  EXPECT_TRUE(ports.take(2223, "other"));
+  EXPECT_TRUE(ports.take(2222, "laptop"));
+  EXPECT_TRUE(ports.take(2222, "other")) << "it was taken, and is kept no longer";
+  ports.keep(2222, "laptop", 2);
+  ports.release(2222, 1);  // an earlier lease's end
+  EXPECT_FALSE(ports.take(2222, "other"));
+  ports.release(2222, 2);
+  EXPECT_TRUE(ports.take(2222, "other"));
 }
 
 TEST(Router, WildcardAndExactAreTwoClaims) {

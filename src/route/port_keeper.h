@@ -1,0 +1,47 @@
+// PortKeeper: ports of TCP tunnels whose session is gone and may come back: only its grant can have them until they are let go.
+//
+// Nobody listens on such a port; whoever is about to asks first. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "route/router.h"
+
+namespace ferrotunnel::route {
+
+class PortKeeper {
+ public:
+  void keep(std::uint16_t port, std::string_view grant, SessionId session) {
+    const std::lock_guard lock(mutex_);
+    kept_.insert_or_assign(port, Kept{std::string(grant), session});
+  }
+  // False: it is kept for another grant. True: it is this one's to bind, and kept no longer.
+  [[nodiscard]] bool take(std::uint16_t port, std::string_view grant) {
+    const std::lock_guard lock(mutex_);
+    const auto found = kept_.find(port);
+    if (found == kept_.end()) return true;
+    if (found->second.grant != grant) return false;
+    kept_.erase(found);
+    return true;
+  }
+  // Unless it was kept anew since, for another session.
+  void release(std::uint16_t port, SessionId session) {
+    const std::lock_guard lock(mutex_);
+    const auto found = kept_.find(port);
+    if (found != kept_.end() && found->second.session == session) kept_.erase(found);
+  }
+
+ private:
+  struct Kept {
+    std::string grant;
+    SessionId session;
+  };
+  std::mutex mutex_;
+  std::unordered_map<std::uint16_t, Kept> kept_;
+};
+
+}  // namespace ferrotunnel::route

@@ -1,0 +1,160 @@
+// Leases: what a client had when its connection was lost is kept for its grant, and for nobody else, for a while.
+#include "ferrotunnel/control.h"
+#include "integration/api_world.h"
+#include "integration/road.h"
+
+namespace ferrotunnel::api_test {
+namespace {
+
+const std::string kSecret = "the secret of laptop", kOther = "somebody else's one";
+
+class ApiLease : public testing::Test {
+ protected:
+  std::unique_ptr<TestServer> server(std::chrono::milliseconds lease, std::uint32_t max_tunnels = 100) {
+    return std::make_unique<TestServer>(state.path, [=](ServerBuilder& b) {
+      b.host_lease(lease).threads(2);
+      for (const auto& [name, secret] : {std::pair{"laptop", kSecret}, std::pair{"other", kOther}}) {
+        GrantOptions grant;
+        grant.name = name;
+        grant.secrets = {secret};
+        grant.max_tunnels = max_tunnels;
+        b.grant(grant);
+      }
+    });
+  }
+  std::unique_ptr<TestClient> client(const TestServer& at, const std::string& grant,
+                                     const std::function<void(ClientBuilder&)>& more, const std::string& by = "") {
+    return std::make_unique<TestClient>("", [&](ClientBuilder& b) {
+      b.server(by.empty() ? at.ready.listen : by).grant(grant, grant == "other" ? kOther : kSecret).tls(false);
+      more(b);
+    });
+  }
+  // Ends its sessions as its operator does; they come back.
+  static void kick(const TestServer& at, const std::string& grant) {
+    for (const SessionStatus& one : at.server->status().sessions)
+      if (one.grant == grant) EXPECT_TRUE(kick_clients(at.ready.state_dir, one.id));
+  }
+  const TemporaryDirectory state;
+  const Service echo{Service::echo()}, web{Service::http("web")};
+};
+
+TEST_F(ApiLease, HostAndPortWaitForTheirGrant) {
+  const auto here = server(60s);
+  std::uint16_t port = 0;
+  {
+    const auto first = client(*here, "laptop", [&](ClientBuilder& b) {
+      b.tcp("echo", echo.at()).http("web", web.at(), "web.test").http("wild", web.at(), "*.w.test");
+    });
+    ASSERT_TRUE(first->wait_up("echo") && first->wait_up("web") && first->wait_up("wild"));
+    port = first->up("echo").port;
+    const auto stranger = client(*here, "other", [&](ClientBuilder& b) {
+      b.tcp("echo", echo.at(), port).http("web", web.at(), "web.test").http("wild", web.at(), "*.w.test");
+    });
+    ASSERT_TRUE(stranger->log.wait("failed echo") && stranger->log.wait("failed web"));
+    for (int i = 1; i <= 3; ++i) {
+      kick(*here, "laptop");
+      ASSERT_TRUE(first->wait_up("echo", static_cast<std::size_t>(i) + 1)) << first->log.text();
+      ASSERT_TRUE(first->wait_up("web", static_cast<std::size_t>(i) + 1)) << first->log.text();
+    }
+    EXPECT_EQ(stranger->log.count("up "), 0u) << stranger->log.text();
+    EXPECT_EQ(first->up("echo").port, port);
+  }  // it says that it goes: nothing is kept
+  const auto stranger = client(*here, "other", [&](ClientBuilder& b) {
+    b.tcp("echo", echo.at(), port).http("web", web.at(), "web.test").http("wild", web.at(), "*.w.test");
+  });
+  EXPECT_TRUE(stranger->wait_up("echo") && stranger->wait_up("web") && stranger->wait_up("wild"))
+      << stranger->log.text();
+}
+
+TEST_F(ApiLease, ItEndsAfterItsTime) {
+  const auto here = server(1500ms);
+  Road road(here->port());
+  const auto first = client(
+      *here, "laptop", [&](ClientBuilder& b) { b.tcp("echo", echo.at()).http("web", web.at(), "web.test"); },
+      road.at());
+  ASSERT_TRUE(first->wait_up("echo") && first->wait_up("web"));
+  const std::uint16_t port = first->up("echo").port;
+  const auto began = SteadyClock::now();
+  road.close();
+  ASSERT_TRUE(here->log.wait("session down"));
+  const Answer answer = get(here->http_port(), "web.test");
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_TRUE(answer.head.contains("client-away")) << answer.head;
+  EXPECT_TRUE(answer.head.contains("Retry-After: 1")) << answer.head;
+  EXPECT_EQ(get(here->http_port(), "nobody.test").status, 404);
+  EXPECT_FALSE(Socket::connect(port).open());
+  const auto stranger = client(
+      *here, "other", [&](ClientBuilder& b) { b.tcp("echo", echo.at(), port).http("web", web.at(), "web.test"); });
+  ASSERT_TRUE(stranger->log.wait("failed web address-in-use web.test is kept for another client"))
+      << stranger->log.text();
+  ASSERT_TRUE(stranger->wait_up("echo") && stranger->wait_up("web")) << stranger->log.text();
+  EXPECT_GE(SteadyClock::now() - began, 1500ms);
+  EXPECT_EQ(get(here->http_port(), "web.test").status, 200);
+}
+
+TEST_F(ApiLease, AnotherClientOfTheGrantMayHaveItAtOnce) {
+  const auto here = server(60s);
+  Road road(here->port());
+  const auto first = client(
+      *here, "laptop", [&](ClientBuilder& b) { b.tcp("echo", echo.at()).http("web", web.at(), "web.test"); },
+      road.at());
+  ASSERT_TRUE(first->wait_up("echo") && first->wait_up("web"));
+  road.close();
+  ASSERT_TRUE(here->log.wait("session down"));
+  const auto next = client(*here, "laptop", [&](ClientBuilder& b) {
+    b.tcp("echo", echo.at(), first->up("echo").port).http("web", web.at(), "web.test");
+  });
+  ASSERT_TRUE(next->wait_up("echo") && next->wait_up("web")) << next->log.text();
+  EXPECT_EQ(next->log.count("failed"), 0u) << next->log.text();
+  EXPECT_EQ(get(here->http_port(), "web.test").status, 200);
+}
+
+TEST_F(ApiLease, NoLeaseWhereItIsOff) {
+  const auto here = server(0ms);
+  Road road(here->port());
+  const auto first = client(*here, "laptop", [&](ClientBuilder& b) { b.http("web", web.at(), "web.test"); }, road.at());
+  ASSERT_TRUE(first->wait_up("web"));
+  road.close();
+  ASSERT_TRUE(here->log.wait("session down"));
+  EXPECT_EQ(get(here->http_port(), "web.test").status, 404);
+  const auto stranger = client(*here, "other", [&](ClientBuilder& b) { b.http("web", web.at(), "web.test"); });
+  EXPECT_TRUE(stranger->wait_up("web")) << stranger->log.text();
+  EXPECT_EQ(stranger->log.count("failed"), 0u) << stranger->log.text();
+}
+
+// Whoever registers, leaves and comes back with other names holds no more than it may have tunnels.
+TEST_F(ApiLease, AGrantIsKeptAsManyPlacesAsItMayHaveTunnels) {
+  const auto here = server(60s, 3);
+  for (int round = 0; round < 3; ++round) {
+    Road road(here->port());
+    const auto one = client(
+        *here, "laptop",
+        [&](ClientBuilder& b) {
+          for (int i = 0; i < 2; ++i)
+            b.http("t" + std::to_string(i), web.at(), "h" + std::to_string(round * 2 + i) + ".test");
+        },
+        road.at());
+    ASSERT_TRUE(one->wait_up("t0") && one->wait_up("t1")) << one->log.text();
+    road.close();
+    ASSERT_TRUE(here->log.wait("session down", static_cast<std::size_t>(round) + 1));
+  }
+  int kept = 0;
+  for (int i = 0; i < 6; ++i) kept += get(here->http_port(), "h" + std::to_string(i) + ".test").status == 503 ? 1 : 0;
+  EXPECT_EQ(kept, 3);
+}
+
+TEST_F(ApiLease, ARevokedGrantKeepsNothing) {
+  const auto here = server(60s);
+  const auto first = client(*here, "laptop", [&](ClientBuilder& b) { b.http("web", web.at(), "web.test"); });
+  ASSERT_TRUE(first->wait_up("web"));
+  GrantOptions other;
+  other.name = "other";
+  other.secrets = {kOther};
+  ASSERT_TRUE(here->server->set_grants({other}));
+  const auto stranger = client(*here, "other", [&](ClientBuilder& b) { b.http("web", web.at(), "web.test"); });
+  EXPECT_TRUE(stranger->wait_up("web")) << stranger->log.text();
+  EXPECT_EQ(stranger->log.count("failed"), 0u) << stranger->log.text();
+}
+
+}  // namespace
+}  // namespace ferrotunnel::api_test
