@@ -128,7 +128,7 @@ TEST_P(HttpFailure, LinkRefusesToOpen) {
   Visitor& poster = world.connect();
   poster.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000\r\n\r\n" + std::string(100'000, 'x'));
   ASSERT_TRUE(world.until([&] { return poster.closed(); }));
-  EXPECT_TRUE(poster.got.starts_with("HTTP/1.1 502 "));
+  EXPECT_TRUE(poster.got.starts_with("HTTP/1.1 503 "));
   EXPECT_FALSE(poster.reset);
 }
 
