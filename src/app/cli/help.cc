@@ -68,6 +68,14 @@ void append_exit_status(std::string& out) {
 
 }  // namespace
 
+std::string short_help() {
+  return "ferrotunnel shares a local service through a server that can be reached.\n\n"
+         "    ferrotunnel server                         on the machine that others can reach\n"
+         "    ferrotunnel http 8080 --join ft1_AbC…      beside the service: the line that the server prints\n"
+         "    ferrotunnel tcp 22 --join ft1_AbC…         the same for a TCP port\n\n"
+         "ferrotunnel --help names every command, ferrotunnel COMMAND --help its flags.\n";
+}
+
 std::string help_of_all() {
   std::string out;
   append_section(out, "NAME");
