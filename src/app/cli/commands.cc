@@ -231,10 +231,30 @@ constexpr std::array kDrainExamples = {
     Example{"A new program in the place of the old one, which may take a minute to finish:",
             "ferrotunnel drain --drain-timeout 60 && ferrotunnel server"},
 };
+constexpr std::array kListExamples = {Example{"For a program:", "ferrotunnel token list --json"}};
+constexpr std::array kRevokeExamples = {
+    Example{"The token of a laptop that was lost:", "ferrotunnel token revoke laptop"}};
+constexpr std::array kStatusExamples = {
+    Example{"Of the server of this user:", "ferrotunnel status"},
+    Example{"Of one that systemd runs, for a program:", "sudo ferrotunnel status --state /var/lib/ferrotunnel --json"},
+};
+constexpr std::array kKickExamples = {Example{"All that signed in with one token:", "ferrotunnel kick laptop"}};
+constexpr std::array kVersionExamples = {Example{"For a program:", "ferrotunnel version --json"}};
 constexpr std::array kStateAndJsonFlags = {kStateFlag, Flag{"json", "", "For programs: JSON."}};
 constexpr std::array kStateAndJsonGroups = {FlagGroup{"FLAGS", kStateAndJsonFlags}};
 constexpr std::array kStateFlags = {kStateFlag};
 constexpr std::array kStateGroups = {FlagGroup{"FLAGS", kStateFlags}};
+
+// --- completion, man ---
+
+constexpr std::array kCompletionExamples = {
+    Example{"In this bash; in ~/.bashrc for each:", "source <(ferrotunnel completion bash)"},
+    Example{"For each zsh, in a directory of $fpath:", "ferrotunnel completion zsh > ~/.zfunc/_ferrotunnel"},
+    Example{"For each fish:", "ferrotunnel completion fish > ~/.config/fish/completions/ferrotunnel.fish"},
+};
+constexpr std::array kManExamples = {
+    Example{"To read it:", "ferrotunnel man | man -l -"},
+};
 
 // --- version ---
 
@@ -285,52 +305,47 @@ constexpr std::array kCommands = {
             "knows it at once; "
             "one that starts later finds it. The token is printed this once: only its secret's owner has it.",
             kNewTokenGroups, kNewTokenExamples},
-    Command{"token list",
-            "lists the grants of the state directory",
-            "[FLAGS]",
-            "",
+    Command{"token list", "lists the grants of the state directory", "[FLAGS]", "",
             "Lists the grants that token new made, and the one that the server made for itself, without their secrets.",
-            kStateAndJsonGroups,
-            {}},
-    Command{"token revoke",
-            "ends a grant and its sessions",
-            "NAME [FLAGS]",
-            "NAME",
+            kStateAndJsonGroups, kListExamples},
+    Command{"token revoke", "ends a grant and its sessions", "NAME [FLAGS]", "NAME",
             "Removes a grant from the state directory. When the command is done, its sessions have ended and nobody "
             "signs in with its token "
             "any more.",
-            kStateGroups,
-            {}},
+            kStateGroups, kRevokeExamples},
     Command{
-        "status",
-        "what a running server does",
-        "[FLAGS]",
-        "",
+        "status", "what a running server does", "[FLAGS]", "",
         "Asks the server that runs in the state directory for its sessions and tunnels, and prints them as a table, "
         "or as JSON.",
-        kStateAndJsonGroups,
-        {}},
-    Command{"kick",
-            "ends the sessions of a client",
-            "NAME [FLAGS]",
-            "NAME",
+        kStateAndJsonGroups, kStatusExamples},
+    Command{"kick", "ends the sessions of a client", "NAME [FLAGS]", "NAME",
             "Ends the session of that id, or every session of the grant of that name, at the server that runs in the "
             "state directory. The clients "
             "may sign in again: to keep them out, revoke the grant.",
-            kStateGroups,
-            {}},
+            kStateGroups, kKickExamples},
     Command{"drain", "ends a running server when its visitors have finished", "[FLAGS]", "",
             "Tells the server that runs in the state directory to end, as SIGTERM does: nobody new is let in, those "
             "who are there may finish "
             "within the time that is given. The command is done when the server has ended.",
             kDrainGroups, kDrainExamples},
-    Command{"version",
-            "prints the version",
-            "[--json]",
-            "",
-            "Prints the version of this program and of the wire protocol that it speaks.",
-            kVersionGroups,
-            {}},
+    Command{"completion",
+            "prints the completion for a shell",
+            "bash|zsh|fish",
+            "SHELL",
+            "Prints a script that lets the shell complete commands, flags and their values.",
+            {},
+            kCompletionExamples},
+    Command{
+        "man",
+        "prints the manual page",
+        "",
+        "",
+        "Prints this help, of all commands, as a manual page. Where ferrotunnel was installed, man ferrotunnel has it.",
+        {},
+        kManExamples},
+    Command{"version", "prints the version", "[--json]", "",
+            "Prints the version of this program and of the wire protocol that it speaks.", kVersionGroups,
+            kVersionExamples},
 };
 
 // Insertions, deletions, substitutions and swaps of neighbours.

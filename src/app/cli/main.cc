@@ -12,8 +12,10 @@
 #include "app/cli/arguments.h"
 #include "app/cli/ask_secret.h"
 #include "app/cli/compat.h"
+#include "app/cli/completion.h"
 #include "app/cli/console.h"
 #include "app/cli/help.h"
+#include "app/cli/man.h"
 #include "app/cli/options.h"
 #include "app/cli/run.h"
 #include "app/cli/run_administration.h"
@@ -60,6 +62,13 @@ int run(const std::vector<std::string>& words) {
   for (const std::string& note : line->notes) complain(note);
   Arguments& arguments = line->arguments;
   if (arguments.command().name == "version") return print(version_text(arguments.value("json").has_value()));
+  if (arguments.command().name == "man") return print(man_page());
+  if (arguments.command().name == "completion") {
+    const auto script = completion_of(arguments.target());
+    if (script) return print(*script);
+    complain("which shell? ferrotunnel completion bash, zsh or fish");
+    return kExitWrongUse;
+  }
   if (arguments.command().name == "server") {
     const auto options = server_options(arguments);
     return options ? run_server(*options) : fail(options.error());
