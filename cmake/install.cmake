@@ -21,6 +21,21 @@ target_link_libraries(ferrotunnel_library INTERFACE Boost::json OpenSSL::SSL Ope
 
 if(TARGET ferrotunnel)
   install(TARGETS ferrotunnel RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+
+  # The manual page and the completions, as the command itself prints them.
+  set(pages ${CMAKE_BINARY_DIR}/generated/pages)
+  file(MAKE_DIRECTORY ${pages})
+  add_custom_command(OUTPUT ${pages}/ferrotunnel.1 ${pages}/ferrotunnel.bash ${pages}/_ferrotunnel ${pages}/ferrotunnel.fish
+    COMMAND ferrotunnel man > ${pages}/ferrotunnel.1
+    COMMAND ferrotunnel completion bash > ${pages}/ferrotunnel.bash
+    COMMAND ferrotunnel completion zsh > ${pages}/_ferrotunnel
+    COMMAND ferrotunnel completion fish > ${pages}/ferrotunnel.fish
+    DEPENDS ferrotunnel VERBATIM)
+  add_custom_target(ferrotunnel_pages ALL DEPENDS ${pages}/ferrotunnel.1)
+  install(FILES ${pages}/ferrotunnel.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES ${pages}/ferrotunnel.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ferrotunnel)
+  install(FILES ${pages}/_ferrotunnel DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  install(FILES ${pages}/ferrotunnel.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
 install(TARGETS ferrotunnel_library EXPORT ferrotunnel ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/ferrotunnel DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

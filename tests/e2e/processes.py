@@ -195,8 +195,8 @@ class World:
 
     def run(self, *words, env=None, input=None, patience=PATIENCE):
         """ferrotunnel with these words until it ends by itself: a CompletedProcess with text."""
-        done = subprocess.run([BINARY, *map(str, words)], env={**self.env, **(env or {})}, capture_output=True, text=True, input=input,
-                              timeout=patience)
+        done = subprocess.run([BINARY, *map(str, words)], env={**self.env, **(env or {})}, capture_output=True, text=True, timeout=patience,
+                              **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}))
         for mark in ("AddressSanitizer", "LeakSanitizer", "runtime error:"):
             assert mark not in done.stderr, done.stderr
         return done

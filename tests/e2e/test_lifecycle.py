@@ -197,7 +197,8 @@ def test_a_port_in_use(world, flag):
 def test_a_second_server_on_the_same_port(world):
     server = world.server()
     done = world.run("server", "--listen", server.listen, "--http-listen", "off", "--state", world.work / "other")
-    assert done.returncode == 1 and "in use" in done.stderr.lower(), done
+    port = server.listen.rpartition(":")[2]
+    assert done.returncode == 1 and f"port {port} is in use by ferrotunnel (pid {server.pid})" in done.stderr, done
 
 
 def test_a_state_directory_that_cannot_be_made(world):

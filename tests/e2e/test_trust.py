@@ -1,5 +1,6 @@
 """Who is let in, and who is believed: tokens, pins, TLS off, certificates of one's own, mutual TLS."""
 import os
+import re
 import stat
 
 import pytest
@@ -128,6 +129,8 @@ def test_a_wrong_pin_is_told_and_final(world, echo):
     done = world.run("tcp", echo.port, "--join", old.join)
     assert done.returncode == 3, done
     assert "not the one in" in done.stderr and "new token" in done.stderr, done.stderr
+    had, showed = re.findall(r"sha256:[0-9a-f]{64}", done.stderr)
+    assert had != showed
 
 
 def test_the_same_state_directory_gives_the_same_token(world):

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "app/cli/compat.h"
 #include "app/cli/escape.h"
 #include "app/cli/help.h"
 
@@ -112,10 +113,7 @@ std::vector<Arguments::Value> Arguments::values(std::string_view name) const {
   const Flag* flag = find_flag(*command_, name);
   if (flag == nullptr) return {};
   std::vector<Value> out;
-  if (const auto at = given_.find(name); at != given_.end()) {
-    for (const std::string& text : at->second) out.push_back({text, "--" + std::string(name)});
-    return out;
-  }
+  if (const auto at = given_.find(name); at != given_.end()) return at->second;
   const std::string variable = environment_name(*flag);
   const char* text = std::getenv(variable.c_str());
   if (text == nullptr || *text == '\0') return out;
@@ -135,8 +133,8 @@ Result<ParsedLine> parse_arguments(const std::vector<std::string>& typed) {
   ParsedLine line;
   if (typed.empty())
     return std::unexpected(wrong("which command? One of server, http, tcp, client, version (see ferrotunnel --help)"));
-  const std::vector<std::string> words = joined(typed);
-  const std::string& first = words.front();
+  std::vector<std::string> words = joined(typed);
+  const std::string first = words.front();
   if (first == "--help" || first == "-h" || (first == "help" && words.size() == 1)) {
     line.print = help_of_all();
     return line;
@@ -146,7 +144,7 @@ Result<ParsedLine> parse_arguments(const std::vector<std::string>& typed) {
     return line;
   }
   const bool help_asked = first == "help";
-  const std::string& name = help_asked ? words[1] : first;
+  const std::string name = help_asked ? words[1] : first;
   const Command* command = find_command(name);
   if (command == nullptr) {
     if (name.starts_with('-'))
@@ -158,6 +156,7 @@ Result<ParsedLine> parse_arguments(const std::vector<std::string>& typed) {
     line.print = help_of(*command);
     return line;
   }
+  words = with_bare_tls(*command, std::move(words));
   if (auto missing = missing_value(*command, words)) return std::unexpected(std::move(*missing));
 
   CLI::App app;
@@ -204,10 +203,15 @@ Result<ParsedLine> parse_arguments(const std::vector<std::string>& typed) {
     if (given.empty()) continue;
     if (given.size() > 1 && !find_flag(*command, flag)->repeated)
       return std::unexpected(wrong("--" + flag + " is given twice"));
-    arguments.given_[flag] = std::move(given);
+    std::vector<Arguments::Value> values;
+    for (std::string& text : given) values.push_back({std::move(text), "--" + flag});
+    arguments.put(flag, std::move(values));
   }
   for (const auto& [flag, on] : switches)
-    if (on) arguments.given_[flag] = {"on"};
+    if (on) arguments.put(flag, {{"on", "--" + flag}});
+  auto notes = translate(arguments);
+  if (!notes) return std::unexpected(notes.error());
+  line.notes = std::move(*notes);
   return line;
 }
 

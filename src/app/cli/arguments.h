@@ -28,12 +28,18 @@ class Arguments {
   [[nodiscard]] std::optional<Value> value(std::string_view flag) const;
   [[nodiscard]] std::vector<Value> values(std::string_view flag) const;
 
+  // As if these had been typed, though they keep where they are from; none: as if nothing was said, not even by the environment.
+  void put(std::string_view flag, std::vector<Value> values) {
+    given_.insert_or_assign(std::string(flag), std::move(values));
+  }
+  void drop(std::string_view flag) { put(flag, {}); }
+
  private:
   friend Result<struct ParsedLine> parse_arguments(const std::vector<std::string>& words);
 
   const Command* command_ = nullptr;
   std::string target_;
-  std::map<std::string, std::vector<std::string>, std::less<>> given_;
+  std::map<std::string, std::vector<Value>, std::less<>> given_;
 };
 
 // "a,b" in its parts; "" is one empty part.
@@ -42,6 +48,8 @@ class Arguments {
 struct ParsedLine {
   Arguments arguments;
   std::string print;  // help or the version: print this and be done
+  std::vector<std::string>
+      notes;  // for stderr, one line each: what is meant by the words of another program (compat.h)
 };
 // `words` without the program's name. Errors: BadInput.
 [[nodiscard]] Result<ParsedLine> parse_arguments(const std::vector<std::string>& words);

@@ -49,6 +49,10 @@ constexpr std::array kServerTrustFlags = {
          "A grant of your own, instead of the grant \"default\", whose secret is made in the state directory. Needs "
          "--secret-file."},
     Flag{"secret-file", "FILE", "The file that holds the secret of --grant: 16 to 64 characters."},
+    Flag{"token", "SECRET",
+         "A secret of 16 to 64 characters that clients give as their --token: the grant \"default\". Then, without "
+         "--tls-cert, TLS is off unless --tls on is given."},
+    Flag{"token-file", "FILE", "The file that holds the secret of --token, which other users of the machine can see."},
     Flag{"trusted-proxies", "NET,...",
          "Networks and addresses of proxies in front, such as 10.0.0.0/8,2001:db8::7, or all: whoever comes from there "
          "has to begin with a PROXY header (version 1 or 2), and the visitor's address is the one in it. May be "
@@ -58,11 +62,23 @@ constexpr std::array kServerTrustFlags = {
 constexpr std::array kServerOtherFlags = {
     Flag{"threads", "N", "Threads, each with its share of the connections. Default 0: one for each core."},
 };
+// The names that the Rust FerroTunnel has for these; compat.cc says what becomes of each.
+constexpr std::array kServerCompatFlags = {
+    Flag{"bind", "ADDR", "--listen."},
+    Flag{"http-bind", "ADDR", "--http-listen."},
+    Flag{"tcp-bind", "IP:PORT", "--tcp-listen-host IP; and PORT is the one that clients of --token may have."},
+    Flag{"tls-ca", "FILE", "--tls-client-ca."},
+    Flag{"tls-client-auth", "", "What --tls-ca does already."},
+    Flag{"metrics-bind", "ADDR", "Accepted; without effect in this version."},
+    Flag{"metrics", "", "Accepted; without effect in this version."},
+    Flag{"observability", "", "Accepted; without effect in this version."},
+};
 constexpr std::array kServerGroups = {
     FlagGroup{"ADDRESSES", kServerAddressFlags},
     FlagGroup{"TRUST", kServerTrustFlags},
     FlagGroup{"RUNNING", kServerOtherFlags},
     FlagGroup{"", kOutputFlags},
+    FlagGroup{kCompatibilityTitle, kServerCompatFlags},
 };
 constexpr std::array kServerExamples = {
     Example{"Everything by default; prints the line to run on the other machine:", "ferrotunnel server"},
@@ -85,10 +101,20 @@ constexpr std::array kJoinFlags = {
          true},
     Flag{"grant", "NAME", "Without a token: the grant to sign in with. Needs --secret-file."},
     Flag{"secret-file", "FILE", "Without a token: the file that holds the grant's secret."},
+    Flag{"token", "TOKEN",
+         "A join token, or the secret of a server's --token. With a secret --server is needed, and TLS is off unless "
+         "a flag of TLS is given."},
+    Flag{"token-file", "FILE",
+         "The file that holds what --token would be. Where there is no token at all, a terminal is asked for one."},
     Flag{"tls", "on|off",
-         "off: plain TCP, where the server does that too. Default: what the token says, and on without one."},
+         "off: plain TCP, where the server does that too. --tls alone is on. Default: what the join token says, and on "
+         "without one."},
     Flag{"tls-ca", "FILE",
          "Verify the server by these certificate authorities (PEM) and its name, not by the key in the token."},
+    Flag{"tls-server-name", "NAME",
+         "With --tls-ca: the name in the server's certificate. Default: the host of its address."},
+    Flag{"tls-skip-verify", "",
+         "Believe whoever answers. For trials only: somebody in between can then read and change everything."},
     Flag{"tls-cert", "FILE", "A certificate (PEM) to show to a server that asks for one. Needs --tls-key."},
     Flag{"tls-key", "FILE", "The private key (PEM) of --tls-cert."},
 };
@@ -109,17 +135,31 @@ constexpr std::array kClientTunnelFlags = {
          "it. proxy: as --proxy-protocol of the command tcp. May be repeated.",
          true},
 };
+// As kServerCompatFlags.
+constexpr std::array kClientCompatFlags = {
+    Flag{"local-addr", "HOST:PORT",
+         "--http http=HOST:PORT. Default 127.0.0.1:8000, where --token or --server says that a tunnel is meant."},
+    Flag{"tunnel-id", "NAME", "The host of --local-addr: requests with \"Host: NAME\" reach it."},
+    Flag{"dashboard-port", "PORT", "Accepted; without effect in this version."},
+    Flag{"no-dashboard", "", "Accepted; without effect in this version."},
+    Flag{"metrics", "", "Accepted; without effect in this version."},
+    Flag{"observability", "", "Accepted; without effect in this version."},
+};
 constexpr std::array kClientGroups = {
     FlagGroup{"TUNNELS", kClientTunnelFlags},
     FlagGroup{"SERVER", kJoinFlags},
     FlagGroup{"RUNNING", kClientRunFlags},
     FlagGroup{"", kOutputFlags},
+    FlagGroup{kCompatibilityTitle, kClientCompatFlags},
 };
 constexpr std::array kClientExamples = {
     Example{"Two services at once:",
             "ferrotunnel client --join ft1_AbC… --http web=8080,host=app.example.com --tcp ssh=22,port=2222"},
     Example{"The token from a file, the web service on a unix socket:",
             "ferrotunnel client --join @/etc/ferrotunnel/token --http web=unix:/run/app.sock"},
+    Example{"At a server that was started with --token, in the words of the Rust FerroTunnel:",
+            "ferrotunnel client --server eu.example.com:7835 --token-file token --local-addr 127.0.0.1:8080 "
+            "--tunnel-id my-app"},
 };
 
 constexpr std::array kHttpTunnelFlags = {
@@ -191,10 +231,30 @@ constexpr std::array kDrainExamples = {
     Example{"A new program in the place of the old one, which may take a minute to finish:",
             "ferrotunnel drain --drain-timeout 60 && ferrotunnel server"},
 };
+constexpr std::array kListExamples = {Example{"For a program:", "ferrotunnel token list --json"}};
+constexpr std::array kRevokeExamples = {
+    Example{"The token of a laptop that was lost:", "ferrotunnel token revoke laptop"}};
+constexpr std::array kStatusExamples = {
+    Example{"Of the server of this user:", "ferrotunnel status"},
+    Example{"Of one that systemd runs, for a program:", "sudo ferrotunnel status --state /var/lib/ferrotunnel --json"},
+};
+constexpr std::array kKickExamples = {Example{"All that signed in with one token:", "ferrotunnel kick laptop"}};
+constexpr std::array kVersionExamples = {Example{"For a program:", "ferrotunnel version --json"}};
 constexpr std::array kStateAndJsonFlags = {kStateFlag, Flag{"json", "", "For programs: JSON."}};
 constexpr std::array kStateAndJsonGroups = {FlagGroup{"FLAGS", kStateAndJsonFlags}};
 constexpr std::array kStateFlags = {kStateFlag};
 constexpr std::array kStateGroups = {FlagGroup{"FLAGS", kStateFlags}};
+
+// --- completion, man ---
+
+constexpr std::array kCompletionExamples = {
+    Example{"In this bash; in ~/.bashrc for each:", "source <(ferrotunnel completion bash)"},
+    Example{"For each zsh, in a directory of $fpath:", "ferrotunnel completion zsh > ~/.zfunc/_ferrotunnel"},
+    Example{"For each fish:", "ferrotunnel completion fish > ~/.config/fish/completions/ferrotunnel.fish"},
+};
+constexpr std::array kManExamples = {
+    Example{"To read it:", "ferrotunnel man | man -l -"},
+};
 
 // --- version ---
 
@@ -245,52 +305,47 @@ constexpr std::array kCommands = {
             "knows it at once; "
             "one that starts later finds it. The token is printed this once: only its secret's owner has it.",
             kNewTokenGroups, kNewTokenExamples},
-    Command{"token list",
-            "lists the grants of the state directory",
-            "[FLAGS]",
-            "",
+    Command{"token list", "lists the grants of the state directory", "[FLAGS]", "",
             "Lists the grants that token new made, and the one that the server made for itself, without their secrets.",
-            kStateAndJsonGroups,
-            {}},
-    Command{"token revoke",
-            "ends a grant and its sessions",
-            "NAME [FLAGS]",
-            "NAME",
+            kStateAndJsonGroups, kListExamples},
+    Command{"token revoke", "ends a grant and its sessions", "NAME [FLAGS]", "NAME",
             "Removes a grant from the state directory. When the command is done, its sessions have ended and nobody "
             "signs in with its token "
             "any more.",
-            kStateGroups,
-            {}},
+            kStateGroups, kRevokeExamples},
     Command{
-        "status",
-        "what a running server does",
-        "[FLAGS]",
-        "",
+        "status", "what a running server does", "[FLAGS]", "",
         "Asks the server that runs in the state directory for its sessions and tunnels, and prints them as a table, "
         "or as JSON.",
-        kStateAndJsonGroups,
-        {}},
-    Command{"kick",
-            "ends the sessions of a client",
-            "NAME [FLAGS]",
-            "NAME",
+        kStateAndJsonGroups, kStatusExamples},
+    Command{"kick", "ends the sessions of a client", "NAME [FLAGS]", "NAME",
             "Ends the session of that id, or every session of the grant of that name, at the server that runs in the "
             "state directory. The clients "
             "may sign in again: to keep them out, revoke the grant.",
-            kStateGroups,
-            {}},
+            kStateGroups, kKickExamples},
     Command{"drain", "ends a running server when its visitors have finished", "[FLAGS]", "",
             "Tells the server that runs in the state directory to end, as SIGTERM does: nobody new is let in, those "
             "who are there may finish "
             "within the time that is given. The command is done when the server has ended.",
             kDrainGroups, kDrainExamples},
-    Command{"version",
-            "prints the version",
-            "[--json]",
-            "",
-            "Prints the version of this program and of the wire protocol that it speaks.",
-            kVersionGroups,
-            {}},
+    Command{"completion",
+            "prints the completion for a shell",
+            "bash|zsh|fish",
+            "SHELL",
+            "Prints a script that lets the shell complete commands, flags and their values.",
+            {},
+            kCompletionExamples},
+    Command{
+        "man",
+        "prints the manual page",
+        "",
+        "",
+        "Prints this help, of all commands, as a manual page. Where ferrotunnel was installed, man ferrotunnel has it.",
+        {},
+        kManExamples},
+    Command{"version", "prints the version", "[--json]", "",
+            "Prints the version of this program and of the wire protocol that it speaks.", kVersionGroups,
+            kVersionExamples},
 };
 
 // Insertions, deletions, substitutions and swaps of neighbours.

@@ -22,6 +22,9 @@ struct FlagGroup {
   std::span<const Flag> flags;
 };
 
+// The group of flags that are another program's names for ours (compat.h).
+inline constexpr std::string_view kCompatibilityTitle = "COMPATIBILITY";
+
 struct Example {
   std::string_view says, line;
 };

@@ -60,26 +60,38 @@ void append_flag(std::string& out, const Flag& flag) {
 
 void append_exit_status(std::string& out) {
   append_section(out, "EXIT STATUS");
-  append_wrapped(out, "0  done: asked to end, and ended", kIndent);
-  append_wrapped(out, "1  failed while running, such as a port that is in use", kIndent);
-  append_wrapped(out, "2  wrong use or configuration", kIndent);
-  append_wrapped(out, "3  refused by the server, or a server that is not the one in the token", kIndent);
+  for (const ExitStatus& status : kExitStatuses)
+    append_wrapped(out, std::to_string(status.code) + "  " + std::string(status.means), kIndent);
 }
 
 }  // namespace
 
+const std::string_view kDescriptionOfAll =
+    "Run the server on a machine that others can reach, and a client beside the service that they cannot. "
+    "The client dials out to the "
+    "server, and the server's visitors reach the service through that connection.\n\n"
+    "Each flag has an environment variable, named in its help; a flag wins over the environment, the "
+    "environment over the default. "
+    "Output on a terminal is for a person, elsewhere one JSON object a line. NO_COLOR turns colours off.";
+
+std::string short_help() {
+  return "ferrotunnel shares a local service through a server that can be reached.\n\n"
+         "    ferrotunnel server                         on the machine that others can reach\n"
+         "    ferrotunnel http 8080 --join ft1_AbC…      beside the service: the line that the server prints\n"
+         "    ferrotunnel tcp 22 --join ft1_AbC…         the same for a TCP port\n\n"
+         "ferrotunnel --help names every command, ferrotunnel COMMAND --help its flags.\n";
+}
+
 std::string help_of_all() {
   std::string out;
   append_section(out, "NAME");
-  append_wrapped(out, "ferrotunnel - shares a local service through a server that can be reached", kIndent);
+  append_wrapped(out, "ferrotunnel - " + std::string(kSummaryOfAll), kIndent);
   append_section(out, "SYNOPSIS");
-  for (const Command& command : commands())
-    out.append(kIndent, ' ')
-        .append("ferrotunnel ")
-        .append(command.name)
-        .append(" ")
-        .append(command.synopsis)
-        .append("\n");
+  for (const Command& command : commands()) {
+    out.append(kIndent, ' ').append("ferrotunnel ").append(command.name);
+    if (!command.synopsis.empty()) out.append(" ").append(command.synopsis);
+    out += '\n';
+  }
   append_section(out, "COMMANDS");
   for (const Command& command : commands()) {
     constexpr std::size_t kColumn = 14;
@@ -90,14 +102,7 @@ std::string help_of_all() {
         .append("\n");
   }
   append_section(out, "DESCRIPTION");
-  append_wrapped(out,
-                 "Run the server on a machine that others can reach, and a client beside the service that they cannot. "
-                 "The client dials out to the "
-                 "server, and the server's visitors reach the service through that connection.\n\n"
-                 "Each flag has an environment variable, named in its help; a flag wins over the environment, the "
-                 "environment over the default. "
-                 "Output on a terminal is for a person, elsewhere one JSON object a line. NO_COLOR turns colours off.",
-                 kIndent);
+  append_wrapped(out, kDescriptionOfAll, kIndent);
   append_section(out, "FLAGS");
   append_wrapped(out, "--help     This page, or the command's own: ferrotunnel COMMAND --help.", kIndent);
   append_wrapped(out, "--version  As the command version.", kIndent);
@@ -129,16 +134,10 @@ std::string help_of(const Command& command) {
       out.append(2 * kIndent, ' ').append(example.line).append("\n");
     }
   }
-  append_section(out, "FILES");
-  if (find_flag(command, "state") != nullptr) {
-    append_wrapped(
-        out, "DIR/tls-identity.pem, DIR/grants/NAME, DIR/server.json, DIR/control.sock  in the directory of --state",
-        kIndent);
-  } else if (find_flag(command, "join") != nullptr) {
-    append_wrapped(out, "$XDG_CONFIG_HOME/ferrotunnel/token or ~/.config/ferrotunnel/token  the token that is kept",
-                   kIndent);
-  } else {
-    out.resize(out.size() - std::string_view("\nFILES\n").size());
+  for (const FileOfOurs& file : kFiles) {
+    if (find_flag(command, file.of_flag) == nullptr) continue;
+    append_section(out, "FILES");
+    append_wrapped(out, std::string(file.path) + "  " + std::string(file.holds), kIndent);
   }
   append_exit_status(out);
   return out;

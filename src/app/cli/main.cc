@@ -10,8 +10,12 @@
 #include <vector>
 
 #include "app/cli/arguments.h"
+#include "app/cli/ask_secret.h"
+#include "app/cli/compat.h"
+#include "app/cli/completion.h"
 #include "app/cli/console.h"
 #include "app/cli/help.h"
+#include "app/cli/man.h"
 #include "app/cli/options.h"
 #include "app/cli/run.h"
 #include "app/cli/run_administration.h"
@@ -35,19 +39,48 @@ int print(std::string_view text) {
   return kExitDone;
 }
 
+// A client without anything to sign in with, at a terminal: it is asked for. Nothing: nobody is there to ask.
+ferrotunnel::Result<bool> ask_for_token(Arguments& arguments, const ClientOptions& options) {
+  if (options.no_token.empty() || !can_ask()) return false;
+  const bool server_known = !options.servers.empty();
+  auto secret = ask_secret(server_known ? "Token: " : "Join token (the server prints one when it starts): ");
+  if (!secret) return std::unexpected(secret.error());
+  if (secret->empty()) return false;
+  auto used = use_token(arguments, {std::move(*secret), "the token that was typed"});
+  if (!used) return std::unexpected(used.error());
+  return true;
+}
+
 int run(const std::vector<std::string>& words) {
-  const auto line = parse_arguments(words);
+  if (words.empty() && ::isatty(STDOUT_FILENO) == 1) {
+    print(short_help());
+    return kExitWrongUse;
+  }
+  auto line = parse_arguments(words);
   if (!line) return fail(line.error());
   if (!line->print.empty()) return print(line->print);
-  const Arguments& arguments = line->arguments;
+  for (const std::string& note : line->notes) complain(note);
+  Arguments& arguments = line->arguments;
   if (arguments.command().name == "version") return print(version_text(arguments.value("json").has_value()));
+  if (arguments.command().name == "man") return print(man_page());
+  if (arguments.command().name == "completion") {
+    const auto script = completion_of(arguments.target());
+    if (script) return print(*script);
+    complain("which shell? ferrotunnel completion bash, zsh or fish");
+    return kExitWrongUse;
+  }
   if (arguments.command().name == "server") {
     const auto options = server_options(arguments);
     return options ? run_server(*options) : fail(options.error());
   }
   if (const auto code = run_administration(arguments)) return *code;
   const auto store = TokenStore::of_user();
-  const auto options = client_options(arguments, store);
+  auto options = client_options(arguments, store);
+  if (options) {
+    const auto asked = ask_for_token(arguments, *options);
+    if (!asked) return fail(asked.error());
+    if (*asked) options = client_options(arguments, store);
+  }
   return options ? run_client(*options, store) : fail(options.error());
 }
 

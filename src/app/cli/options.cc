@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "app/cli/compat.h"
 #include "app/cli/escape.h"
 
 namespace ferrotunnel::cli {
@@ -104,8 +105,9 @@ class Reader {
     pair("grant", "secret-file", [&](const std::string& name, const std::string& file) {
       auto secret = read_small_file(file);
       if (!secret) return fail(std::move(secret.error()));
-      into = {name, std::move(*secret)};
+      into = {name, std::move(*secret), {}};
     });
+    if (const auto token = arguments_.value("token")) into = {"default", token->text, {}};
   }
 
   void run(RunOptions& into) {
@@ -233,7 +235,9 @@ Result<> find_token(const Arguments& arguments, const std::optional<TokenStore>&
     return {};
   }
   if (options.grant) {
-    if (options.servers.empty()) return std::unexpected(wrong("--grant needs --server HOST:PORT beside it"));
+    if (options.servers.empty())
+      return std::unexpected(
+          wrong(std::string(arguments.value("token") ? "--token" : "--grant") + " needs --server HOST:PORT beside it"));
     return {};
   }
   if (store) {
@@ -289,6 +293,8 @@ Result<ServerOptions> server_options(const Arguments& arguments) {
   read.files(options.certificate);
   read.text("tls-client-ca", options.client_ca);
   read.grant(options.grant);
+  const auto port = tcp_bind_port(arguments);
+  if (options.grant && port) options.grant->ports = {std::to_string(*port)};
   read.lists("trusted-proxies", options.trusted_proxies);
   constexpr unsigned kMostThreads = 1024;
   read.number("threads", 0u, kMostThreads, options.threads);
@@ -307,6 +313,8 @@ Result<ClientOptions> client_options(const Arguments& arguments, const std::opti
   read.grant(options.grant);
   read.on_off("tls", options.tls);
   read.text("tls-ca", options.tls_ca);
+  read.text("tls-server-name", options.tls_server_name);
+  read.toggle("tls-skip-verify", options.tls_skip_verify);
   read.files(options.certificate);
   read.toggle("fail-fast", options.fail_fast);
   std::chrono::milliseconds origin_timeout{-1};

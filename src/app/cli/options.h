@@ -29,6 +29,7 @@ struct RunOptions {
 
 struct GrantOption {
   std::string name, secret;
+  std::vector<std::string> ports;  // at a server; none: the library's default
 };
 struct TlsFiles {
   std::string certificate, key;
@@ -63,7 +64,8 @@ struct ClientOptions {
   std::vector<std::string> servers;
   std::optional<GrantOption> grant;
   std::optional<bool> tls;  // nothing: as the token says
-  std::string tls_ca;
+  std::string tls_ca, tls_server_name;
+  bool tls_skip_verify = false;
   std::optional<TlsFiles> certificate;
   std::vector<TunnelOption> tunnels;
   bool fail_fast = false;

@@ -22,6 +22,8 @@ Result<Client> build(const ClientOptions& options, Console& console, Signals& si
   if (options.grant) builder.grant(options.grant->name, options.grant->secret);
   if (options.tls) builder.tls(*options.tls);
   if (!options.tls_ca.empty()) builder.tls_ca(options.tls_ca);
+  if (!options.tls_server_name.empty()) builder.tls_server_name(options.tls_server_name);
+  builder.tls_skip_verify(options.tls_skip_verify);
   if (options.certificate) builder.tls_certificate(options.certificate->certificate, options.certificate->key);
   for (const TunnelOption& tunnel : options.tunnels) {
     if (tunnel.kind == TunnelOption::Kind::Http) {

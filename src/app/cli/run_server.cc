@@ -22,7 +22,13 @@ Result<Server> build(const ServerOptions& options, Console& console, Signals& si
   if (options.certificate) builder.tls_certificate(options.certificate->certificate, options.certificate->key);
   if (!options.client_ca.empty()) builder.tls_client_ca(options.client_ca);
   if (!options.trusted_proxies.empty()) builder.trusted_proxies(options.trusted_proxies);
-  if (options.grant) builder.grant(options.grant->name, options.grant->secret);
+  if (options.grant) {
+    GrantOptions grant;
+    grant.name = options.grant->name;
+    grant.secrets = {options.grant->secret};
+    if (!options.grant->ports.empty()) grant.ports = options.grant->ports;
+    builder.grant(std::move(grant));
+  }
   if (options.run.memory_limit != 0) builder.memory_limit(options.run.memory_limit);
 
   // What would not be printed is not asked for: an event costs its shard time.

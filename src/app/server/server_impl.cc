@@ -19,6 +19,7 @@
 #include "app/status_json.h"
 #include "session/dialer.h"
 #include "session/join_token.h"
+#include "transport/tcp/port_owner.h"
 #include "wire/control.h"
 
 namespace ferrotunnel {
@@ -31,6 +32,15 @@ Result<SocketAddress> parse_listen(const std::string& text, std::uint16_t defaul
   const auto parts = session::split_host_port(text, default_port);
   if (!parts) return std::unexpected(parts.error());
   return transport::parse_ip(parts->host == "localhost" ? "127.0.0.1" : parts->host, parts->port);
+}
+
+// Only at the server's own start, to whoever started it.
+Error with_owner(Error error, const SocketAddress& address) {
+  const auto owner = error.code == ErrorCode::AddressInUse ? transport::port_owner(address) : std::nullopt;
+  if (owner)
+    error.context = "cannot listen on " + address.text() + ": port " + std::to_string(address.port()) +
+                    " is in use by " + *owner + "; end it, or listen on another port";
+  return error;
 }
 
 bool is_any(const SocketAddress& address) {
@@ -201,10 +211,10 @@ Result<> ServerImpl::make_listeners() {
   // SO_REUSEPORT would let a second server of the same user bind beside us in silence: a plain socket asks first.
   const auto bind = [&](SocketAddress& at) -> Result<transport::UniqueFd> {
     if (share && at.port() != 0) {
-      if (auto probe = transport::listen_on(at, false); !probe) return probe;
+      if (auto probe = transport::listen_on(at, false); !probe) return std::unexpected(with_owner(probe.error(), at));
     }
     auto fd = transport::listen_on(at, share);
-    if (!fd) return fd;
+    if (!fd) return std::unexpected(with_owner(fd.error(), at));
     const auto local = transport::local_address(fd->get());
     if (!local) return std::unexpected(local.error());
     at.set_port(local->port());

@@ -50,6 +50,8 @@ int verify_pin(X509_STORE_CTX* store, void* pin) {
   const auto& wanted = *static_cast<const Fingerprint*>(pin);
   const bool same =
       leaf != nullptr && fingerprint_of(leaf, shown) && CRYPTO_memcmp(shown.data(), wanted.data(), wanted.size()) == 0;
+  const auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  if (void* of_stream = ssl != nullptr ? SSL_get_app_data(ssl) : nullptr) *static_cast<Fingerprint*>(of_stream) = shown;
   X509_STORE_CTX_set_error(store, same ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
   return same ? 1 : 0;
 }

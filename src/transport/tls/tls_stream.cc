@@ -88,7 +88,8 @@ Result<std::unique_ptr<TlsStream>> TlsStream::make(int fd, ssl_ctx_st* context,
   if (bio == nullptr)
     return std::unexpected(
         Error(ErrorCode::Tls, Side::Local, true, "no TLS connection can be made: " + take_openssl_error()));
-  SSL_set_bio(stream->ssl_, bio, bio);  // takes it over
+  SSL_set_bio(stream->ssl_, bio, bio);              // takes it over
+  SSL_set_app_data(stream->ssl_, &stream->shown_);  // for verify_pin()
   return stream;
 }
 
@@ -147,7 +148,8 @@ Error TlsStream::handshake_error() {
   if (pin_ && verdict == X509_V_ERR_APPLICATION_VERIFICATION) {
     return {ErrorCode::PinMismatch, Side::Tunnel, false,
             "the server's key is not the one in your token. Either the server was reinstalled (ask for a new token) or "
-            "someone is in between."};
+            "someone is in between. The token has " +
+                to_string(*pin_) + ", the server showed " + to_string(shown_)};
   }
   if (verdict != X509_V_OK) {
     return tls_error(std::string("the other end's certificate was not accepted: ") +

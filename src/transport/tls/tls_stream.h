@@ -71,6 +71,7 @@ class TlsStream final : public ByteStream {
   void finish_shutdown();
 
   const std::shared_ptr<const Fingerprint> pin_;  // what the context's verifier points to
+  Fingerprint shown_{};                           // of the key that the other end showed, where there is a pin
   SocketBio io_;
   ssl_st* ssl_ = nullptr;
   bool ready_ = false;     // the handshake is done

@@ -73,7 +73,8 @@ TEST(TlsHandshake, AnotherKeyThanThePinned) {
   EXPECT_FALSE(pair.client_error->retry);
   EXPECT_EQ(pair.client_error->context,
             "the server's key is not the one in your token. Either the server was reinstalled (ask for a new token) or "
-            "someone is in between.");
+            "someone is in between. The token has " +
+                to_string(*options.pin) + ", the server showed " + to_string(server_identity().fingerprint()));
   EXPECT_FALSE(pair.client->handshake());  // it stays so
 }
 
