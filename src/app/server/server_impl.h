@@ -4,6 +4,7 @@
 // is on the byte path.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <map>
@@ -20,6 +21,7 @@
 #include "app/server/options.h"
 #include "app/server/plan.h"
 #include "base/buffer_pool.h"
+#include "ingress/limits/visitor_count.h"
 #include "route/router.h"
 #include "session/failure_throttle.h"
 #include "session/grant_book.h"
@@ -72,7 +74,9 @@ class ServerImpl {
   struct Counters {
     std::atomic<std::uint64_t> sign_ins{0}, refused{0}, failed{0};
     std::atomic<std::size_t> waiting{0};
+    std::array<std::atomic<std::uint64_t>, ingress::kRefusals> visitors_refused{};
   } counters;
+  ingress::VisitorCount visitors;
 
  private:
   [[nodiscard]] Result<> load_grants();
@@ -110,7 +114,7 @@ class ServerImpl {
   bool started_ = false;
   std::mutex control_socket_mutex_;
   std::unique_ptr<app::ControlSocket> control_socket_;
-  app::DrainAnswer drain_answer_;  // the control socket's thread
+  app::DrainAnswer drain_answer_;     // the control socket's thread
   mutable std::mutex control_mutex_;  // start, drain, stop and status, one at a time
 
   std::mutex owners_mutex_;
