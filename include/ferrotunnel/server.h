@@ -57,9 +57,26 @@ struct SessionStatus {
   std::uint64_t bytes_in = 0, bytes_out = 0;  // from and to the client
 };
 
+// Visitors who were not let in, by the limit that said no (docs/limits.md). Of HTTP tunnels these are requests.
+struct RefusedVisitors {
+  std::uint64_t denied = 0;         // allow, deny
+  std::uint64_t tunnel_limit = 0;   // the tunnel's max_visitors
+  std::uint64_t address_limit = 0;  // max_visitors_per_address
+  std::uint64_t rate = 0;           // max_new_visitors_per_second
+  std::uint64_t server_limit = 0;   // the server's max_visitors
+  std::uint64_t memory = 0;         // memory_limit
+  [[nodiscard]] std::uint64_t total() const {
+    return denied + tunnel_limit + address_limit + rate + server_limit + memory;
+  }
+  friend bool operator==(const RefusedVisitors&, const RefusedVisitors&) = default;
+};
+
 struct TunnelStatus {
   std::string name, session, url;
   std::uint64_t visitors_now = 0, visitors = 0;  // of HTTP tunnels: requests in all
+  RefusedVisitors refused{};
+  std::uint64_t idle_ended = 0;  // visitors, by idle_timeout
+  std::uint64_t throttled = 0;   // times that a visitor's bytes had to wait for bandwidth
 };
 
 struct ServerStatus {
@@ -72,6 +89,9 @@ struct ServerStatus {
   std::uint64_t proxy_headers_refused = 0;  // connections of trusted proxies that ended for want of a good PROXY header
   std::size_t buffer_bytes = 0;             // lent for bytes in hand, all shards
   bool draining = false;
+  std::uint64_t visitors = 0, max_visitors = 0;  // connections now, and how many there may be
+  RefusedVisitors refused{};
+  std::uint64_t idle_ended = 0, throttled = 0;  // of all tunnels, also of those that are gone
 };
 
 class Server;

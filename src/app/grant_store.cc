@@ -43,6 +43,7 @@ json::value to_json(const session::Grant& grant) {
   json::object object{{"secrets", std::move(secrets)},       {"hosts", std::move(hosts)},
                       {"ports", std::move(ports)},           {"max_sessions", grant.limits.sessions},
                       {"max_tunnels", grant.limits.tunnels}, {"max_streams", grant.limits.streams}};
+  if (grant.limits.bandwidth != 0) object["bandwidth"] = grant.limits.bandwidth;
   if (grant.expires) object["expires"] = grant.expires->time_since_epoch().count();  // seconds since 1970
   return object;
 }
@@ -55,11 +56,12 @@ bool read_texts(const json::object& from, std::string_view key, const auto& use)
   });
 }
 
-bool read_count(const json::object& from, std::string_view key, std::uint32_t& into) {
+template <class Count>
+bool read_count(const json::object& from, std::string_view key, Count& into) {
   const json::value* value = from.if_contains(key);
   if (value == nullptr) return true;
   boost::system::error_code error;
-  into = value->to_number<std::uint32_t>(error);
+  into = value->to_number<Count>(error);
   return !error;
 }
 
@@ -91,7 +93,8 @@ bool read_grant(const json::object& object, session::Grant& grant) {
   }
   return read_count(object, "max_sessions", grant.limits.sessions) &&
          read_count(object, "max_tunnels", grant.limits.tunnels) &&
-         read_count(object, "max_streams", grant.limits.streams);
+         read_count(object, "max_streams", grant.limits.streams) &&
+         read_count(object, "bandwidth", grant.limits.bandwidth);
 }
 
 // A file that only its owner may read, whole. Nothing: it is not there.

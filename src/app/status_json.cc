@@ -1,10 +1,32 @@
 #include "app/status_json.h"
 
+#include <array>
 #include <boost/json.hpp>
+#include <utility>
 
 namespace ferrotunnel::app {
 
 namespace json = boost::json;
+
+namespace {
+
+// The counters by reason, in the one spelling for both ways.
+constexpr std::array<std::pair<std::string_view, std::uint64_t RefusedVisitors::*>, 6> kReasons{{
+    {"denied", &RefusedVisitors::denied},
+    {"tunnel_limit", &RefusedVisitors::tunnel_limit},
+    {"address_limit", &RefusedVisitors::address_limit},
+    {"rate", &RefusedVisitors::rate},
+    {"server_limit", &RefusedVisitors::server_limit},
+    {"memory", &RefusedVisitors::memory},
+}};
+
+json::object refused_json(const RefusedVisitors& refused) {
+  json::object object;
+  for (const auto& [name, count] : kReasons) object[name] = refused.*count;
+  return object;
+}
+
+}  // namespace
 
 json::object status_json(const ServerStatus& status) {
   json::array sessions, tunnels;
@@ -20,7 +42,10 @@ json::object status_json(const ServerStatus& status) {
                                    {"session", one.session},
                                    {"url", one.url},
                                    {"visitors_now", one.visitors_now},
-                                   {"visitors", one.visitors}});
+                                   {"visitors", one.visitors},
+                                   {"refused", refused_json(one.refused)},
+                                   {"idle_ended", one.idle_ended},
+                                   {"throttled", one.throttled}});
   }
   return {{"sessions", std::move(sessions)},
           {"tunnels", std::move(tunnels)},
@@ -32,6 +57,11 @@ json::object status_json(const ServerStatus& status) {
           {"handshakes_waiting", status.handshakes_waiting},
           {"proxy_headers_refused", status.proxy_headers_refused},
           {"buffer_bytes", status.buffer_bytes},
+          {"visitors", status.visitors},
+          {"max_visitors", status.max_visitors},
+          {"refused", refused_json(status.refused)},
+          {"idle_ended", status.idle_ended},
+          {"throttled", status.throttled},
           {"draining", status.draining}};
 }
 
@@ -89,6 +119,9 @@ class From {
   void boolean(std::string_view key, bool& into) const {
     if (const json::value* value = find(key); value != nullptr && value->is_bool()) into = value->get_bool();
   }
+  void inside(std::string_view key, const auto& use) const {
+    if (const json::value* value = find(key); value != nullptr && value->is_object()) use(From(*value));
+  }
   void each(std::string_view key, const auto& use) const {
     const json::value* list = find(key);
     if (list == nullptr || !list->is_array()) return;
@@ -101,6 +134,12 @@ class From {
   }
   const json::object* object_;
 };
+
+void read_refused(const From& from, RefusedVisitors& into) {
+  from.inside("refused", [&into](const From& refused) {
+    for (const auto& [name, count] : kReasons) refused.number(name, into.*count);
+  });
+}
 
 std::chrono::microseconds rtt_of(const From& from) {
   double milliseconds = 0;
@@ -156,6 +195,9 @@ ServerStatus status_from_json(const json::object& object) {
     one.text("url", tunnel.url);
     one.number("visitors_now", tunnel.visitors_now);
     one.number("visitors", tunnel.visitors);
+    read_refused(one, tunnel.refused);
+    one.number("idle_ended", tunnel.idle_ended);
+    one.number("throttled", tunnel.throttled);
   });
   from.seconds("up_s", status.up);
   from.number("sign_ins", status.sign_ins);
@@ -165,6 +207,11 @@ ServerStatus status_from_json(const json::object& object) {
   from.number("handshakes_waiting", status.handshakes_waiting);
   from.number("proxy_headers_refused", status.proxy_headers_refused);
   from.number("buffer_bytes", status.buffer_bytes);
+  from.number("visitors", status.visitors);
+  from.number("max_visitors", status.max_visitors);
+  read_refused(from, status.refused);
+  from.number("idle_ended", status.idle_ended);
+  from.number("throttled", status.throttled);
   from.boolean("draining", status.draining);
   return status;
 }

@@ -54,6 +54,7 @@ Result<std::vector<GrantOptions>> stored_grants(const std::string& state_dir) {
     one.max_sessions = grant.limits.sessions;
     one.max_tunnels = grant.limits.tunnels;
     one.max_streams = grant.limits.streams;
+    one.bandwidth = grant.limits.bandwidth;
     if (grant.expires) one.expires = *grant.expires;
     told.push_back(std::move(one));
   }

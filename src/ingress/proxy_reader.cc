@@ -26,8 +26,8 @@ ssize_t receive(int fd, MutBytes into, int flags) {
 
 class ProxyReader::Waiter final : public Hook, private transport::PollHandler, private transport::Deadline {
  public:
-  Waiter(ProxyReader& owner, UniqueFd fd, const PeerAddress& peer, ProxiedVisitors& visitors)
-      : to(visitors), owner_(owner), fd_(std::move(fd)), peer_(peer) {}
+  Waiter(ProxyReader& owner, UniqueFd fd, const PeerAddress& peer, ProxiedVisitors& visitors, VisitorSlot slot)
+      : to(visitors), owner_(owner), fd_(std::move(fd)), peer_(peer), slot_(std::move(slot)) {}
   ~Waiter() { unwatch(); }
 
   // Mostly the header is there already, whole. May destroy it.
@@ -86,6 +86,7 @@ class ProxyReader::Waiter final : public Hook, private transport::PollHandler, p
   ProxyReader& owner_;
   UniqueFd fd_;
   const PeerAddress peer_;
+  VisitorSlot slot_;
   ProxyHeaderParser parser_;
   bool watched_ = false;
 };
@@ -99,9 +100,9 @@ ProxyReader::~ProxyReader() {
 
 std::size_t ProxyReader::waiting() const { return waiting_->size(); }
 
-void ProxyReader::take(UniqueFd fd, const PeerAddress& peer, ProxiedVisitors& to) {
+void ProxyReader::take(UniqueFd fd, const PeerAddress& peer, ProxiedVisitors& to, VisitorSlot slot) {
   if (waiting_->size() >= options_.max_waiting_headers) refuse(waiting_->front());
-  auto* waiter = new Waiter(*this, std::move(fd), peer, to);
+  auto* waiter = new Waiter(*this, std::move(fd), peer, to, std::move(slot));
   waiting_->push_back(*waiter);
   waiter->start();
 }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "ingress/limits/visitor_count.h"
 #include "transport/link.h"
 #include "transport/shard.h"
 #include "transport/tcp/ip_set.h"
@@ -46,8 +47,9 @@ class ProxyReader final {
   // Whether a connection from there has to begin with a header.
   [[nodiscard]] bool trusts(const transport::PeerAddress& peer) const { return trusted_.contains(peer); }
   void trust(transport::IpSet trusted) { trusted_ = std::move(trusted); }  // from now on
-  // Takes a connected, non-blocking socket. on_proxied() follows, perhaps from inside, unless the connection is closed.
-  void take(transport::UniqueFd fd, const transport::PeerAddress& peer, ProxiedVisitors& to);
+  // Takes a connected, non-blocking socket. on_proxied() follows, perhaps from inside, unless the connection is closed. `slot`: its place
+  // among the visitors while it waits.
+  void take(transport::UniqueFd fd, const transport::PeerAddress& peer, ProxiedVisitors& to, VisitorSlot slot = {});
   // Closes what waits for it.
   void forget(ProxiedVisitors& to);
 

@@ -22,6 +22,9 @@ void GrantBook::replace(std::vector<Grant> grants) {
     const auto before = entries_.find(name);
     entry.use = before != entries_.end() ? before->second.use : std::make_shared<GrantUse>();
     entry.use->streams->limit.store(entry.grant->limits.streams, std::memory_order_relaxed);
+    const std::uint64_t bandwidth = entry.grant->limits.bandwidth;
+    for (GrantUse::Bandwidth* way : {&entry.use->from_visitors, &entry.use->to_visitors})
+      way->bucket.set(bandwidth, bandwidth_burst(bandwidth));
   }
   entries_.swap(entries);
   version_.fetch_add(1, std::memory_order_release);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/token_bucket.h"
 #include "mux/limits.h"
 #include "session/credentials.h"
 #include "session/grant.h"
@@ -25,6 +26,12 @@ struct GrantUse {
   std::atomic<std::uint32_t> sessions{0}, tunnels{0};
   std::atomic<std::uint32_t> leases{0};  // hosts and ports that are kept for it, at most as many as it may have tunnels
   std::shared_ptr<mux::StreamQuota> streams = std::make_shared<mux::StreamQuota>();
+  // Bytes of its visitors, one way, and how many tunnels wait for some.
+  struct Bandwidth {
+    TokenBucket bucket;
+    std::atomic<std::uint32_t> waiting{0};
+  };
+  Bandwidth from_visitors, to_visitors;
 
   // Take before use. False: there are `limit` already, and nothing was taken.
   [[nodiscard]] static bool take(std::atomic<std::uint32_t>& count, std::uint32_t limit) {

@@ -36,9 +36,9 @@ Relay::~Relay() {
   if (socket_) socket_->abort();  // not over, or never begun: whoever is there must not take it for an end
 }
 
-void Relay::start(Stream& stream) {
+void Relay::start(Stream& stream, StreamHandler* in_front) {
   stream_ = &stream;
-  stream.set_handler(*this);
+  stream.set_handler(in_front != nullptr ? *in_front : *this);
   const auto added = shard_.poller().add(socket_->fd(), *this);
   watched_ = added.has_value();
   if (!watched_) return fail(ResetReason::Refused);

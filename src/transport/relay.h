@@ -42,7 +42,15 @@ class Relay final : private PollHandler, private StreamHandler, private TurnTask
 
   // Joins it with the stream, whose handler it becomes. Held bytes of the stream are delivered from inside. On failure (no
   // more descriptors can be watched) the stream was reset and on_relay_end() follows in the next turn.
-  void start(Stream& stream);
+  // `in_front`: the stream's handler in its place, which hands on to handler().
+  void start(Stream& stream, StreamHandler* in_front = nullptr);
+  // What stands in front lets more through, this way or that.
+  void resume_read() {
+    if (stream_ != nullptr) stream_->resume_read();
+  }
+  void want_write() {
+    if (stream_ != nullptr) stream_->want_write();
+  }
   // For opening a stream whose handler the relay will be; start() follows at once.
   [[nodiscard]] StreamHandler& handler() { return *this; }
   // After start(): the stream's FIN came while another handler had it; pass it on.

@@ -78,6 +78,40 @@ class Fields {
     return value->is_bool() && value->get_bool();
   }
 
+  std::vector<std::string> texts(std::string_view field, std::size_t most, std::size_t limit) {
+    std::vector<std::string> list;
+    const json::value* value = find(field);
+    if (value == nullptr) return list;
+    const json::array* array = value->if_array();
+    if (array == nullptr || array->size() > most) {
+      wrong(field, "is not a list of at most " + std::to_string(most) + " strings");
+      return list;
+    }
+    list.reserve(array->size());
+    for (const json::value& one : *array) {
+      const json::string* text = one.if_string();
+      if (text == nullptr || text->size() > limit) {
+        wrong(field, "has an item that is not a string of at most " + std::to_string(limit) + " bytes");
+        return list;
+      }
+      list.emplace_back(text->data(), text->size());
+    }
+    return list;
+  }
+
+  // An object inside, read as one of its own. Nothing where it is none.
+  [[nodiscard]] const json::object* object(std::string_view field) {
+    const json::value* value = find(field);
+    if (value == nullptr) return nullptr;
+    const json::object* inside = value->if_object();
+    if (inside == nullptr) wrong(field, "is not an object");
+    return inside;
+  }
+  [[nodiscard]] Fields inside(const json::object& object) const { return {type_, object}; }
+  void take_error(const Fields& inside) {
+    if (!error_) error_ = inside.error_;
+  }
+
   [[nodiscard]] bool has(std::string_view field) const { return object_.if_contains(to_json(field)) != nullptr; }
 
   void wrong(std::string_view field, std::string_view how) {
@@ -130,6 +164,26 @@ void read(Fields& f, Refused& m) {
   m.code = f.text("code", kMaxCode);
   m.text = f.text("text", kMaxText);
 }
+Limits read_limits(Fields& outer) {
+  Limits m;
+  const json::object* object = outer.object("limits");
+  if (object == nullptr) return m;
+  Fields f = outer.inside(*object);
+  const auto number = [&f](std::string_view field, auto& into, std::uint64_t most) {
+    if (f.has(field)) f.number(field, into, 0, most);
+  };
+  number("max_visitors", m.max_visitors, kMaxU32);
+  number("max_visitors_per_address", m.max_visitors_per_address, kMaxU32);
+  number("max_new_visitors_per_second", m.max_new_visitors_per_second, kMaxU32);
+  number("bandwidth", m.bandwidth, kMaxBandwidth);
+  number("visitor_bandwidth", m.visitor_bandwidth, kMaxBandwidth);
+  number("idle_timeout_ms", m.idle_timeout_ms, kMaxU32);
+  if (f.has("allow")) m.allow = f.texts("allow", kMaxNetworks, kMaxNetwork);
+  if (f.has("deny")) m.deny = f.texts("deny", kMaxNetworks, kMaxNetwork);
+  outer.take_error(f);
+  return m;
+}
+
 void read(Fields& f, Register& m) {
   f.number("req", m.req, 0, kMaxU32);
   m.name = f.name("name");
@@ -144,6 +198,7 @@ void read(Fields& f, Register& m) {
   } else {
     f.wrong("proto", "is not \"tcp\" or \"http\"");
   }
+  if (f.has("limits")) m.limits = read_limits(f);
 }
 void read(Fields& f, Registered& m) {
   f.number("req", m.req, 0, kMaxU32);
@@ -166,6 +221,7 @@ void read(Fields& f, Withdrawn& m) {
 void read(Fields& f, Update& m) {
   f.number("tunnel", m.tunnel, 1, kMaxU32);
   m.new_origin = f.flag("new_origin");
+  if (f.has("limits")) m.limits = read_limits(f);
 }
 
 // Appends one JSON object, field by field.
@@ -178,6 +234,35 @@ class Writer {
 
   void text(std::string_view field, std::string_view value) {
     key(field);
+    quoted(value);
+  }
+  void texts(std::string_view field, const std::vector<std::string>& values) {
+    key(field);
+    out_ += '[';
+    for (const std::string& value : values) {
+      if (&value != &values.front()) out_ += ',';
+      quoted(value);
+    }
+    out_ += ']';
+  }
+  void open(std::string_view field) {
+    key(field);
+    out_ += '{';
+  }
+  void close() { out_ += '}'; }
+  void bytes(std::string_view field, ConstBytes value) { text(field, base64url_encode(value)); }
+  void number(std::string_view field, std::uint64_t value) {
+    key(field);
+    out_ += std::to_string(value);
+  }
+  void flag(std::string_view field) {
+    key(field);
+    out_ += "true";
+  }
+  std::string finish() { return std::move(out_ += '}'); }
+
+ private:
+  void quoted(std::string_view value) {
     out_ += '"';
     for (const char c : value) {
       const auto u = static_cast<unsigned char>(c);
@@ -194,20 +279,12 @@ class Writer {
     }
     out_ += '"';
   }
-  void bytes(std::string_view field, ConstBytes value) { text(field, base64url_encode(value)); }
-  void number(std::string_view field, std::uint64_t value) {
-    key(field);
-    out_ += std::to_string(value);
-  }
-  void flag(std::string_view field) {
-    key(field);
-    out_ += "true";
-  }
-  std::string finish() { return std::move(out_ += '}'); }
-
- private:
   void key(std::string_view field) {
-    out_ += out_.empty() ? '{' : ',';
+    if (out_.empty()) {
+      out_ += '{';
+    } else if (out_.back() != '{') {
+      out_ += ',';
+    }
     out_.append("\"").append(field).append("\":");
   }
 
@@ -242,6 +319,23 @@ std::string write(const Refused& m) {
   w.text("text", clean_text(m.text, kMaxText));
   return w.finish();
 }
+// What is no limit is left out.
+void write_limits(Writer& w, const Limits& m) {
+  const auto number = [&w](std::string_view field, std::uint64_t value) {
+    if (value != 0) w.number(field, value);
+  };
+  w.open("limits");
+  number("max_visitors", m.max_visitors);
+  number("max_visitors_per_address", m.max_visitors_per_address);
+  number("max_new_visitors_per_second", m.max_new_visitors_per_second);
+  number("bandwidth", m.bandwidth);
+  number("visitor_bandwidth", m.visitor_bandwidth);
+  number("idle_timeout_ms", m.idle_timeout_ms);
+  if (!m.allow.empty()) w.texts("allow", m.allow);
+  if (!m.deny.empty()) w.texts("deny", m.deny);
+  w.close();
+}
+
 std::string write(const Register& m) {
   Writer w("register");
   w.number("req", m.req);
@@ -252,6 +346,7 @@ std::string write(const Register& m) {
   } else {
     w.number("port", m.port);
   }
+  if (m.limits != Limits{}) write_limits(w, m.limits);
   return w.finish();
 }
 std::string write(const Registered& m) {
@@ -278,6 +373,7 @@ std::string write(const Update& m) {
   Writer w("update");
   w.number("tunnel", m.tunnel);
   if (m.new_origin) w.flag("new_origin");
+  if (m.limits) write_limits(w, *m.limits);
   return w.finish();
 }
 std::string write(const Withdrawn& m) {

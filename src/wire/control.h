@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -29,6 +30,10 @@ inline constexpr std::size_t kMaxUrl = 1024;
 inline constexpr std::size_t kMaxDepth = 8;  // nesting of the JSON
 inline constexpr std::uint32_t kMinHeartbeatMs = 100;
 inline constexpr std::uint32_t kMaxHeartbeatMs = 600'000;
+inline constexpr std::size_t kMaxNetworks = 256;  // of a list of `limits`
+inline constexpr std::size_t kMaxNetwork = 64;    // bytes of one
+// What every JSON reader takes for a whole number.
+inline constexpr std::uint64_t kMaxBandwidth = (std::uint64_t{1} << 53) - 1;
 
 using Nonce = std::array<std::byte, 32>;
 using Proof = std::array<std::byte, 32>;
@@ -70,12 +75,26 @@ struct Refused {
 enum class TunnelProto : std::uint8_t { Tcp, Http };
 [[nodiscard]] std::string_view to_string(TunnelProto proto);
 
+// What a client asks for its tunnel's visitors. 0 and an empty list: no limit. Networks are text here ("192.0.2.0/24"); whether
+// they are any is the server's to find out.
+struct Limits {
+  std::uint32_t max_visitors = 0;
+  std::uint32_t max_visitors_per_address = 0;
+  std::uint32_t max_new_visitors_per_second = 0;
+  std::uint64_t bandwidth = 0;          // bytes a second, each way; at most kMaxBandwidth
+  std::uint64_t visitor_bandwidth = 0;  // the same, of each
+  std::uint32_t idle_timeout_ms = 0;
+  std::vector<std::string> allow, deny;  // at most kMaxNetworks each
+  bool operator==(const Limits&) const = default;
+};
+
 struct Register {
   std::uint32_t req = 0;
   std::string name;
   TunnelProto proto = TunnelProto::Tcp;
   std::string host;        // Http; empty: the server picks
   std::uint16_t port = 0;  // Tcp; 0: the server picks
+  Limits limits{};         // left out where there are none
   bool operator==(const Register&) const = default;
 };
 
@@ -108,10 +127,11 @@ struct Unregister {
 };
 
 // The client's tunnel stays where it is, but what is behind it is another local service: warm connections to the old one are not used for new
-// requests; those in flight finish.
+// requests; those in flight finish. Or its limits are others.
 struct Update {
   std::uint32_t tunnel = 0;
   bool new_origin = false;
+  std::optional<Limits> limits{};  // in place of the earlier ones; nothing: those stay
   bool operator==(const Update&) const = default;
 };
 

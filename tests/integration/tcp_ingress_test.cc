@@ -135,6 +135,12 @@ class TcpIngressTest : public testing::TestWithParam<bool>, protected TcpIngress
     EXPECT_GE(now, 0);
   }
 
+  void on_refused(std::uint32_t tunnel, Refusal why) override {
+    EXPECT_EQ(tunnel, 5u);
+    refused.push_back(why);
+  }
+
+  std::vector<Refusal> refused;
   MemoryBudget budget;
   transport::Shard shard{0, budget, GetParam()};
   std::list<Echo> streams;

@@ -160,7 +160,7 @@ void ClientImpl::apply(Change& change) {
 
 // What is the same stays. Places are given up before others are asked for: a host may move from one tunnel to another.
 void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
-  const auto place = [](const TunnelConfig& c) { return std::tie(c.kind, c.name, c.host, c.port, c.limits); };
+  const auto place = [](const TunnelConfig& c) { return std::tie(c.kind, c.name, c.host, c.port); };
   std::vector<Tunnel> gone;
   gone.swap(tunnels_);
   std::vector<std::size_t> fresh;
@@ -177,10 +177,21 @@ void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
     const bool new_origin =
         kept.plan.config.to != plan.config.to || kept.plan.config.proxy_protocol != plan.config.proxy_protocol;
     kept.plan = std::move(plan);
-    if (new_origin && link_ && kept.number != 0) link_->send_control(wire::encode(wire::Update{kept.number, true}));
+    update(kept, new_origin);
   }
   for (Tunnel& tunnel : gone) unregister(tunnel);
   for (const std::size_t index : fresh) register_tunnel(tunnels_[index]);
+}
+
+// Before it is up there is nothing to tell: on_registered() comes back.
+void ClientImpl::update(Tunnel& tunnel, bool new_origin) {
+  if (!link_ || tunnel.number == 0) return;
+  wire::Update update;
+  update.tunnel = tunnel.number;
+  update.new_origin = new_origin;
+  if (tunnel.told_limits != tunnel.plan.limits) update.limits = tunnel.plan.limits;
+  tunnel.told_limits = tunnel.plan.limits;
+  if (update.new_origin || update.limits) link_->send_control(wire::encode(update));
 }
 
 void ClientImpl::add_tunnel(app::PlannedTunnel plan) {
@@ -350,10 +361,10 @@ void ClientImpl::adopt(session::Dialed dialed) {
   connected_ = {
       dialed.address, dialed.peer.outcome.session, dialed.peer.transport, dialed.peer.outcome.peer_version, {}};
   if (options_.on_connected) options_.on_connected(connected_);
-  for (const Tunnel& tunnel : tunnels_) register_tunnel(tunnel);
+  for (Tunnel& tunnel : tunnels_) register_tunnel(tunnel);
 }
 
-void ClientImpl::register_tunnel(const Tunnel& tunnel) {
+void ClientImpl::register_tunnel(Tunnel& tunnel) {
   if (!link_ || draining_) return;
   wire::Register request;
   request.req = tunnel.req;
@@ -361,6 +372,7 @@ void ClientImpl::register_tunnel(const Tunnel& tunnel) {
   request.proto = tunnel.plan.proto();
   request.host = tunnel.host;
   request.port = tunnel.port;
+  request.limits = tunnel.told_limits = tunnel.plan.limits;
   link_->send_control(wire::encode(request));
 }
 
@@ -433,6 +445,7 @@ void ClientImpl::on_registered(const wire::Registered& message) {
   tunnel.url = message.url;
   tunnel.last_failure.clear();
   tunnel.ask_again = false;
+  update(tunnel, false);  // a reload may have come in between
   // What the server picked is asked for again after a reconnect, so that addresses that were handed out stay good.
   if (tunnel.plan.proto() == wire::TunnelProto::Tcp) {
     tunnel.port = message.port;
@@ -480,7 +493,7 @@ void ClientImpl::on_withdrawn(const wire::Withdrawn& message) {
 
 void ClientImpl::retry_registering() {
   if (!link_) return;
-  for (const Tunnel& tunnel : tunnels_) {
+  for (Tunnel& tunnel : tunnels_) {
     if (tunnel.number == 0 && tunnel.ask_again) register_tunnel(tunnel);
   }
 }

@@ -46,6 +46,7 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
     app::PlannedTunnel plan;
     std::uint32_t req = 0;     // what it is called in `register`; never again for another
     std::uint32_t number = 0;  // the server's, while up
+    wire::Limits told_limits;  // what the server was told last, over this link
     std::string url;
     std::string host;          // asked for, or picked by the server
     std::uint16_t port = 0;    // the same
@@ -62,7 +63,8 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
   void on_down(const Error& why);
   void stop_shard();
   void add_tunnel(app::PlannedTunnel plan);
-  void register_tunnel(const Tunnel& tunnel);
+  void register_tunnel(Tunnel& tunnel);
+  void update(Tunnel& tunnel, bool new_origin);  // tells the server what has changed
   void unregister(Tunnel& tunnel);
   void apply_tunnels(std::vector<app::PlannedTunnel> wanted);
   // A reload under way.

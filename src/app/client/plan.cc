@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "app/limits.h"
 #include "http/host.h"
 #include "session/dialer.h"
 #include "transport/tls/tls_identity.h"
@@ -84,13 +85,16 @@ Result<session::JoinToken> what_to_join(const ClientConfig& config) {
 Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
   if (!wire::valid_name(config.name))
     return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -), not '" + config.name + "'");
-  PlannedTunnel tunnel{config, nullptr};
+  PlannedTunnel tunnel{config, nullptr, {}};
   if (auto checked = check_host(config.host); !checked) return std::unexpected(checked.error());
   auto target = origin::parse_target(config.to, wire::to_string(tunnel.proto()));
   if (!target) return std::unexpected(target.error());
   if (config.proxy_protocol != ProxyProtocol::Off && config.kind != TunnelConfig::Kind::Tcp)
     return bad("the tunnel " + config.name +
                " is an http one: its service reads the visitor's address in X-Forwarded-For, not in a PROXY header");
+  auto limits = to_wire(config.limits);
+  if (!limits) return bad("the tunnel " + config.name + ": " + limits.error().context);
+  tunnel.limits = std::move(*limits);
   target->proxy = version_of(config.proxy_protocol);
   tunnel.target = std::make_shared<const origin::OriginTarget>(std::move(*target));
   return tunnel;

@@ -15,6 +15,7 @@ namespace ferrotunnel::app {
 struct PlannedTunnel {
   TunnelConfig config;
   origin::TargetPtr target;
+  wire::Limits limits;  // as the server hears them
   [[nodiscard]] wire::TunnelProto proto() const {
     return config.kind == TunnelConfig::Kind::Http ? wire::TunnelProto::Http : wire::TunnelProto::Tcp;
   }

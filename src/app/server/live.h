@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ferrotunnel/config.h"
+#include "ingress/limits/visitor_gate.h"
 #include "transport/tcp/ip_set.h"
 #include "transport/tls/tls_context.h"
 
@@ -17,7 +18,8 @@ struct ServerLive {
   std::optional<transport::TlsServerContext> tls;
   std::optional<transport::Fingerprint> fingerprint;
   transport::IpSet trusted_proxies;
-  std::string public_host;  // in the addresses of tunnels
+  ingress::AddressRulesPtr visitor_rules;  // of tunnel_limits
+  std::string public_host;                 // in the addresses of tunnels
 };
 using LivePtr = std::shared_ptr<const ServerLive>;
 

@@ -1,8 +1,12 @@
 #include "app/server/plan.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <string>
 #include <utility>
 
+#include "app/limits.h"
 #include "app/server/grants.h"
 #include "session/dialer.h"
 #include "transport/tcp/socket.h"
@@ -51,7 +55,23 @@ Result<ServerPlan> plan_server(const ServerConfig& config) {
   auto proxies = transport::IpSet::parse(config.trusted_proxies);
   if (!proxies) return bad("trusted proxies: " + proxies.error().context);
   plan.trusted_proxies = std::move(*proxies);
+  if (config.tcp_keepalive < std::chrono::milliseconds::zero() || config.host_lease < std::chrono::milliseconds::zero())
+    return bad("a time cannot be less than 0");
+  auto limits = to_wire(config.tunnel_limits);
+  if (!limits) return bad("the limits of tunnels: " + limits.error().context);
+  auto rules = to_rules(*limits);
+  if (!rules) return bad("the limits of tunnels: " + rules.error().context);
+  plan.visitor_rules = std::move(*rules);
   return plan;
+}
+
+std::uint32_t visitor_limit(const ServerConfig& config) {
+  if (config.max_visitors != 0) return config.max_visitors;
+  rlimit descriptors{};
+  if (::getrlimit(RLIMIT_NOFILE, &descriptors) != 0 || descriptors.rlim_cur == RLIM_INFINITY) return UINT32_MAX;
+  const std::uint64_t all = descriptors.rlim_cur;
+  const std::uint64_t reserve = std::min(std::max(kLeastReserve, all / 8), all / 2);
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(all - reserve, 1, UINT32_MAX));
 }
 
 }  // namespace ferrotunnel::app

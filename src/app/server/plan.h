@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ferrotunnel/config.h"
+#include "ingress/limits/visitor_gate.h"
 #include "session/grant.h"
 #include "transport/tcp/ip_set.h"
 
@@ -12,9 +13,15 @@ namespace ferrotunnel::app {
 struct ServerPlan {
   std::vector<session::Grant> grants;  // of the configuration; those of the state directory come beside them
   transport::IpSet trusted_proxies;
+  ingress::AddressRulesPtr visitor_rules;  // of tunnel_limits
 };
 
 // Touches nothing outside the process. Errors: BadInput.
 [[nodiscard]] Result<ServerPlan> plan_server(const ServerConfig& config);
+
+// Visitors that a server of this configuration has room for: what it says, or as many as there are descriptors for, less those that are
+// kept for clients, files and the control socket.
+inline constexpr std::uint64_t kLeastReserve = 64;  // and an eighth, where that is more; and never more than half
+[[nodiscard]] std::uint32_t visitor_limit(const ServerConfig& config);
 
 }  // namespace ferrotunnel::app

@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "app/grant_store.h"
+#include "app/limits.h"
 #include "app/server/grants.h"
 #include "app/server/server_shard.h"
 #include "app/state_dir.h"
@@ -139,6 +140,7 @@ Result<app::LivePtr> ServerImpl::make_live(const ServerConfig& config, const app
   auto live = std::make_shared<app::ServerLive>();
   live->config = config;
   live->trusted_proxies = plan.trusted_proxies;
+  live->visitor_rules = plan.visitor_rules;
   live->public_host = config.public_addresses.empty()
                           ? "localhost"
                           : session::split_host_port(config.public_addresses.front(), 1)->host;
@@ -184,6 +186,7 @@ Result<Reloaded> ServerImpl::reload(const ServerConfig& wanted) {
   }
   live_ = std::move(*live);
   budget_.set_limit(config.memory_limit);
+  visitors.set_max(app::visitor_limit(config));
   on_each_shard([live = live_](app::ServerShard& shard) {
     shard.set_live(live);
     shard.grants_changed();
@@ -272,6 +275,7 @@ Result<ServerReady> ServerImpl::start() {
   auto live = make_live(options_, std::exchange(plan_, {}));
   if (!live) return std::unexpected(live.error());
   live_ = std::move(*live);
+  visitors.set_max(app::visitor_limit(options_));
   if (auto made = make_listeners(); !made) {
     shards_.clear();
     return std::unexpected(made.error());
@@ -491,6 +495,8 @@ ServerStatus ServerImpl::status() const {
     std::ranges::move(part.sessions, std::back_inserter(status.sessions));
     std::ranges::move(part.tunnels, std::back_inserter(status.tunnels));
     status.proxy_headers_refused += part.proxy_headers_refused;
+    status.idle_ended += part.idle_ended;
+    status.throttled += part.throttled;
   });
   status.up = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_at_);
   status.sign_ins = counters.sign_ins.load(std::memory_order_relaxed);
@@ -500,6 +506,12 @@ ServerStatus ServerImpl::status() const {
   status.handshakes_waiting = counters.waiting.load(std::memory_order_relaxed);
   status.buffer_bytes = budget_.used();
   status.draining = draining();
+  status.visitors = visitors.now();
+  status.max_visitors = visitors.max();
+  ingress::RefusalCounts refused{};
+  for (std::size_t i = 0; i < refused.size(); ++i)
+    refused[i] = counters.visitors_refused[i].load(std::memory_order_relaxed);
+  status.refused = app::to_status(refused);
   return status;
 }
 

@@ -4,6 +4,7 @@
 // is on the byte path.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <map>
@@ -20,6 +21,7 @@
 #include "app/server/options.h"
 #include "app/server/plan.h"
 #include "base/buffer_pool.h"
+#include "ingress/limits/visitor_count.h"
 #include "route/port_keeper.h"
 #include "route/router.h"
 #include "session/failure_throttle.h"
@@ -74,7 +76,9 @@ class ServerImpl {
   struct Counters {
     std::atomic<std::uint64_t> sign_ins{0}, refused{0}, failed{0};
     std::atomic<std::size_t> waiting{0};
+    std::array<std::atomic<std::uint64_t>, ingress::kRefusals> visitors_refused{};
   } counters;
+  ingress::VisitorCount visitors;
 
  private:
   [[nodiscard]] Result<> load_grants();

@@ -1,5 +1,6 @@
 #include "app/server/server_session.h"
 
+#include "app/limits.h"
 #include "wire/base64.h"
 
 namespace ferrotunnel::app {
@@ -148,6 +149,16 @@ void ServerSession::on_visitor(std::uint32_t number, int change) {
     call({change > 0, tunnel.name, tunnel.now, tunnel.total});
 }
 
+void ServerSession::on_refused(std::uint32_t number, ingress::Refusal why) {
+  shard_.count_refused(why);
+  count_refused(number, why);
+}
+
+void ServerSession::count_refused(std::uint32_t number, ingress::Refusal why) {
+  if (const auto found = tunnels_.find(number); found != tunnels_.end())
+    ++found->second.refused[static_cast<std::size_t>(why)];
+}
+
 void ServerSession::count_request(std::uint32_t number) {
   if (const auto found = tunnels_.find(number); found != tunnels_.end()) ++found->second.total;
 }
@@ -188,6 +199,9 @@ void ServerSession::give_up(Tunnel& tunnel, Lease* lease) {
     shard_.server().router().release(tunnel.host, id_);
   }
   if (keep && !kept) session::GrantUse::give_back(use_->leases);
+  if (tunnel.tcp) shard_.past().idle_ended += tunnel.tcp->counters().idle_ended;
+  if (tunnel.gate) shard_.past().throttled += tunnel.gate->throttled();
+  shard_.http().set_gate({id_, tunnel.number}, nullptr);
   tunnel.tcp.reset();
   if (use_ != nullptr) session::GrantUse::give_back(use_->tunnels);
   say_tunnel(TunnelEvent::Kind::Down, tunnel.name, tunnel.url);
@@ -217,8 +231,15 @@ void ServerSession::fill_status(ServerStatus& status) const {
   session.bytes_in = link.bytes_in;
   session.bytes_out = link.bytes_out;
   status.sessions.push_back(std::move(session));
-  for (const auto& [number, tunnel] : tunnels_)
-    status.tunnels.push_back({tunnel.name, outcome_.session, tunnel.url, tunnel.now, tunnel.total});
+  for (const auto& [number, tunnel] : tunnels_) {
+    TunnelStatus one{tunnel.name, outcome_.session, tunnel.url, tunnel.now, tunnel.total};
+    one.refused = to_status(tunnel.refused);
+    if (tunnel.tcp) one.idle_ended = tunnel.tcp->counters().idle_ended;
+    one.throttled = tunnel.gate->throttled();
+    status.idle_ended += one.idle_ended;
+    status.throttled += one.throttled;
+    status.tunnels.push_back(std::move(one));
+  }
 }
 
 }  // namespace ferrotunnel::app

@@ -41,6 +41,7 @@ class ServerSession final : private transport::LinkHandler,
   [[nodiscard]] const std::string& name() const { return outcome_.session; }
   [[nodiscard]] const std::string& grant_name() const { return outcome_.grant; }
   void count_request(std::uint32_t tunnel);
+  void count_refused(std::uint32_t tunnel, ingress::Refusal why);
   [[nodiscard]] std::string tunnel_name(std::uint32_t tunnel) const;
   void fill_status(ServerStatus& status) const;
 
@@ -49,6 +50,11 @@ class ServerSession final : private transport::LinkHandler,
     std::string name, url, host;  // host: HTTP only
     std::unique_ptr<ingress::TcpIngress> tcp;
     std::uint64_t now = 0, total = 0;
+    std::uint32_t number = 0;
+    wire::Limits asked;              // by the client
+    ingress::AddressRulesPtr rules;  // of these
+    ingress::VisitorGatePtr gate;    // what holds: the server's limits too
+    ingress::RefusalCounts refused{};
   };
 
   void on_open(transport::Stream& stream, const transport::OpenInfo&) override;
@@ -56,6 +62,7 @@ class ServerSession final : private transport::LinkHandler,
   void on_goaway(std::uint32_t code, std::string_view text) override;
   void on_link_closed(const Error& why) override;
   void on_visitor(std::uint32_t tunnel, int change) override;
+  void on_refused(std::uint32_t tunnel, ingress::Refusal why) override;
   void on_deadline() override;  // of the grant
 
   void on_register(const wire::Register& request);
@@ -67,8 +74,11 @@ class ServerSession final : private transport::LinkHandler,
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> pick_port(std::uint32_t number);
   void on_unregister(std::uint32_t number);
   void on_update(const wire::Update& request);
+  // The limits of the client, the server or the grant are others now.
+  void limit(Tunnel& tunnel);
+  void limits_changed();
   [[nodiscard]] std::optional<Error> outside_grant(const Tunnel& tunnel) const;
-  void withdraw(std::uint32_t number, const Error& why);
+  void withdraw(std::uint32_t number, const Error& why, std::string_view code = wire::kRejectNotAllowed);
   void end_for_good(const Error& why);
   void watch_expiry();
   void contest(const std::string& host, std::uint16_t port);

@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 
+#include "app/limits.h"
 #include "app/server/server_session.h"
 #include "base/random.h"
 #include "http/host.h"
@@ -43,6 +44,8 @@ void ServerSession::on_register(const wire::Register& request) {
   if (shard_.server().draining())
     return reject(request, Error(ErrorCode::Refused, Side::Local, true, "the server is draining"));
   if (grant_ == nullptr || use_ == nullptr) return;  // revoked: the link is ending
+  auto rules = to_rules(request.limits);
+  if (!rules) return reject(request, rules.error());
   if (!session::GrantUse::take(use_->tunnels, grant_->limits.tunnels)) {
     return reject(request, Error(ErrorCode::Limit, Side::Local, false,
                                  "the grant " + grant_->name + " may have " + std::to_string(grant_->limits.tunnels) +
@@ -59,6 +62,12 @@ void ServerSession::on_register(const wire::Register& request) {
     return reject(request, done.error());
   }
   wire::Registered answer{request.req, number, tunnel.url, tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0}};
+  tunnel.number = number;
+  tunnel.asked = request.limits;
+  tunnel.rules = std::move(*rules);
+  tunnel.gate = std::make_shared<ingress::VisitorGate>(shard_.shard(), use_);
+  if (tunnel.tcp) tunnel.tcp->limit(tunnel.gate, &shard_.server().visitors);
+  limit(tunnel);
   say_tunnel(TunnelEvent::Kind::Up, tunnel.name, tunnel.url);
   tunnels_.emplace(number, std::move(tunnel));
   link_->send_control(wire::encode(answer));
@@ -235,7 +244,29 @@ void ServerSession::on_unregister(std::uint32_t number) {
 void ServerSession::on_update(const wire::Update& request) {
   const auto found = tunnels_.find(request.tunnel);
   if (found == tunnels_.end()) return;
-  if (request.new_origin && !found->second.host.empty()) shard_.http().forget_tunnel({id_, request.tunnel});
+  Tunnel& tunnel = found->second;
+  if (request.new_origin && !tunnel.host.empty()) shard_.http().forget_tunnel({id_, request.tunnel});
+  if (!request.limits) return;
+  auto rules = to_rules(*request.limits);
+  // Whom the client wants to keep out is not known: nobody comes in.
+  if (!rules) return withdraw(request.tunnel, rules.error(), wire::kRejectBadRequest);
+  tunnel.asked = *request.limits;
+  tunnel.rules = std::move(*rules);
+  limit(tunnel);
+}
+
+// ---- limits -------------------------------------------------------------------------------------------------------
+
+void ServerSession::limit(Tunnel& tunnel) {
+  const ServerLive& live = shard_.live();
+  const auto most = to_wire(live.config.tunnel_limits);  // plan_server() has checked them
+  tunnel.gate->set(most ? lower_of(tunnel.asked, *most) : tunnel.asked, tunnel.rules, live.visitor_rules);
+  if (tunnel.tcp) tunnel.tcp->keep_alive(live.config.tcp_keepalive);
+  if (!tunnel.host.empty()) shard_.http().set_gate({id_, tunnel.number}, tunnel.gate->open() ? nullptr : tunnel.gate);
+}
+
+void ServerSession::limits_changed() {
+  for (auto& [number, tunnel] : tunnels_) limit(tunnel);
 }
 
 // ---- the grant changes --------------------------------------------------------------------------------------------
@@ -255,6 +286,7 @@ void ServerSession::grants_changed() {
     if (auto why = outside_grant(tunnel)) outside.emplace_back(number, std::move(*why));
   }
   for (const auto& [number, why] : outside) withdraw(number, why);
+  limits_changed();
   watch_expiry();
 }
 
@@ -272,8 +304,8 @@ std::optional<Error> ServerSession::outside_grant(const Tunnel& tunnel) const {
   return {};
 }
 
-void ServerSession::withdraw(std::uint32_t number, const Error& why) {
-  link_->send_control(wire::encode(wire::Withdrawn{number, std::string(wire::kRejectNotAllowed), why.context}));
+void ServerSession::withdraw(std::uint32_t number, const Error& why, std::string_view code) {
+  link_->send_control(wire::encode(wire::Withdrawn{number, std::string(code), why.context}));
   on_unregister(number);
 }
 

@@ -9,17 +9,29 @@
 
 namespace ferrotunnel::app {
 
+namespace {
+
+ingress::HttpIngressOptions http_options(ServerImpl& server) {
+  ingress::HttpIngressOptions options;
+  options.visitors = &server.visitors;
+  options.max_visitors = SIZE_MAX;  // that one counts for all shards
+  return options;
+}
+
+}  // namespace
+
 ServerShard::ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budget, LivePtr live)
     : server_(server),
       live_(std::move(live)),
       shard_(index, budget),
       routes_(server.router()),
-      http_(shard_, routes_, links_, {}, *this),
+      http_(shard_, routes_, links_, http_options(server), *this),
       proxies_(shard_, live_->trusted_proxies, server.options().proxies) {}
 
 void ServerShard::set_live(LivePtr live) {
   live_ = std::move(live);
   proxies_.trust(live_->trusted_proxies);
+  if (http_listener_) http_listener_->keep_alive(live_->config.tcp_keepalive);
 }
 
 ServerShard::~ServerShard() {
@@ -41,6 +53,7 @@ Result<> ServerShard::listen(transport::UniqueFd control, transport::UniqueFd ht
       shard_, std::move(http), [this](transport::UniqueFd fd, const transport::SocketAddress& peer) {
         accept_visitor(std::move(fd), transport::to_peer_address(peer));
       });
+  http_listener_->keep_alive(live_->config.tcp_keepalive);
   return http_listener_->start();
 }
 
@@ -216,8 +229,11 @@ void ServerShard::close_all(const Error& why) {
 // ---- HTTP ---------------------------------------------------------------------------------------------------------
 
 void ServerShard::accept_visitor(transport::UniqueFd fd, const transport::PeerAddress& peer) {
-  if (proxies_.trusts(peer)) return proxies_.take(std::move(fd), peer, *this);
-  on_proxied(std::move(fd), peer);
+  if (!proxies_.trusts(peer)) return on_proxied(std::move(fd), peer);
+  auto slot = server_.visitors.enter();
+  if (slot) return proxies_.take(std::move(fd), peer, *this, std::move(slot));
+  transport::TcpStream visitor(std::move(fd));
+  http_.turn_away(visitor);
 }
 
 void ServerShard::on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) {
@@ -235,7 +251,9 @@ void ServerShard::move_visitor(unsigned to, transport::ByteStreamPtr visitor, co
 
 void ServerShard::on_request(const ingress::RequestRecord& record) {
   ServerSession* session = find(record.session);
-  if (session != nullptr) session->count_request(record.tunnel);
+  if (record.refused) count_refused(*record.refused);
+  if (session != nullptr && record.refused) session->count_refused(record.tunnel, *record.refused);
+  if (session != nullptr && !record.refused) session->count_request(record.tunnel);
   const auto& call = server_.options().on_request;
   if (!call) return;
   RequestEvent event;
@@ -263,6 +281,8 @@ void ServerShard::on_request(const ingress::RequestRecord& record) {
 void ServerShard::fill_status(ServerStatus& status) const {
   for (const auto& [id, session] : sessions_) session->fill_status(status);
   status.proxy_headers_refused += proxies_.counters().refused;
+  status.idle_ended += past_.idle_ended;
+  status.throttled += past_.throttled;
 }
 
 }  // namespace ferrotunnel::app

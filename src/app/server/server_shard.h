@@ -61,6 +61,15 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void grants_changed();  // each session looks at its grant anew
   void fill_status(ServerStatus& status) const;
 
+  void count_refused(ingress::Refusal why) {
+    server_.counters.visitors_refused[static_cast<std::size_t>(why)].fetch_add(1, std::memory_order_relaxed);
+  }
+  // Of tunnels that are gone.
+  struct Past {
+    std::uint64_t idle_ended = 0, throttled = 0;
+  };
+  [[nodiscard]] Past& past() { return past_; }
+
   // A tunnel's requests are counted at the session that owns it, which may be on another shard.
   [[nodiscard]] ServerSession* find(route::SessionId session);
 
@@ -94,6 +103,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
                     std::string early) override;
   void on_request(const ingress::RequestRecord& record) override;
+  void on_turned_away() override { count_refused(ingress::Refusal::ServerLimit); }
 
   ServerImpl& server_;
   LivePtr live_;
@@ -105,6 +115,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   ingress::ProxyReader proxies_;
   std::unique_ptr<transport::Listener> control_listener_, http_listener_;
   Negotiations negotiations_;
+  Past past_;
   std::unordered_map<route::SessionId, std::unique_ptr<ServerSession>> sessions_;
 };
 

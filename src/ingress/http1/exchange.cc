@@ -15,6 +15,7 @@ using transport::kWritable;
 using transport::ResetReason;
 using transport::Stream;
 using transport::StreamEnd;
+using transport::StreamHandler;
 
 namespace {
 
@@ -78,6 +79,22 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   charge(head_.size());
 }
 
+void Exchange::limit(Admission admission) {
+  admission_ = std::move(admission);
+  if (const VisitorGatePtr& gate = admission_.gate(); gate != nullptr && gate->throttles())
+    throttle_ =
+        std::make_unique<Throttle>(gate, static_cast<StreamHandler&>(*this), static_cast<ThrottleOwner&>(*this));
+}
+
+transport::StreamHandler& Exchange::handler() {
+  return throttle_ ? static_cast<StreamHandler&>(*throttle_) : static_cast<StreamHandler&>(*this);
+}
+
+void Exchange::on_allowance(Way way) {
+  if (over() || !origin_) return;
+  way == Way::In ? origin_->stream().want_write() : origin_->stream().resume_read();
+}
+
 void Exchange::connect(transport::Link* link) {
   outcome_ = Outcome::Running;
   failure_ = nullptr;
@@ -85,12 +102,12 @@ void Exchange::connect(transport::Link* link) {
   head_sent_ = 0;
   made_progress();
   // A second dead one would not be retried: it gets a new one.
-  if (!retried_) origin_ = context_.pool.take(tunnel_, *this);
+  if (!retried_) origin_ = context_.pool.take(tunnel_, handler());
   if (origin_) {
     reused_ = true;
   } else {
     if (link == nullptr) return fail(retried_ ? failures::kLinkLost : failures::kClientAway);
-    auto opened = context_.pool.open(*link, tunnel_, peer_, *this);
+    auto opened = context_.pool.open(*link, tunnel_, peer_, handler());
     if (!opened) return fail(failure_of(opened.error()));
     origin_ = std::move(*opened);
   }
@@ -99,6 +116,8 @@ void Exchange::connect(transport::Link* link) {
 
 void Exchange::reset() {
   origin_.reset();
+  throttle_.reset();
+  admission_.reset();
   gathered_.reset();
   if (head_.capacity() > kKeptHead) std::string().swap(head_);
   charge(0);
@@ -168,6 +187,7 @@ void Exchange::on_end(Stream&, StreamEnd end_of_stream) {
 }
 
 Duration Exchange::time_left(TimePoint now) const {
+  if (throttle_ && throttle_->waits()) return context_.options.stall_timeout;  // it is we who hold it up
   const bool waits = status_ == 0 && request_sent();
   return progress_ + (waits ? context_.options.response_timeout : context_.options.stall_timeout) - now;
 }
@@ -201,11 +221,13 @@ void Exchange::end(Outcome outcome, const Failure* failure) {
   outcome_ = outcome;
   failure_ = failure;
   gathered_.reset();
+  if (throttle_) throttle_->leave();
   if (outcome != Outcome::Upgrade) origin_.reset();  // a stream that still lives is cancelled
   owner_->on_exchange_over();
 }
 
 transport::Stream* Exchange::take_stream() {
+  throttle_.reset();  // whoever gets the stream has one of his own
   Stream* stream = origin_ ? origin_->release() : nullptr;
   origin_.reset();
   return stream;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "http/body.h"
@@ -18,6 +19,7 @@
 #include "ingress/http1/ingress_context.h"
 #include "ingress/http1/origin_pool.h"
 #include "ingress/http1/visitor_socket.h"
+#include "ingress/limits/throttle.h"
 
 namespace ferrotunnel::ingress {
 
@@ -29,7 +31,7 @@ class ExchangeOwner {
   ~ExchangeOwner() = default;
 };
 
-class Exchange final : private transport::StreamHandler {
+class Exchange final : private transport::StreamHandler, private ThrottleOwner {
  public:
   enum class Outcome : std::uint8_t {
     Running,
@@ -47,6 +49,9 @@ class Exchange final : private transport::StreamHandler {
   // Takes what it needs from the head (the context's request), whose bytes may go afterwards.
   void begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
              const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner);
+  // After begin(): its place in a tunnel that has limits.
+  void limit(Admission admission);
+  [[nodiscard]] const VisitorGatePtr& gate() const { return admission_.gate(); }
   // On a warm connection or, on a retry, a new one. No link: it is lost.
   void connect(transport::Link* link);
   void reset();  // as new, keeping storage
@@ -86,7 +91,9 @@ class Exchange final : private transport::StreamHandler {
   void on_fin(transport::Stream& stream) override;
   void on_end(transport::Stream& stream, transport::StreamEnd end) override;
   [[nodiscard]] transport::Fill fill(transport::Stream& stream, MutBytes into) override;
+  void on_allowance(Way way) override;
 
+  [[nodiscard]] transport::StreamHandler& handler();
   [[nodiscard]] std::size_t take_head(ConstBytes bytes);
   [[nodiscard]] std::string_view gather(ConstBytes bytes);
   [[nodiscard]] std::size_t take_body(std::string_view head, ConstBytes bytes);
@@ -104,6 +111,8 @@ class Exchange final : private transport::StreamHandler {
   IngressContext& context_;
   VisitorSocket* visitor_ = nullptr;
   ExchangeOwner* owner_ = nullptr;
+  Admission admission_;
+  std::unique_ptr<Throttle> throttle_;  // where the bandwidth is limited
   OriginPtr origin_;
   const Failure* failure_ = nullptr;
 

@@ -30,7 +30,7 @@ std::size_t Exchange::on_data(transport::Stream&, ConstBytes bytes) {
     if (visitor_->failed() && !over()) end(Outcome::VisitorGone, &failures::kVisitorGone);
     if (over()) return outcome_ == Outcome::Upgrade ? taken : bytes.size();
     if (status_ != 0 && response_.done()) {
-      complete(taken < bytes.size());
+      complete(taken < bytes.size() || (throttle_ && throttle_->withholds()));
       return bytes.size();
     }
     if (n == 0) break;

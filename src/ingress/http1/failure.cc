@@ -18,6 +18,16 @@ constinit const Failure kLinkLimit{503, FaultSide::Tunnel, "link-limit",
 constinit const Failure kLinkClosing{503, FaultSide::Tunnel, "link-closing", "The tunnel to {host} is being closed."};
 constinit const Failure kServerMemory{503, FaultSide::Server, "server-memory",
                                       "This server has no memory left for more requests now.", 1};
+constinit const Failure kVisitorDenied{403, FaultSide::Visitor, "visitor-denied",
+                                       "The tunnel to {host} does not take visitors from your address."};
+constinit const Failure kTunnelLimit{503, FaultSide::Tunnel, "tunnel-limit",
+                                     "The tunnel to {host} has as many visitors as it may.", 1};
+constinit const Failure kAddressLimit{429, FaultSide::Visitor, "address-limit",
+                                      "Your address has as many requests at {host} as it may.", 1};
+constinit const Failure kVisitorRate{429, FaultSide::Visitor, "visitor-rate",
+                                     "More requests come to {host} than it takes in a second.", 1};
+constinit const Failure kServerLimit{503, FaultSide::Server, "server-limit",
+                                     "This server has as many visitors as it may.", 1};
 constinit const Failure kOriginTimeout{504, FaultSide::Origin, "origin-timeout",
                                        "The tunnel to {host} is up, but its local service did not answer in time."};
 constinit const Failure kOriginStalled{504, FaultSide::Origin, "origin-stalled",
@@ -77,6 +87,18 @@ const Failure& failure_of(ResetReason reason) {
     case ResetReason::LinkLost: return failures::kLinkLost;
   }
   return kCancel;
+}
+
+const Failure& failure_of(Refusal why) {
+  switch (why) {
+    case Refusal::Denied: return failures::kVisitorDenied;
+    case Refusal::TunnelLimit: return failures::kTunnelLimit;
+    case Refusal::AddressLimit: return failures::kAddressLimit;
+    case Refusal::Rate: return failures::kVisitorRate;
+    case Refusal::ServerLimit: return failures::kServerLimit;
+    case Refusal::Memory: return failures::kServerMemory;
+  }
+  return failures::kServerLimit;
 }
 
 const Failure& failure_of(const Error& error) {

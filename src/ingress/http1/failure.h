@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "http/error_page.h"
+#include "ingress/limits/visitor_count.h"
 #include "transport/link.h"
 
 namespace ferrotunnel::ingress {
@@ -24,11 +25,14 @@ struct Failure {
 namespace failures {
 extern const Failure kNoSuchHost, kHostMissing, kLinkLost, kClientAway, kLinkLimit, kLinkClosing, kServerMemory;
 extern const Failure kOriginTimeout, kOriginStalled, kOriginClosed, kBadResponse, kResponseCut;
+extern const Failure kVisitorDenied, kTunnelLimit, kAddressLimit, kVisitorRate, kServerLimit;
 extern const Failure kBadBody, kRequestTimeout, kRequestCut, kVisitorGone, kVisitorStalled;
 }  // namespace failures
 
 // The stream ended before there was a response.
 [[nodiscard]] const Failure& failure_of(transport::ResetReason reason);
+// A limit let it not in.
+[[nodiscard]] const Failure& failure_of(Refusal why);
 // Link::open() refused.
 [[nodiscard]] const Failure& failure_of(const Error& error);
 

@@ -20,14 +20,45 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
     ++stats.refused;
     return;
   }
-  auto connection =
-      std::make_unique<VisitorConnection>(context_, static_cast<VisitorOwner&>(*this), std::move(visitor), peer);
+  VisitorSlot slot;
+  if (VisitorCount* count = context_.options.visitors; count != nullptr) {
+    slot = early_bytes.empty() ? count->enter() : count->enter_again();  // one that is moved was let in before
+    if (!slot) return turn_away(*visitor);
+  }
+  auto connection = std::make_unique<VisitorConnection>(context_, static_cast<VisitorOwner&>(*this), std::move(visitor),
+                                                        peer, std::move(slot));
   if (!connection->start(early_bytes)) {
     ++stats.refused;
     return;
   }
   ++stats.visitors;
   visitors_.push_back(*connection.release());
+}
+
+void HttpIngress::turn_away(transport::ByteStream& visitor) {
+  const Failure& failure = failures::kServerLimit;
+  http::ErrorPage page;
+  page.status = failure.status;
+  page.side = failure.side;
+  page.slug = failure.slug;
+  page.sentence = failure.sentence;
+  page.retry_after = failure.retry_after;
+  std::string text = http::make_error_response(page);
+  iovec piece{text.data(), text.size()};
+  (void)visitor.write({&piece, 1});
+  visitor.shutdown_write();
+  // What it has asked by now is read away: left unread it would make the close an RST, which may overtake the page.
+  (void)visitor.read(context_.shard.read_buffer());
+  ++context_.stats.refused;
+  context_.host.on_turned_away();
+}
+
+void HttpIngress::set_gate(const TunnelKey& tunnel, VisitorGatePtr gate) {
+  if (gate == nullptr) {
+    context_.gates.erase(tunnel);
+  } else {
+    context_.gates[tunnel] = std::move(gate);
+  }
 }
 
 void HttpIngress::on_visitor_over(VisitorConnection& visitor) {

@@ -34,6 +34,11 @@ class HttpIngress final : private VisitorOwner {
   // Another service is behind the tunnel: new requests go to new connections.
   void forget_tunnel(const TunnelKey& tunnel) { context_.pool.forget_tunnel(tunnel); }
 
+  // The limits of a tunnel, for requests that come from now on; none: it has no limits (any more).
+  void set_gate(const TunnelKey& tunnel, VisitorGatePtr gate);
+  // Says that the server is full, and closes; nothing is spent on it.
+  void turn_away(transport::ByteStream& visitor);
+
   [[nodiscard]] HttpIngressStats stats() const;
 
  private:

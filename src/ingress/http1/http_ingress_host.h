@@ -6,12 +6,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
 #include "http/error_page.h"
 #include "http/limits.h"
+#include "ingress/limits/visitor_count.h"
 #include "route/router.h"
 #include "transport/byte_stream.h"
 #include "transport/link.h"
@@ -39,8 +41,10 @@ struct HttpIngressOptions {
   Duration linger_timeout = std::chrono::seconds(2);  // reading on after the last response, so that no RST overtakes it
   std::size_t linger_bytes = 256 * 1024;
   std::size_t max_visitors = 20'000;  // connections of the shard; more are closed at once
-  std::string proto = "http";         // X-Forwarded-Proto: what visitors speak to this listener
-  bool trust_forwarded = false;       // visitors are proxies whose X-Forwarded-* is true
+  VisitorCount* visitors =
+      nullptr;  // those of the server, where they are counted; past its limit newcomers hear 503 and no more
+  std::string proto = "http";    // X-Forwarded-Proto: what visitors speak to this listener
+  bool trust_forwarded = false;  // visitors are proxies whose X-Forwarded-* is true
 };
 
 // One request, when it is over. Views are good during the call only.
@@ -57,6 +61,7 @@ struct RequestRecord {
   http::FaultSide side = http::FaultSide::Server;  // meaningful with a slug
   route::SessionId session = 0;                    // 0: no route was found
   std::uint32_t tunnel = 0;
+  std::optional<Refusal> refused;  // by a limit, before anything of it was sent on
   transport::PeerAddress visitor;
   bool upgraded = false;
   bool reused_origin = false;  // went out on a warm connection
@@ -69,6 +74,8 @@ class HttpIngressHost {
   virtual void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
                             std::string early_bytes) = 0;
   virtual void on_request(const RequestRecord& record) = 0;
+  // One was turned away before it could ask for anything.
+  virtual void on_turned_away() = 0;
 
  protected:
   ~HttpIngressHost() = default;
@@ -79,7 +86,7 @@ struct HttpIngressStats {
   std::size_t upgraded = 0;      // of them
   std::size_t idle_origins = 0;  // warm connections in the pool
   std::uint64_t accepted = 0;    // connections ever
-  std::uint64_t refused = 0;     // max_visitors, or no descriptor could be watched
+  std::uint64_t refused = 0;     // max_visitors, the server's limit, or no descriptor could be watched
   std::uint64_t moved = 0;       // to another shard
   std::uint64_t requests = 0;    // routed
   std::uint64_t errors = 0;      // answered by a page of ours

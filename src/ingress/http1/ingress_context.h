@@ -12,6 +12,7 @@
 #include "http/message.h"
 #include "ingress/http1/http_ingress_host.h"
 #include "ingress/http1/origin_pool.h"
+#include "ingress/limits/visitor_gate.h"
 #include "route/link_directory.h"
 #include "route/router.h"
 #include "transport/shard.h"
@@ -36,6 +37,12 @@ struct IngressContext {
                  const HttpIngressOptions& wanted, HttpIngressHost& around);
   ~IngressContext();
 
+  // None: nothing is limited.
+  [[nodiscard]] VisitorGate* gate_of(const TunnelKey& tunnel) const {
+    if (gates.empty()) return nullptr;
+    const auto found = gates.find(tunnel);
+    return found == gates.end() ? nullptr : found->second.get();
+  }
   // Exchanges are lent like buffers: an idle visitor has none, and a busy shard allocates none.
   [[nodiscard]] std::unique_ptr<Exchange> take_exchange();
   void give_back(std::unique_ptr<Exchange> exchange);
@@ -47,6 +54,8 @@ struct IngressContext {
   const HttpIngressOptions options;
   HttpIngressHost& host;
   OriginPool pool;
+  // Of the tunnels that have any limit.
+  boost::unordered_flat_map<TunnelKey, VisitorGatePtr, TunnelKeyHash> gates;
   HttpIngressStats stats;
   bool draining = false;
   JitterRng ids;

@@ -9,8 +9,12 @@ namespace ferrotunnel::ingress {
 using Read = VisitorSocket::Read;
 
 VisitorConnection::VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
-                                     const transport::PeerAddress& peer)
-    : context_(context), owner_(owner), socket_(context.shard, std::move(stream), *this), peer_(peer) {}
+                                     const transport::PeerAddress& peer, VisitorSlot slot)
+    : context_(context),
+      owner_(owner),
+      socket_(context.shard, std::move(stream), *this),
+      peer_(peer),
+      slot_(std::move(slot)) {}
 
 VisitorConnection::~VisitorConnection() {
   if (state_ == State::Relaying) --context_.stats.upgraded;
@@ -147,9 +151,10 @@ VisitorConnection::Next VisitorConnection::read_request() {
 }
 
 // Blocks are lent without asking while a step lasts; what would be held beyond it asks the budget.
-VisitorConnection::Next VisitorConnection::refuse_for_memory(std::size_t head_bytes, bool understood) {
+VisitorConnection::Next VisitorConnection::refuse_for_memory(std::size_t head_bytes, bool understood,
+                                                             const TunnelKey& tunnel) {
   ++context_.stats.no_memory;
-  return answer(failures::kServerMemory, head_bytes, understood);
+  return answer(failures::kServerMemory, head_bytes, understood, tunnel, Refusal::Memory);
 }
 
 VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes) {
@@ -163,10 +168,18 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
   if (link == nullptr && target->shard != context_.shard.index()) return move_to(target->shard);
 
   const bool holds = head_bytes > kAlwaysServed || socket_.input().size() > head_bytes;
-  if (holds && memory_full()) return refuse_for_memory(head_bytes, true);
+  const TunnelKey tunnel{target->session, target->tunnel};
+  if (holds && memory_full()) return refuse_for_memory(head_bytes, true, tunnel);
+  Admission admission;
+  if (VisitorGate* gate = context_.gate_of(tunnel); gate != nullptr) {
+    auto admitted = gate->admit(peer_);
+    if (!admitted) return answer(failure_of(admitted.error()), head_bytes, true, tunnel, admitted.error());
+    admission = std::move(*admitted);
+  }
   ++context_.stats.requests;
   exchange_ = context_.take_exchange();
-  exchange_->begin(head, context_.host_name, {target->session, target->tunnel}, peer_, head_bytes, socket_, *this);
+  exchange_->begin(head, context_.host_name, tunnel, peer_, head_bytes, socket_, *this);
+  exchange_->limit(std::move(admission));
   socket_.consume(head_bytes);
   state_ = State::Exchanging;
   exchange_->connect(link);
@@ -180,7 +193,8 @@ VisitorConnection::Next VisitorConnection::move_to(unsigned shard) {
   return die();
 }
 
-VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::size_t head_bytes, bool understood) {
+VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::size_t head_bytes, bool understood,
+                                                  const TunnelKey& tunnel, std::optional<Refusal> refused) {
   const http::RequestHead& head = context_.request;
   const RequestId id = context_.next_id();
   const std::string_view host =
@@ -218,6 +232,9 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
   record.bytes_out = socket_.written() - before;
   record.slug = failure.slug;
   record.side = failure.side;
+  record.session = tunnel.session;
+  record.tunnel = tunnel.tunnel;
+  record.refused = refused;
   record.visitor = peer_;
   context_.host.on_request(record);
 

@@ -11,6 +11,7 @@
 #include <boost/intrusive/list.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "http/h1_head.h"
@@ -43,10 +44,11 @@ class VisitorConnection final : public VisitorHook,
                                 private transport::TurnTask,
                                 private transport::Deadline,
                                 private transport::RelayOwner,
+                                private ThrottleOwner,
                                 private ExchangeOwner {
  public:
   VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
-                    const transport::PeerAddress& peer);
+                    const transport::PeerAddress& peer, VisitorSlot slot);
   ~VisitorConnection();
 
   [[nodiscard]] Result<> start(std::string_view early_bytes);
@@ -70,6 +72,7 @@ class VisitorConnection final : public VisitorHook,
   void on_deadline() override;
   void on_relay_end(transport::Relay& relay, transport::StreamEnd end) override;
   void on_exchange_over() override;
+  void on_allowance(Way way) override { way == Way::In ? relay_->want_write() : relay_->resume_read(); }
 
   void step();
   [[nodiscard]] Next advance();
@@ -77,7 +80,7 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] Next begin_request(std::size_t head_bytes);
   [[nodiscard]] Next move_to(unsigned shard);
   [[nodiscard]] bool memory_full() const { return context_.shard.buffers().budget().full(); }
-  [[nodiscard]] Next refuse_for_memory(std::size_t head_bytes, bool understood);
+  [[nodiscard]] Next refuse_for_memory(std::size_t head_bytes, bool understood, const TunnelKey& tunnel = {});
   [[nodiscard]] Next settle();
   [[nodiscard]] Next settle_complete();
   [[nodiscard]] Next settle_failed();
@@ -85,7 +88,8 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] Next settle_broken();
   void end_exchange();
   // A page of ours for a request that has no exchange: its head is the context's, or was not understood.
-  [[nodiscard]] Next answer(const Failure& failure, std::size_t head_bytes, bool understood);
+  [[nodiscard]] Next answer(const Failure& failure, std::size_t head_bytes, bool understood,
+                            const TunnelKey& tunnel = {}, std::optional<Refusal> refused = {});
   [[nodiscard]] Next close(bool linger);
   [[nodiscard]] Next finish_close();
   [[nodiscard]] Next linger();
@@ -96,8 +100,10 @@ class VisitorConnection final : public VisitorHook,
   VisitorOwner& owner_;
   VisitorSocket socket_;
   const transport::PeerAddress peer_;
+  const VisitorSlot slot_;
   http::HeadScanner scanner_;
   std::unique_ptr<Exchange> exchange_;  // while Exchanging and Relaying
+  std::unique_ptr<Throttle> throttle_;  // in front of the relay
   std::unique_ptr<transport::Relay> relay_;
   std::size_t lingered_ = 0;  // bytes read away
   State state_ = State::Reading;

@@ -74,7 +74,9 @@ VisitorConnection::Next VisitorConnection::settle_upgrade() {
   ++context_.stats.upgraded;
   relay_ = std::make_unique<transport::Relay>(context_.shard, std::move(socket),
                                               static_cast<transport::RelayOwner&>(*this), std::move(early));
-  relay_->start(*stream);
+  if (const VisitorGatePtr& gate = exchange_->gate(); gate != nullptr && gate->throttles())
+    throttle_ = std::make_unique<Throttle>(gate, relay_->handler(), static_cast<ThrottleOwner&>(*this));
+  relay_->start(*stream, throttle_.get());
   if (exchange_->origin_finished()) relay_->end_input();
   return Next::Wait;
 }

@@ -8,6 +8,9 @@
 #include <cstdint>
 #include <memory>
 
+#include "ingress/limits/throttle.h"
+#include "ingress/limits/visitor_count.h"
+#include "ingress/limits/visitor_gate.h"
 #include "ingress/proxy_reader.h"
 #include "transport/link.h"
 #include "transport/relay.h"
@@ -19,12 +22,14 @@ namespace ferrotunnel::ingress {
 struct TcpIngressCounters {
   std::uint64_t accepted = 0;                 // visitors
   std::uint64_t refused = 0;                  // of them, closed at once for want of a stream
+  std::uint64_t idle_ended = 0;               // of them, ended by the tunnel's idle_timeout
   std::uint64_t bytes_in = 0, bytes_out = 0;  // from and to visitors that are gone
 };
 
 class TcpIngressHost {
  public:
-  virtual void on_visitor(std::uint32_t tunnel, int change) = 0;  // +1 came, -1 went
+  virtual void on_visitor(std::uint32_t tunnel, int change) = 0;   // +1 came, -1 went
+  virtual void on_refused(std::uint32_t tunnel, Refusal why) = 0;  // a limit closed one at once
 
  protected:
   ~TcpIngressHost() = default;
@@ -39,6 +44,16 @@ class TcpIngress final : private ProxiedVisitors {
 
   // Before listen(): visitors from addresses that it trusts say first who they are. It outlives the ingress.
   void read_proxy_headers(ProxyReader* reader) { proxies_ = reader; }
+  // In the turn of listen(), before anybody can come: the tunnel's limits, and the count that each visitor needs a place in, which
+  // outlives the ingress. Either may be none.
+  void limit(VisitorGatePtr gate, VisitorCount* count) {
+    gate_ = std::move(gate);
+    count_ = count;
+  }
+  // Of visitors that come from now on; after listen().
+  void keep_alive(Duration silence) {
+    if (listener_) listener_->keep_alive(silence);
+  }
   // Binds and accepts. Port 0: the system picks; port() tells. Errors: AddressInUse, Io.
   [[nodiscard]] Result<> listen(const transport::SocketAddress& address);
   void stop_accepting();
@@ -52,6 +67,7 @@ class TcpIngress final : private ProxiedVisitors {
   using Visitors = boost::intrusive::list<Visitor, boost::intrusive::constant_time_size<false>>;
   void accept(transport::UniqueFd fd, const transport::PeerAddress& peer);
   void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
+  void refuse(transport::UniqueFd fd, Refusal why);
   void remove(Visitor& visitor, transport::RelayBytes bytes);
 
   transport::Shard& shard_;
@@ -59,6 +75,8 @@ class TcpIngress final : private ProxiedVisitors {
   const std::uint32_t tunnel_;
   TcpIngressHost& host_;
   ProxyReader* proxies_ = nullptr;
+  VisitorGatePtr gate_;
+  VisitorCount* count_ = nullptr;
   std::unique_ptr<transport::Listener> listener_;
   std::unique_ptr<Visitors> visitors_;
   TcpIngressCounters counters_;

@@ -24,6 +24,8 @@ class Listener final : private PollHandler, private TurnTask, private Deadline {
   ~Listener();
 
   [[nodiscard]] Result<> start();
+  // set_keepalive() of those that come from now on.
+  void keep_alive(Duration silence) { set_keepalive(fd_.get(), silence); }
   [[nodiscard]] std::uint64_t failures() const { return failures_; }  // accepts that failed for want of resources
 
  private:

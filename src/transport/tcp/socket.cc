@@ -207,6 +207,20 @@ int take_error(int fd) {
 
 void set_nodelay(int fd) { set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
 
+void set_keepalive(int fd, Duration silence) {
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, silence > Duration::zero() ? 1 : 0);
+  if (silence <= Duration::zero()) return;
+#if defined(TCP_KEEPIDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+  constexpr int kProbes = 4;
+  constexpr std::int64_t kLongest = 32'767;  // the kernel's, in seconds
+  const auto idle =
+      static_cast<int>(std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(silence).count(), 1, kLongest));
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, std::max(1, idle / kProbes));
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
+#endif
+}
+
 void tune_link(int fd) {
   set_nodelay(fd);
 #ifdef TCP_NOTSENT_LOWAT

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "transport/link.h"
 
@@ -67,6 +68,9 @@ struct Connecting {
 // (TCP_NOTSENT_LOWAT, where the system has it).
 void tune_link(int fd);
 void set_nodelay(int fd);
+// After so much silence the kernel asks the other machine whether it is there, and ends the connection when it gets no answer for as long
+// again. 0: never. Of a listener, its connections inherit it.
+void set_keepalive(int fd, Duration silence);
 void close_with_reset(int fd);  // SO_LINGER 0: the close that follows sends an RST
 
 }  // namespace ferrotunnel::transport

@@ -114,7 +114,9 @@ class WorldHost final : public HttpIngressHost {
     moved.push_back({shard, std::move(visitor), peer, std::move(early)});
   }
   void on_request(const RequestRecord& record) override { records.emplace_back(record); }
+  void on_turned_away() override { ++turned_away; }
 
+  int turned_away = 0;
   std::vector<Moved> moved;
   std::vector<Record> records;
 };
