@@ -5,6 +5,11 @@ find_package(Threads REQUIRED)
 find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS json)
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
+# Headers only, and seen by src/app/config/document.cc alone: no target of it, so that nothing that is installed needs it.
+find_path(FT_TOML_INCLUDE toml++/toml.h DOC "toml++ 3.3 or newer (libtomlplusplus-dev)")
+if(NOT FT_TOML_INCLUDE)
+  message(FATAL_ERROR "toml++/toml.h was not found: install libtomlplusplus-dev")
+endif()
 
 # What every object is compiled with. BOOST_ASIO_SEPARATE_COMPILATION: Asio's non-template half is compiled once, in
 # ft_asio, which makes a file that uses Asio compile 1.6 times as fast.

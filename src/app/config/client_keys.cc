@@ -1,0 +1,206 @@
+// The keys of a client's file: [client] and [tunnels.NAME]. What a value has to be is asked of those who use it: plan_client().
+#include <array>
+
+#include "app/client/plan.h"
+#include "app/config/checks.h"
+#include "app/config/keys.h"
+
+namespace ferrotunnel::app::config {
+namespace {
+
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 40;
+constexpr std::uint64_t kDay = 24ull * 3'600'000;
+
+// The value alone in a configuration that is right otherwise.
+ClientConfig right() {
+  ClientConfig probe;
+  probe.servers = {"localhost"};
+  probe.grant = "probe";
+  probe.secret = "0123456789abcdef";
+  TunnelConfig tunnel;
+  tunnel.name = "probe";
+  tunnel.to = "1";
+  probe.tunnels = {tunnel};
+  return probe;
+}
+Result<> plans(const ClientConfig& config) {
+  auto plan = plan_client(config);
+  if (!plan) return std::unexpected(std::move(plan.error()));
+  return {};
+}
+Result<> server(const std::string& text) {
+  ClientConfig probe = right();
+  probe.servers = {text};
+  return plans(probe);
+}
+Result<> grant(const std::string& text) {
+  ClientConfig probe = right();
+  probe.grant = text;
+  if (text.empty()) return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "a name is missing"));
+  return plans(probe);
+}
+
+constexpr std::array kClientKeys = {
+    Key{.name = "server",
+        .type = Type::Texts,
+        .fallback = "as the token says",
+        .text = "The server's address, `HOST` or `HOST:PORT`: without a token, or to reach it another way than the "
+                "token says. Several are tried in turn.",
+        .example = "\"eu.example.com:7835\"",
+        .flag = "server",
+        .set = [](Target& t, Read&& r) { t.client->servers = std::move(r.texts); },
+        .check = server},
+    Key{.name = "token",
+        .type = Type::Secret,
+        .fallback = "the one that was kept at the first sign-in",
+        .text = "The join token (`ft1_…`) that the server printed; or, with `grant` and `server`, the grant's secret "
+                "alone. See [Secrets](#secrets).",
+        .example = "{ file = \"/etc/ferrotunnel/token\" }",
+        .flag = "join",
+        .set = [](Target& t, Read&& r) { *t.token = std::move(r.text); }},
+    Key{.name = "grant",
+        .fallback = "as the token says",
+        .text = "The grant whose secret `token` is.",
+        .example = "\"laptop\"",
+        .flag = "grant",
+        .set = [](Target& t, Read&& r) { t.client->grant = std::move(r.text); },
+        .check = grant},
+    Key{.name = "tls",
+        .type = Type::Bool,
+        .fallback = "as the token says, and `true` without one",
+        .text = "`false`: plain TCP, where the server does that too.",
+        .example = "true",
+        .flag = "tls",
+        .set = [](Target& t, Read&& r) { t.client->tls = r.flag; }},
+    Key{.name = "tls_ca",
+        .type = Type::Path,
+        .fallback = "the key in the token",
+        .text = "Verify the server by these certificate authorities (PEM) and its name, not by the key in the token.",
+        .example = "\"/etc/ferrotunnel/ca.pem\"",
+        .flag = "tls-ca",
+        .set = [](Target& t, Read&& r) { t.client->tls_ca = std::move(r.text); }},
+    Key{.name = "tls_cert",
+        .type = Type::Path,
+        .fallback = "none",
+        .text = "A certificate (PEM) to show to a server that asks for one. Needs `tls_key`.",
+        .example = "\"/etc/ferrotunnel/client.pem\"",
+        .flag = "tls-cert",
+        .set = [](Target& t, Read&& r) { t.client->tls_certificate = std::move(r.text); }},
+    Key{.name = "tls_key",
+        .type = Type::Path,
+        .fallback = "none",
+        .text = "The private key (PEM) of `tls_cert`.",
+        .example = "\"/etc/ferrotunnel/client.key\"",
+        .flag = "tls-key",
+        .set = [](Target& t, Read&& r) { t.client->tls_key = std::move(r.text); }},
+    Key{.name = "tls_server_name",
+        .fallback = "the host that is dialled",
+        .text = "With `tls_ca`: the name that the server's certificate has to have.",
+        .example = "\"eu.example.com\"",
+        .set = [](Target& t, Read&& r) { t.client->tls_server_name = std::move(r.text); }},
+    Key{.name = "tls_skip_verify",
+        .type = Type::Bool,
+        .fallback = "`false`",
+        .text = "`true`: believe whoever answers. For trials only: anybody on the way can read all of it.",
+        .example = "false",
+        .set = [](Target& t, Read&& r) { t.client->tls_skip_verify = r.flag; }},
+    Key{.name = "origin_timeout",
+        .type = Type::Duration,
+        .fallback = "`\"10s\"`",
+        .text = "How long a local service may take to accept a connection.",
+        .example = "\"5s\"",
+        .flag = "origin-timeout",
+        .set = [](Target& t, Read&& r) { t.client->origin_connect_timeout = r.time; },
+        .least = 1,
+        .most = kDay},
+    Key{.name = "memory_limit",
+        .type = Type::Size,
+        .fallback = "`\"256M\"`",
+        .text = "All buffers together.",
+        .example = "\"64M\"",
+        .flag = "memory-limit",
+        .set = [](Target& t, Read&& r) { t.client->memory_limit = static_cast<std::size_t>(r.number); },
+        .least = std::uint64_t{1} << 20,
+        .most = kMostBytes},
+    Key{.name = "fail_fast",
+        .type = Type::Bool,
+        .fallback = "`false`",
+        .text = "Give up when the server cannot be reached at first, instead of trying again until it can.",
+        .example = "true",
+        .flag = "fail-fast",
+        .set = [](Target& t, Read&& r) { t.client->fail_fast = r.flag; }},
+    Key{.name = "control_socket",
+        .type = Type::Path,
+        .fallback = "none",
+        .text = "A unix socket, made with mode 0600, where `status`, `reload` and `drain` of this client are answered.",
+        .example = "\"/run/ferrotunnel/client.sock\"",
+        .set = [](Target& t, Read&& r) { t.client->control_socket = std::move(r.text); }},
+    Key{.name = "drain_timeout",
+        .type = Type::Duration,
+        .fallback = "`\"10s\"`",
+        .text = "When the program is told to end, how long visitors that are there may take to finish.",
+        .example = "\"30s\"",
+        .flag = "drain-timeout",
+        .set = [](Target& t, Read&& r) { t.program->drain_timeout = r.time; },
+        .most = kDay},
+    Key{.name = "watch",
+        .type = Type::Bool,
+        .fallback = "`false`",
+        .text = "Reload when this file, or one that it includes, has changed.",
+        .example = "true",
+        .set = [](Target& t, Read&& r) { t.program->watch = r.flag; }},
+};
+
+constexpr std::array kTunnelKeys = {
+    Key{.name = "to",
+        .fallback = "needed",
+        .text = "The local service: `http://127.0.0.1:8080`, `tcp://127.0.0.1:22`, `HOST:PORT`, a port, `unix:PATH`, "
+                "or a directory (`./dist`, `dir:PATH`) whose files are shared. See [Tunnels](#tunnels).",
+        .example = "\"http://127.0.0.1:8080\"",
+        .set = [](Target& t, Read&& r) { t.tunnel->config.to = std::move(r.text); }},
+    Key{.name = "url",
+        .fallback = "the server picks",
+        .text = "What visitors use: `http://app.example.com`, `http://*.dev.example.com`, `tcp://:2222`; `http://` or "
+                "`tcp://` lets the server pick.",
+        .example = "\"http://app.example.com\"",
+        .set = [](Target& t, Read&& r) { t.tunnel->url = std::move(r.text); }},
+    Key{.name = "proxy_protocol",
+        .type = Type::Choice,
+        .fallback = "none",
+        .text = "Tell the service each visitor's address in a PROXY header of this version before the first byte; it "
+                "has to expect one. TCP tunnels.",
+        .example = "\"v2\"",
+        .flag = "proxy-protocol",
+        .set =
+            [](Target& t, Read&& r) {
+              t.tunnel->config.proxy_protocol = r.text == "v1" ? ProxyProtocol::V1 : ProxyProtocol::V2;
+            },
+        .choices = "v1 v2"},
+};
+
+}  // namespace
+
+Result<> check_tunnel(const TunnelConfig& tunnel) {
+  ClientConfig probe = right();
+  const std::string to = probe.tunnels[0].to;
+  probe.tunnels = {tunnel};
+  probe.tunnels[0].to = to;
+  return plans(probe);
+}
+
+Result<> check_sign_in(const ClientConfig& config) {
+  const ClientConfig other = right();
+  ClientConfig probe = config;
+  probe.tunnels = other.tunnels;
+  if (probe.servers.empty() && probe.join.empty()) probe.servers = other.servers;
+  if (probe.secret.empty() && probe.join.empty()) {
+    probe.grant = other.grant;
+    probe.secret = other.secret;
+  }
+  return plans(probe);
+}
+
+std::span<const Key> client_keys() { return kClientKeys; }
+std::span<const Key> tunnel_keys() { return kTunnelKeys; }
+
+}  // namespace ferrotunnel::app::config

@@ -1,0 +1,293 @@
+#include "app/config/load.h"
+
+#include <functional>
+#include <utility>
+
+#include "app/config/checks.h"
+#include "app/config/keys.h"
+#include "app/config/reading.h"
+#include "app/config/sources.h"
+#include "app/config/tunnels.h"
+#include "app/server/plan.h"
+#include "session/join_token.h"
+
+namespace ferrotunnel::app::config {
+namespace {
+
+using Kind = Value::Kind;
+
+std::string_view kind_text(FileKind kind) { return kind == FileKind::Server ? "server" : "client"; }
+
+// What both kinds of file have in common: which tables there are, and the keys in each.
+class Loader {
+ public:
+  Loader(const std::string& file, FileKind kind, Outside& outside) : kind_(kind), reading_(outside, errors_) {
+    root_ = read_sources(file, outside, errors_);
+  }
+
+  // True: this is such a file, and its tables are all known.
+  bool check_tables();
+  // The table, where there is one.
+  const Value* table(std::string_view section);
+  void read(const Section& section, const Value& table, const std::string& where, Target target);
+  // Of [tunnels.NAME] and the like: each, in the order of the file.
+  void each(std::string_view section, const std::function<void(const std::string&, const Value&)>& use);
+  void both_or_none(const Value* table, const std::string& where, std::string_view a, std::string_view b);
+
+  ConfigErrors& errors() { return errors_; }
+
+ private:
+  void unknown_table(const std::string& name, const Value& value);
+  void unknown_key(const Section& section, const std::string& where, const std::string& name, Place place);
+
+  FileKind kind_;
+  ConfigErrors errors_;
+  Reading reading_;
+  Value root_;
+};
+
+bool Loader::check_tables() {
+  std::size_t ours = 0, theirs = 0;
+  for (const auto& [name, value] : root_.members) {
+    const Section* section = find_section(name);
+    if (section == nullptr || section->both) continue;
+    ++(section->in(kind_) ? ours : theirs);
+  }
+  if (ours == 0 && theirs > 0) {
+    const FileKind other = kind_ == FileKind::Server ? FileKind::Client : FileKind::Server;
+    errors_.add({}, "this is a " + std::string(kind_text(other)) + "'s file; a " + std::string(kind_text(kind_)) +
+                        "'s has [" +
+                        (kind_ == FileKind::Server ? "server] and [grants.NAME]" : "client] and [tunnels.NAME]"));
+    return false;
+  }
+  for (const auto* member : in_order(root_)) {
+    const Section* section = find_section(member->first);
+    if (section == nullptr)
+      unknown_table(member->first, member->second);
+    else if (!section->in(kind_))
+      errors_.add(member->second.place, "[" + member->first + "] belongs in a " +
+                                            std::string(kind_text(section->file)) + "'s file; this one is read as a " +
+                                            std::string(kind_text(kind_)) + "'s");
+  }
+  return true;
+}
+
+void Loader::unknown_table(const std::string& name, const Value& value) {
+  const bool is_table = value.kind == Kind::Table;
+  std::string text = is_table ? "unknown table [" + name + "]" : "unknown key \"" + name + "\" at the top of the file";
+  NearestName nearest(name);
+  if (!is_table) nearest.offer("include");
+  for (const Section& section : sections())
+    if (section.in(kind_)) nearest.offer(section.name);
+  for (const Section& section : sections()) {
+    if (is_table || !section.in(kind_) || section.named || section.find(name) == nullptr) continue;
+    errors_.add(value.place, text + "; it belongs in [" + std::string(section.name) + "]");
+    return;
+  }
+  if (!nearest.best().empty()) text += "; did you mean \"" + std::string(nearest.best()) + "\"?";
+  errors_.add(value.place, std::move(text));
+}
+
+void Loader::unknown_key(const Section& section, const std::string& where, const std::string& name, Place place) {
+  std::string text = "unknown key \"" + name + "\" in [" + where + "]";
+  NearestName nearest(name);
+  for (const auto rows : section.keys)
+    for (const Key& key : rows) nearest.offer(key.name);
+  if (name == "include") {
+    text += "; it belongs at the top of the file, above the first table";
+  } else if (!nearest.best().empty()) {
+    text += "; did you mean \"" + std::string(nearest.best()) + "\"?";
+  } else {
+    for (const Section& other : sections())
+      if (other.in(kind_) && other.find(name) != nullptr) {
+        text += "; it belongs in [" + std::string(other.name) + (other.named ? ".NAME]" : "]");
+        break;
+      }
+  }
+  errors_.add(place, std::move(text));
+}
+
+const Value* Loader::table(std::string_view section) {
+  const Value* value = root_.find(section);
+  if (value == nullptr || value->kind == Kind::Table) return value;
+  const bool named = find_section(section)->named;
+  errors_.add(value->place, std::string(section) + " is a table, not " + std::string(kind_name(value->kind)) +
+                                ": write [" + std::string(section) + (named ? ".NAME] for each" : "]"));
+  return nullptr;
+}
+
+void Loader::read(const Section& section, const Value& table, const std::string& where, Target target) {
+  for (const auto* member : in_order(table)) {
+    const Key* key = section.find(member->first);
+    if (key == nullptr) {
+      unknown_key(section, where, member->first, member->second.place);
+      continue;
+    }
+    auto read = reading_.read(*key, member->second, where + "." + std::string(key->name));
+    if (read) key->set(target, std::move(*read));
+  }
+}
+
+void Loader::each(std::string_view section, const std::function<void(const std::string&, const Value&)>& use) {
+  const Value* all = table(section);
+  if (all == nullptr) return;
+  for (const auto* member : in_order(*all)) {
+    if (member->second.kind == Kind::Table) {
+      use(member->first, member->second);
+      continue;
+    }
+    const std::string name(section);
+    errors_.add(member->second.place,
+                find_section(section)->find(member->first) != nullptr
+                    ? "\"" + member->first + "\" is a key of one of [" + name + "]: write [" + name + ".NAME] above it"
+                    : name + "." + member->first + " is a table, not " + std::string(kind_name(member->second.kind)) +
+                          ": write [" + name + "." + member->first + "]");
+  }
+}
+
+void Loader::both_or_none(const Value* table, const std::string& where, std::string_view a, std::string_view b) {
+  if (table == nullptr || errors_.left_out()) return;
+  const Value* first = table->find(a);
+  const Value* second = table->find(b);
+  if ((first == nullptr) == (second == nullptr)) return;
+  errors_.add((first != nullptr ? first : second)->place, where + "." + std::string(first != nullptr ? a : b) +
+                                                              " needs " + std::string(first != nullptr ? b : a) +
+                                                              " beside it");
+}
+
+void read_grant(Loader& loader, const std::string& name, const Value& table, ServerConfig& config) {
+  ConfigErrors& errors = loader.errors();
+  if (config.grants.size() == kMaxGrants)
+    errors.add(table.place, "more than " + std::to_string(kMaxGrants) + " grants");
+  if (config.grants.size() >= kMaxGrants) return;
+  GrantOptions grant;
+  grant.name = name;
+  grant.from = errors.text_of(table.place);
+  if (const auto checked = check_grant_name(name); !checked) errors.add(table.place, checked.error().context);
+  loader.read(*find_section("grants"), table, "grants." + name, {.grant = &grant});
+  const Value* one = table.find("secret");
+  const Value* two = table.find("secrets");
+  if (one == nullptr && two == nullptr && !errors.left_out())
+    errors.add(table.place, "grants." + name + " needs a secret: secret = { file = \"...\" }");
+  if (one != nullptr && two != nullptr)
+    errors.add(std::max(one->place, two->place),
+               "grants." + name + " has secret and secrets; leave out one of the two");
+  config.grants.push_back(std::move(grant));
+}
+
+void need_tls(ConfigErrors& errors, const Value* table, const std::string& where) {
+  const Value* tls = table != nullptr ? table->find("tls") : nullptr;
+  if (tls == nullptr || tls->kind != Kind::Bool || tls->flag) return;
+  for (const std::string_view key : {"tls_cert", "tls_key", "tls_ca", "tls_client_ca", "tls_server_name"}) {
+    if (const Value* value = table->find(key))
+      errors.add(value->place,
+                 where + "." + std::string(key) + " has nothing to do where tls is false; leave one of the two out");
+  }
+}
+
+// A token is a join token, or the secret of the grant that is named.
+void place_token(ConfigErrors& errors, const Value& table, std::string token, ClientConfig& config) {
+  const Value* written = table.find("token");
+  const Value* grant = table.find("grant");
+  if (written == nullptr) {
+    if (grant != nullptr && !errors.left_out())
+      errors.add(grant->place, "client.grant needs its secret beside it: token = { file = \"...\" }");
+    return;
+  }
+  if (token.empty()) return errors.add(written->place, "client.token: there is nothing in it");
+  if (!token.starts_with(session::kJoinTokenPrefix)) {
+    if (grant == nullptr && !errors.left_out())
+      return errors.add(
+          written->place,
+          "client.token is no join token (ft1_…); where it is the secret of a grant, name that: grant = \"NAME\"");
+    config.secret = std::move(token);
+    return;
+  }
+  if (grant != nullptr)
+    return errors.add(grant->place,
+                      "client.grant: token is a join token, which says which grant it is of; leave grant out");
+  config.join = std::move(token);
+}
+
+void read_client_table(Loader& loader, const Value& table, ClientConfig& config) {
+  ConfigErrors& errors = loader.errors();
+  const bool right_before = errors.empty();
+  std::string token;
+  loader.read(*find_section("client"), table, "client",
+              {.client = &config, .program = &config.program, .token = &token});
+  loader.both_or_none(&table, "client", "tls_cert", "tls_key");
+  need_tls(errors, &table, "client");
+  if (table.find("token") != nullptr && token.empty() && !errors.empty()) return;  // it could not be read
+  place_token(errors, table, std::move(token), config);
+  if (!right_before || !errors.empty()) return;
+  const Value* blame = table.find("token");
+  if (const auto checked = check_sign_in(config); !checked)
+    errors.add(blame != nullptr ? blame->place : table.place,
+               "client" + std::string(blame != nullptr ? ".token: " : ": ") + checked.error().context);
+}
+
+void read_log(Loader& loader, ProgramConfig& program) {
+  if (const Value* log = loader.table("log")) loader.read(*find_section("log"), *log, "log", {.program = &program});
+}
+
+}  // namespace
+
+ConfigResult<ServerConfig> load_server(const std::string& file, Outside& outside) {
+  Loader loader(file, FileKind::Server, outside);
+  ServerConfig config;
+  if (loader.check_tables()) {
+    const Value* server = loader.table("server");
+    if (server != nullptr) {
+      loader.read(*find_section("server"), *server, "server", {.server = &config, .program = &config.program});
+      loader.both_or_none(server, "server", "tls_cert", "tls_key");
+      need_tls(loader.errors(), server, "server");
+    }
+    if (const Value* limits = loader.table("limits"))
+      loader.read(*find_section("limits"), *limits, "limits", {.limits = &config.tunnel_limits});
+    loader.each("grants",
+                [&](const std::string& name, const Value& table) { read_grant(loader, name, table, config); });
+    read_log(loader, config.program);
+    // What is wrong with several keys together and was not seen above.
+    if (loader.errors().empty()) {
+      if (const auto plan = plan_server(config); !plan)
+        loader.errors().add(server != nullptr ? server->place : Place{}, plan.error().context);
+    }
+  }
+  if (!loader.errors().empty()) return std::unexpected(loader.errors().sorted());
+  return config;
+}
+
+ConfigResult<ClientConfig> load_client(const std::string& file, Outside& outside) {
+  Loader loader(file, FileKind::Client, outside);
+  ClientConfig config;
+  if (loader.check_tables()) {
+    if (const Value* client = loader.table("client")) read_client_table(loader, *client, config);
+    TunnelMaker tunnels(outside, loader.errors());
+    loader.each("tunnels", [&](const std::string& name, const Value& table) {
+      TunnelDraft draft;
+      loader.read(*find_section("tunnels"), table, "tunnels." + name,
+                  {.tunnel = &draft, .limits = &draft.config.limits});
+      tunnels.add(name, table, std::move(draft));
+    });
+    config.tunnels = tunnels.take();
+    read_log(loader, config.program);
+  }
+  if (!loader.errors().empty()) return std::unexpected(loader.errors().sorted());
+  return config;
+}
+
+}  // namespace ferrotunnel::app::config
+
+namespace ferrotunnel {
+
+ConfigResult<ServerConfig> load_server_config(const std::string& file) {
+  app::config::Machine machine;
+  return app::config::load_server(file, machine);
+}
+
+ConfigResult<ClientConfig> load_client_config(const std::string& file) {
+  app::config::Machine machine;
+  return app::config::load_client(file, machine);
+}
+
+}  // namespace ferrotunnel

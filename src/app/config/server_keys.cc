@@ -1,0 +1,290 @@
+// The keys of a server's file: [server] and [grants.NAME]. What a value has to be is asked of those who use it: plan_server(), to_grants().
+#include <array>
+#include <limits>
+
+#include "app/config/checks.h"
+#include "app/config/keys.h"
+#include "app/server/grants.h"
+#include "app/server/plan.h"
+
+namespace ferrotunnel::app::config {
+namespace {
+
+constexpr std::uint64_t kMostCount = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 40;
+constexpr std::uint64_t kDay = 24ull * 3'600'000;
+constexpr std::uint64_t kMostKeepalive = 9ull * 3'600'000;  // Linux has 15 bits of seconds for it
+
+Result<> plans(const ServerConfig& config) {
+  auto plan = plan_server(config);
+  if (!plan) return std::unexpected(std::move(plan.error()));
+  return {};
+}
+
+// The value alone in a configuration that is right otherwise.
+Result<> listen(const std::string& text) {
+  ServerConfig probe;
+  probe.listen = text;
+  return plans(probe);
+}
+Result<> http_listen(const std::string& text) {
+  ServerConfig probe;
+  if (text.empty()) return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "\"off\" is for none"));
+  probe.http_listen = text == "off" ? "" : text;
+  return plans(probe);
+}
+Result<> tcp_listen_host(const std::string& text) {
+  ServerConfig probe;
+  probe.tcp_listen_host = text;
+  return plans(probe);
+}
+Result<> public_address(const std::string& text) {
+  ServerConfig probe;
+  probe.public_addresses = {text};
+  return plans(probe);
+}
+Result<> proxy(const std::string& text) {
+  ServerConfig probe;
+  probe.trusted_proxies = {text};
+  return plans(probe);
+}
+
+constexpr std::string_view kProbeName = "probe";
+constexpr std::string_view kProbeSecret = "0123456789abcdef";
+
+Result<> grants(GrantOptions probe) {
+  probe.name = kProbeName;
+  if (probe.secrets.empty()) probe.secrets = {std::string(kProbeSecret)};
+  auto made = to_grants({probe});
+  if (made) return {};
+  // "grant probe: …": who it is, the caller says.
+  Error error = std::move(made.error());
+  if (const auto colon = error.context.find(": "); colon != std::string::npos) error.context.erase(0, colon + 2);
+  return std::unexpected(std::move(error));
+}
+Result<> host(const std::string& text) {
+  GrantOptions probe;
+  probe.hosts = {text};
+  return grants(std::move(probe));
+}
+Result<> ports(const std::string& text) {
+  GrantOptions probe;
+  probe.ports = {text};
+  return grants(std::move(probe));
+}
+Result<> secret(const std::string& text) {
+  GrantOptions probe;
+  probe.secrets = {text};
+  return grants(std::move(probe));
+}
+
+constexpr std::array kServerKeys = {
+    Key{.name = "listen",
+        .fallback = "`\":7835\"`",
+        .text = "Where clients sign in: `HOST:PORT`, or `:PORT` for every address. Port 0 lets the system pick one.",
+        .example = "\":7835\"",
+        .flag = "listen",
+        .set = [](Target& t, Read&& r) { t.server->listen = std::move(r.text); },
+        .check = listen},
+    Key{.name = "http_listen",
+        .fallback = "`\":8080\"`",
+        .text = "Where HTTP visitors arrive: `HOST:PORT` or `:PORT`; `\"off\"` for none.",
+        .example = "\":80\"",
+        .flag = "http-listen",
+        .set = [](Target& t, Read&& r) { t.server->http_listen = r.text == "off" ? std::string() : std::move(r.text); },
+        .check = http_listen},
+    Key{.name = "tcp_listen_host",
+        .fallback = "every address",
+        .text = "The address on which TCP tunnels get their ports.",
+        .example = "\"192.0.2.1\"",
+        .flag = "tcp-listen-host",
+        .set = [](Target& t, Read&& r) { t.server->tcp_listen_host = std::move(r.text); },
+        .check = tcp_listen_host},
+    Key{.name = "public_address",
+        .type = Type::Texts,
+        .fallback = "this machine's name, or the address of `listen` where that is a specific one",
+        .text = "How clients reach `listen` from where they are: `HOST` or `HOST:PORT`. It goes into the join token, "
+                "and the first one's host into the addresses of tunnels.",
+        .example = "\"eu.example.com:7835\"",
+        .flag = "public-address",
+        .set = [](Target& t, Read&& r) { t.server->public_addresses = std::move(r.texts); },
+        .check = public_address},
+    Key{.name = "state",
+        .type = Type::Path,
+        .fallback = "`$STATE_DIRECTORY`, else `/var/lib/ferrotunnel` for root, else `~/.local/state/ferrotunnel`",
+        .text = "The directory where the server keeps its key, and the grants that `ferrotunnel token new` makes. It "
+                "is made when missing.",
+        .example = "\"/var/lib/ferrotunnel\"",
+        .flag = "state",
+        .set = [](Target& t, Read&& r) { t.server->state_dir = std::move(r.text); }},
+    Key{.name = "tls",
+        .type = Type::Bool,
+        .fallback = "`true`",
+        .text = "`false`: clients sign in over plain TCP. Only for a network that is trusted.",
+        .example = "true",
+        .flag = "tls",
+        .set = [](Target& t, Read&& r) { t.server->tls = r.flag; }},
+    Key{.name = "tls_cert",
+        .type = Type::Path,
+        .fallback = "the key in the state directory",
+        .text = "A certificate (PEM, its chain behind it) of your own. Needs `tls_key`.",
+        .example = "\"/etc/ferrotunnel/cert.pem\"",
+        .flag = "tls-cert",
+        .set = [](Target& t, Read&& r) { t.server->tls_certificate = std::move(r.text); }},
+    Key{.name = "tls_key",
+        .type = Type::Path,
+        .fallback = "none",
+        .text = "The private key (PEM) of `tls_cert`.",
+        .example = "\"/etc/ferrotunnel/key.pem\"",
+        .flag = "tls-key",
+        .set = [](Target& t, Read&& r) { t.server->tls_key = std::move(r.text); }},
+    Key{.name = "tls_client_ca",
+        .type = Type::Path,
+        .fallback = "none",
+        .text = "Clients must show a certificate that one of these (PEM) has signed.",
+        .example = "\"/etc/ferrotunnel/clients.pem\"",
+        .flag = "tls-client-ca",
+        .set = [](Target& t, Read&& r) { t.server->tls_client_ca = std::move(r.text); }},
+    Key{.name = "trusted_proxies",
+        .type = Type::Texts,
+        .fallback = "none",
+        .text = "Networks of proxies in front: whoever comes from there has to begin with a PROXY header (version 1 or "
+                "2), and the visitor's address is the one in it.",
+        .example = "[\"10.0.0.0/8\", \"2001:db8::7\"]",
+        .flag = "trusted-proxies",
+        .set = [](Target& t, Read&& r) { t.server->trusted_proxies = std::move(r.texts); },
+        .check = proxy},
+    Key{.name = "threads",
+        .type = Type::Number,
+        .fallback = "0: one for each core",
+        .text = "Threads, each with its share of the connections.",
+        .example = "2",
+        .flag = "threads",
+        .set = [](Target& t, Read&& r) { t.server->threads = static_cast<unsigned>(r.number); },
+        .most = 256},
+    Key{.name = "memory_limit",
+        .type = Type::Size,
+        .fallback = "`\"256M\"`",
+        .text = "All buffers together.",
+        .example = "\"256M\"",
+        .flag = "memory-limit",
+        .set = [](Target& t, Read&& r) { t.server->memory_limit = static_cast<std::size_t>(r.number); },
+        .least = std::uint64_t{1} << 20,
+        .most = kMostBytes},
+    Key{.name = "max_visitors",
+        .type = Type::Number,
+        .fallback = "0: as many as there are descriptors for, less a reserve for clients that sign in",
+        .text = "Visitors at once, of all tunnels; past it newcomers are refused.",
+        .example = "10000",
+        .set = [](Target& t, Read&& r) { t.server->max_visitors = static_cast<std::uint32_t>(r.number); },
+        .most = kMostCount},
+    Key{.name = "host_lease",
+        .type = Type::Duration,
+        .fallback = "`\"30s\"`",
+        .text = "How long a host or port stays its grant's when its client is gone. 0: not at all.",
+        .example = "\"30s\"",
+        .set = [](Target& t, Read&& r) { t.server->host_lease = r.time; },
+        .most = kDay},
+    Key{.name = "tcp_keepalive",
+        .type = Type::Duration,
+        .fallback = "`\"60s\"`",
+        .text = "Silence after which the kernel asks a visitor's machine whether it is still there. 0: never.",
+        .example = "\"60s\"",
+        .set = [](Target& t, Read&& r) { t.server->tcp_keepalive = r.time; },
+        .most = kMostKeepalive},
+    Key{.name = "drain_timeout",
+        .type = Type::Duration,
+        .fallback = "`\"10s\"`",
+        .text = "When the program is told to end, how long visitors that are there may take to finish.",
+        .example = "\"30s\"",
+        .flag = "drain-timeout",
+        .set = [](Target& t, Read&& r) { t.program->drain_timeout = r.time; },
+        .most = kDay},
+    Key{.name = "watch",
+        .type = Type::Bool,
+        .fallback = "`false`",
+        .text = "Reload when this file, or one that it includes, has changed.",
+        .example = "true",
+        .set = [](Target& t, Read&& r) { t.program->watch = r.flag; }},
+};
+
+constexpr std::array kGrantKeys = {
+    Key{.name = "secret",
+        .type = Type::Secret,
+        .fallback = "one of `secret` and `secrets` is needed",
+        .text = "What proves the grant: 16 to 64 bytes. See [Secrets](#secrets).",
+        .example = "{ file = \"/etc/ferrotunnel/grants/laptop\" }",
+        .set = [](Target& t, Read&& r) { t.grant->secrets = {std::move(r.text)}; },
+        .check = secret},
+    Key{.name = "secrets",
+        .type = Type::Secrets,
+        .fallback = "none",
+        .text = "One or two secrets: two while clients move from one to the other.",
+        .example = "[{ file = \"/etc/ferrotunnel/grants/old\" }, { file = \"/etc/ferrotunnel/grants/new\" }]",
+        .set = [](Target& t, Read&& r) { t.grant->secrets = std::move(r.texts); },
+        .check = secret},
+    Key{.name = "hosts",
+        .type = Type::Texts,
+        .fallback = "`[\"*\"]`",
+        .text = "Hosts that its clients may have: names, `*.example.com` for every name under it, `*` for any. `[]`: "
+                "no HTTP tunnels.",
+        .example = "[\"app.example.com\", \"*.dev.example.com\"]",
+        .set = [](Target& t, Read&& r) { t.grant->hosts = std::move(r.texts); },
+        .check = host},
+    Key{.name = "ports",
+        .type = Type::Ports,
+        .fallback = "`[\"1024-65535\"]`",
+        .text = "Ports that its clients may have. `[]`: no TCP tunnels.",
+        .example = "[2222, \"3000-3010\"]",
+        .set = [](Target& t, Read&& r) { t.grant->ports = std::move(r.texts); },
+        .check = ports},
+    Key{.name = "expires",
+        .type = Type::Date,
+        .fallback = "never",
+        .text = "When it ends: a date (its beginning, UTC), or a date and time with a zone, without quotes.",
+        .example = "2027-01-31",
+        .set = [](Target& t, Read&& r) { t.grant->expires = r.date; }},
+    Key{.name = "max_sessions",
+        .type = Type::Number,
+        .fallback = "1000",
+        .text = "Clients that are signed in at once.",
+        .example = "2",
+        .set = [](Target& t, Read&& r) { t.grant->max_sessions = static_cast<std::uint32_t>(r.number); },
+        .most = kMostCount},
+    Key{.name = "max_tunnels",
+        .type = Type::Number,
+        .fallback = "2000",
+        .text = "Tunnels at once.",
+        .example = "10",
+        .set = [](Target& t, Read&& r) { t.grant->max_tunnels = static_cast<std::uint32_t>(r.number); },
+        .most = kMostCount},
+    Key{.name = "max_streams",
+        .type = Type::Number,
+        .fallback = "50000",
+        .text = "Visitors, and warm connections to local services, at once.",
+        .example = "1000",
+        .set = [](Target& t, Read&& r) { t.grant->max_streams = static_cast<std::uint32_t>(r.number); },
+        .most = kMostCount},
+    Key{.name = "bandwidth",
+        .type = Type::Size,
+        .fallback = "0: no limit",
+        .text = "Bytes a second, each way.",
+        .example = "\"10M\"",
+        .set = [](Target& t, Read&& r) { t.grant->bandwidth = r.number; },
+        .most = kMostBytes},
+};
+
+}  // namespace
+
+Result<> check_grant_name(const std::string& name) {
+  GrantOptions probe;
+  probe.name = name;
+  probe.secrets = {std::string(kProbeSecret)};
+  if (auto made = to_grants({probe}); !made) return std::unexpected(std::move(made.error()));
+  return {};
+}
+
+std::span<const Key> server_keys() { return kServerKeys; }
+std::span<const Key> grant_keys() { return kGrantKeys; }
+
+}  // namespace ferrotunnel::app::config
