@@ -25,6 +25,7 @@ class Attack {
   const session::JoinToken& token() { return token_; }
   const std::string& from() { return from_; }
   void set_end(std::string end) { end_ = std::move(end); }
+  void count_rejected() { ++rejected_; }
 
   void sign_in() {
     if (const std::string why = link_.sign_in(); !why.empty()) give_up(name_, "cannot sign in: " + why);

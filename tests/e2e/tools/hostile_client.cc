@@ -81,6 +81,18 @@ void replay(Attack& a, const std::string&) {
   a.set_end("refused");
 }
 
+// As often as "with" says, with a secret that is not the grant's; in rejected what the server listened to.
+void wrong_token(Attack& a, const std::string& times) {
+  session::JoinToken wrong = a.token();
+  wrong.secret = session::Secret::generate();
+  for (unsigned long left = std::strtoul(times.c_str(), nullptr, 10); left > 0; --left) {
+    RawLink link(wrong, a.from());
+    if (link.ended()) continue;
+    if (link.sign_in().contains("refused the token")) a.count_rejected();
+  }
+  a.set_end("over");
+}
+
 // --- signed in
 
 Act send_and_wait(std::function<std::string()> bytes) {
@@ -227,6 +239,7 @@ const std::map<std::string, Act, std::less<>>& attacks() {
       {"early-register", instead_of_auth(control(http_register(1, "early.test")))},
       {"early-long", instead_of_auth(raw_header(7, 5'000, 0))},
       {"replay", replay},
+      {"wrong-token", wrong_token},
       {"auth-again", once(control(R"({"type":"refused","code":"x","text":"y"})"))},
       {"open-odd", send_and_conclude(open_frame(1) + open_frame(3))},
       {"open-even", once(open_frame(2))},
