@@ -125,6 +125,9 @@ using ConfigResult = std::expected<T, std::vector<ConfigError>>;
 [[nodiscard]] ConfigResult<ServerConfig> load_server_config(const std::string& file);
 [[nodiscard]] ConfigResult<ClientConfig> load_client_config(const std::string& file);
 
+// Either kind, told by its tables: what is wrong with it, or nothing.
+[[nodiscard]] std::optional<std::vector<ConfigError>> check_config(const std::string& file);
+
 // The JSON Schema (draft 2020-12) of both kinds of file, for editors.
 [[nodiscard]] std::string config_schema();
 // docs/configuration.md.

@@ -35,6 +35,9 @@ struct RunningClient {
   ClientStatus status;
   std::string json;
 };
+// Where the command `client` answers unless told otherwise: $RUNTIME_DIRECTORY/client.sock, else $XDG_RUNTIME_DIR/ferrotunnel-client.sock,
+// else for root /run/ferrotunnel-client.sock; "" where none of these is there.
+[[nodiscard]] std::string default_client_socket();
 [[nodiscard]] Result<RunningClient> running_client(const std::string& socket);
 [[nodiscard]] Result<> drain_client(const std::string& socket,
                                     std::optional<std::chrono::milliseconds> patience = std::nullopt);

@@ -1,6 +1,9 @@
 // The functions of include/ferrotunnel/control.h: questions to the control socket of a server or client that runs.
+#include <unistd.h>
+
 #include <boost/json.hpp>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <thread>
 
@@ -75,6 +78,14 @@ Result<> drain_server(const std::string& state_dir, std::optional<std::chrono::m
   return drain(server_in(state_dir), patience);
 }
 Result<Reloaded> reload_server(const std::string& state_dir) { return reload(server_in(state_dir)); }
+
+std::string default_client_socket() {
+  if (const char* systemd = std::getenv("RUNTIME_DIRECTORY"); systemd != nullptr && *systemd != '\0')
+    return std::string(systemd) + "/client.sock";
+  if (const char* xdg = std::getenv("XDG_RUNTIME_DIR"); xdg != nullptr && *xdg != '\0')
+    return std::string(xdg) + "/ferrotunnel-client.sock";
+  return ::geteuid() == 0 ? "/run/ferrotunnel-client.sock" : "";
+}
 
 Result<RunningClient> running_client(const std::string& socket) {
   auto answer = ask(client_at(socket), {{"do", "status"}});

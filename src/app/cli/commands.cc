@@ -15,10 +15,15 @@ constexpr std::array kOutputFlags = {
          "error, warn, info or debug: the least important kind of line to print. Addresses and the join line are "
          "always printed. Default info."},
     Flag{"drain-timeout", "SECONDS",
-         "After SIGTERM, SIGINT or SIGHUP, how long visitors that are there may take to finish. A second signal stops "
-         "at once. Default 10."},
+         "After SIGTERM or SIGINT, how long visitors that are there may take to finish. A second signal stops at once. "
+         "Default 10."},
     Flag{"memory-limit", "SIZE", "All buffers together, in bytes or with K, M or G behind the number. Default 256M."},
 };
+
+constexpr Flag kConfigFlag{"config", "FILE",
+                           "Read the configuration from this TOML file; flags and environment go before what it says. SIGHUP and "
+                           "the command reload read it anew; without it, SIGHUP ends the program. docs/configuration.md has every key."};
+constexpr Flag kWatchFlag{"watch", "", "Reload when the file of --config, or one that it names, has changed."};
 
 // --- server ---
 
@@ -60,6 +65,15 @@ constexpr std::array kServerTrustFlags = {
          true},
 };
 constexpr std::array kServerOtherFlags = {
+    kConfigFlag,
+    kWatchFlag,
+    Flag{"max-visitors", "N",
+         "Visitors at once, of all tunnels; who comes then is refused. Default 0: as many as there are descriptors for, "
+         "less a reserve that keeps clients able to sign in."},
+    Flag{"host-lease", "SECONDS",
+         "How long a host or port stays its grant's when the connection of the client that had it was lost. Default 30."},
+    Flag{"tcp-keepalive", "SECONDS",
+         "Silence of a visitor after which the kernel asks whether its machine is still there. 0: never. Default 60."},
     Flag{"threads", "N", "Threads, each with its share of the connections. Default 0: one for each core."},
 };
 // The names that the Rust FerroTunnel has for these; compat.cc says what becomes of each.
@@ -119,6 +133,11 @@ constexpr std::array kJoinFlags = {
     Flag{"tls-key", "FILE", "The private key (PEM) of --tls-cert."},
 };
 constexpr std::array kClientRunFlags = {
+    kConfigFlag,
+    kWatchFlag,
+    Flag{"control-socket", "PATH",
+         "Where status, reload and drain of this client are answered, a unix socket; off: nowhere. Default: for the "
+         "command client a socket of this user's, unless another client has it; else off."},
     Flag{"fail-fast", "", "Give up when the server cannot be reached at first, instead of trying again until it can."},
     Flag{"origin-timeout", "SECONDS", "How long the local service may take to accept a connection. Default 10."},
 };
@@ -153,6 +172,7 @@ constexpr std::array kClientGroups = {
     FlagGroup{kCompatibilityTitle, kClientCompatFlags},
 };
 constexpr std::array kClientExamples = {
+    Example{"All that a file says, read anew when it changes:", "ferrotunnel client --config client.toml --watch"},
     Example{"Two services at once:",
             "ferrotunnel client --join ft1_AbC… --http web=8080,host=app.example.com --tcp ssh=22,port=2222"},
     Example{"The token from a file, the web service on a unix socket:",
@@ -162,6 +182,22 @@ constexpr std::array kClientExamples = {
             "--tunnel-id my-app"},
 };
 
+constexpr std::array kLimitFlags = {
+    Flag{"max-visitors", "N", "Visitors at once (of a web service: requests). Default 0: no limit."},
+    Flag{"max-visitors-per-address", "N", "Of them from one address (of IPv6: from one /64). Default 0: no limit."},
+    Flag{"max-new-visitors-per-second", "N", "And how many may come in a second. Default 0: no limit."},
+    Flag{"bandwidth", "SIZE",
+         "Bytes a second, each way, of all visitors together, with K, M or G behind the number. Default: no limit."},
+    Flag{"visitor-bandwidth", "SIZE", "The same of each visitor. Default: no limit."},
+    Flag{"idle-timeout", "SECONDS",
+         "A visitor's TCP connection without a byte either way is ended after this. Default 0: never."},
+    Flag{"allow", "NET,...",
+         "Networks and addresses whose visitors are let in, such as 10.0.0.0/8,2001:db8::7. May be repeated. Default: "
+         "all.",
+         true},
+    Flag{"deny", "NET,...", "Networks and addresses whose visitors are refused. May be repeated. Default: none.", true},
+};
+
 constexpr std::array kHttpTunnelFlags = {
     Flag{"host", "HOST",
          "The name that visitors use, or *.NAME for every name under it. Default: the server picks one."},
@@ -169,6 +205,7 @@ constexpr std::array kHttpTunnelFlags = {
 };
 constexpr std::array kHttpGroups = {
     FlagGroup{"TUNNEL", kHttpTunnelFlags},
+    FlagGroup{"LIMITS", kLimitFlags},
     FlagGroup{"SERVER", kJoinFlags},
     FlagGroup{"RUNNING", kClientRunFlags},
     FlagGroup{"", kOutputFlags},
@@ -190,6 +227,7 @@ constexpr std::array kTcpTunnelFlags = {
 };
 constexpr std::array kTcpGroups = {
     FlagGroup{"TUNNEL", kTcpTunnelFlags},
+    FlagGroup{"LIMITS", kLimitFlags},
     FlagGroup{"SERVER", kJoinFlags},
     FlagGroup{"RUNNING", kClientRunFlags},
     FlagGroup{"", kOutputFlags},
@@ -203,6 +241,8 @@ constexpr std::array kTcpExamples = {
 
 constexpr Flag kStateFlag{"state", "DIR",
                           "The state directory of the server. Default: as of the command server, for the same user."};
+constexpr Flag kClientFlag{"client", "", "Ask the client of this user that runs, in place of a server."};
+constexpr Flag kSocketFlag{"socket", "PATH", "Ask the client whose --control-socket this is."};
 constexpr std::array kNewTokenFlags = {
     Flag{"name", "NAME", "What the grant is called, in logs and to revoke it. Needed."},
     Flag{"hosts", "LIST",
@@ -225,6 +265,8 @@ constexpr std::array kDrainFlags = {
     Flag{"drain-timeout", "SECONDS",
          "How long visitors that are there may take to finish. Default: what the server was told at its start."},
     kStateFlag,
+    kClientFlag,
+    kSocketFlag,
 };
 constexpr std::array kDrainGroups = {FlagGroup{"FLAGS", kDrainFlags}};
 constexpr std::array kDrainExamples = {
@@ -242,6 +284,21 @@ constexpr std::array kKickExamples = {Example{"All that signed in with one token
 constexpr std::array kVersionExamples = {Example{"For a program:", "ferrotunnel version --json"}};
 constexpr std::array kStateAndJsonFlags = {kStateFlag, Flag{"json", "", "For programs: JSON."}};
 constexpr std::array kStateAndJsonGroups = {FlagGroup{"FLAGS", kStateAndJsonFlags}};
+constexpr std::array kStatusFlags = {kStateFlag, kClientFlag, kSocketFlag, Flag{"json", "", "For programs: JSON."}};
+constexpr std::array kStatusGroups = {FlagGroup{"FLAGS", kStatusFlags}};
+constexpr std::array kReloadFlags = {kStateFlag, kClientFlag, kSocketFlag};
+constexpr std::array kReloadGroups = {FlagGroup{"FLAGS", kReloadFlags}};
+constexpr std::array kReloadExamples = {
+    Example{"After a change of the server's file, if it is right:",
+            "ferrotunnel check server.toml && ferrotunnel reload"},
+};
+constexpr std::array kCheckExamples = {
+    Example{"Of either kind of file:", "ferrotunnel check /etc/ferrotunnel/client.toml"},
+    Example{"For an editor that knows JSON Schema:", "ferrotunnel check --schema > ferrotunnel.schema.json"},
+};
+constexpr std::array kCheckFlags = {
+    Flag{"schema", "", "Print the JSON Schema of configuration files in place of checking one."}};
+constexpr std::array kCheckGroups = {FlagGroup{"FLAGS", kCheckFlags}};
 constexpr std::array kStateFlags = {kStateFlag};
 constexpr std::array kStateGroups = {FlagGroup{"FLAGS", kStateFlags}};
 
@@ -314,19 +371,28 @@ constexpr std::array kCommands = {
             "any more.",
             kStateGroups, kRevokeExamples},
     Command{
-        "status", "what a running server does", "[FLAGS]", "",
+        "status", "what a running server or client does", "[FLAGS]", "",
         "Asks the server that runs in the state directory for its sessions and tunnels, and prints them as a table, "
-        "or as JSON.",
-        kStateAndJsonGroups, kStatusExamples},
+        "or as JSON. With --client or --socket, a client for its connection and tunnels.",
+        kStatusGroups, kStatusExamples},
     Command{"kick", "ends the sessions of a client", "NAME [FLAGS]", "NAME",
             "Ends the session of that id, or every session of the grant of that name, at the server that runs in the "
             "state directory. The clients "
             "may sign in again: to keep them out, revoke the grant.",
             kStateGroups, kKickExamples},
-    Command{"drain", "ends a running server when its visitors have finished", "[FLAGS]", "",
+    Command{"reload", "has a running server or client read its configuration anew", "[FLAGS]", "",
+            "The server that runs in the state directory, or a client with --client or --socket, reads its file of "
+            "--config, its certificates and what else it was given anew, as at SIGHUP. What has not changed goes on; a file "
+            "with a mistake changes nothing, and the mistakes are printed. Done when the new configuration holds.",
+            kReloadGroups, kReloadExamples},
+    Command{"check", "checks a configuration file", "FILE", "FILE",
+            "Reads a server's or a client's file as the command of that name would, and prints every mistake in it with line "
+            "and column. Nothing is started.",
+            kCheckGroups, kCheckExamples},
+    Command{"drain", "ends a running server or client when its visitors have finished", "[FLAGS]", "",
             "Tells the server that runs in the state directory to end, as SIGTERM does: nobody new is let in, those "
             "who are there may finish "
-            "within the time that is given. The command is done when the server has ended.",
+            "within the time that is given. With --client or --socket, a client. The command is done when it has ended.",
             kDrainGroups, kDrainExamples},
     Command{"completion",
             "prints the completion for a shell",

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <exception>
+#include <ranges>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,10 @@ namespace {
 
 using namespace ferrotunnel::cli;
 
+// Of a configuration file every mistake has a line of its own.
 int fail(const ferrotunnel::Error& error) {
-  complain(error.context);
+  for (const auto line : std::views::split(std::string_view(error.context), '\n'))
+    complain(std::string_view(line.begin(), line.end()));
   return exit_code_of(error);
 }
 
@@ -42,7 +45,7 @@ int print(std::string_view text) {
 // A client without anything to sign in with, at a terminal: it is asked for. Nothing: nobody is there to ask.
 ferrotunnel::Result<bool> ask_for_token(Arguments& arguments, const ClientOptions& options) {
   if (options.no_token.empty() || !can_ask()) return false;
-  const bool server_known = !options.servers.empty();
+  const bool server_known = !options.config.servers.empty();
   auto secret = ask_secret(server_known ? "Token: " : "Join token (the server prints one when it starts): ");
   if (!secret) return std::unexpected(secret.error());
   if (secret->empty()) return false;
@@ -71,7 +74,7 @@ int run(const std::vector<std::string>& words) {
   }
   if (arguments.command().name == "server") {
     const auto options = server_options(arguments);
-    return options ? run_server(*options) : fail(options.error());
+    return options ? run_server(*options, [&] { return server_options(arguments); }) : fail(options.error());
   }
   if (const auto code = run_administration(arguments)) return *code;
   const auto store = TokenStore::of_user();
@@ -81,7 +84,8 @@ int run(const std::vector<std::string>& words) {
     if (!asked) return fail(asked.error());
     if (*asked) options = client_options(arguments, store);
   }
-  return options ? run_client(*options, store) : fail(options.error());
+  return options ? run_client(*options, store, [&] { return client_options(arguments, store); })
+                 : fail(options.error());
 }
 
 // Each visitor takes descriptors; the usual soft limit of 1,024 is there for programs that use select().

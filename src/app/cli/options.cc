@@ -1,11 +1,14 @@
 #include "app/cli/options.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
+#include <initializer_list>
 
 #include "app/cli/compat.h"
 #include "app/cli/escape.h"
+#include "ferrotunnel/control.h"
 
 namespace ferrotunnel::cli {
 namespace {
@@ -44,6 +47,15 @@ class Reader {
   void proxy_protocol(std::string_view flag, ProxyProtocol& into) {
     const auto value = arguments_.value(flag);
     if (value && !parse_proxy(value->text, into)) fail(wrong(*value, "v1 or v2"));
+  }
+  // Where it was given, in place of what was there.
+  void replace_texts(std::string_view flag, std::vector<std::string>& into) {
+    if (!arguments_.values(flag).empty()) into.clear();
+    texts(flag, into);
+  }
+  void replace_lists(std::string_view flag, std::vector<std::string>& into) {
+    if (!arguments_.values(flag).empty()) into.clear();
+    lists(flag, into);
   }
   void toggle(std::string_view flag, bool& into) { into = into || arguments_.value(flag).has_value(); }
 
@@ -97,44 +109,49 @@ class Reader {
     const Value& there = first ? *first : *second;
     fail(wrong(there.from + " needs --" + std::string(first ? b : a) + " beside it"));
   }
-  void files(std::optional<TlsFiles>& into) {
-    pair("tls-cert", "tls-key",
-         [&](const std::string& certificate, const std::string& key) { into = {certificate, key}; });
-  }
-  void grant(std::optional<GrantOption>& into) {
-    pair("grant", "secret-file", [&](const std::string& name, const std::string& file) {
-      auto secret = read_small_file(file);
-      if (!secret) return fail(std::move(secret.error()));
-      into = {name, std::move(*secret), {}};
+  void files(std::string& certificate, std::string& key) {
+    pair("tls-cert", "tls-key", [&](const std::string& a, const std::string& b) {
+      certificate = a;
+      key = b;
     });
-    if (const auto token = arguments_.value("token")) into = {"default", token->text, {}};
+  }
+  // Name and secret, of --grant and --secret-file or of --token; true: they were given.
+  bool grant(std::string& name, std::string& secret) {
+    bool given = false;
+    pair("grant", "secret-file", [&](const std::string& of, const std::string& file) {
+      auto text = read_small_file(file);
+      if (!text) return fail(std::move(text.error()));
+      name = of;
+      secret = std::move(*text);
+      given = true;
+    });
+    const auto token = arguments_.value("token");
+    if (!token) return given;
+    name = "default";
+    secret = token->text;
+    return true;
+  }
+  void limits(TunnelLimits& into) {
+    constexpr std::uint32_t kMost = 0xffff'ffff;
+    number("max-visitors", 0u, kMost, into.max_visitors);
+    number("max-visitors-per-address", 0u, kMost, into.max_visitors_per_address);
+    number("max-new-visitors-per-second", 0u, kMost, into.max_new_visitors_per_second);
+    size("bandwidth", into.bandwidth);
+    size("visitor-bandwidth", into.visitor_bandwidth);
+    seconds("idle-timeout", into.idle_timeout);
+    replace_lists("allow", into.allow);
+    replace_lists("deny", into.deny);
   }
 
-  void run(RunOptions& into) {
-    if (const auto value = arguments_.value("log-format")) {
-      if (value->text == "auto")
-        into.log_format = LogFormat::Auto;
-      else if (value->text == "human")
-        into.log_format = LogFormat::Human;
-      else if (value->text == "json")
-        into.log_format = LogFormat::Json;
-      else
-        fail(wrong(*value, "auto, human or json"));
-    }
-    if (const auto value = arguments_.value("log-level")) {
-      if (value->text == "error")
-        into.log_level = LogLevel::Error;
-      else if (value->text == "warn")
-        into.log_level = LogLevel::Warn;
-      else if (value->text == "info")
-        into.log_level = LogLevel::Info;
-      else if (value->text == "debug")
-        into.log_level = LogLevel::Debug;
-      else
-        fail(wrong(*value, "error, warn, info or debug"));
-    }
+  // `program` is what the file says.
+  void run(const ProgramConfig& program, RunOptions& into) {
+    choice("log-format", program.log_format, kLogFormats, into.log_format);
+    choice("log-level", program.log_level, kLogLevels, into.log_level);
+    into.drain_timeout = program.drain_timeout;
     seconds("drain-timeout", into.drain_timeout);
-    size("memory-limit", into.memory_limit);
+    into.watch = program.watch;
+    toggle("watch", into.watch);
+    if (into.watch && into.file.empty()) fail(wrong("--watch needs --config FILE beside it: that is what is watched"));
   }
 
   void fail(Error error) {
@@ -143,14 +160,63 @@ class Reader {
   [[nodiscard]] const std::optional<Error>& failed() const { return failed_; }
 
  private:
+  template <class T>
+  struct Choice {
+    std::string_view word;
+    T value;
+  };
+  static constexpr std::array<Choice<LogFormat>, 3> kLogFormats{
+      {{"auto", LogFormat::Auto}, {"human", LogFormat::Human}, {"json", LogFormat::Json}}};
+  static constexpr std::array<Choice<LogLevel>, 4> kLogLevels{
+      {{"error", LogLevel::Error}, {"warn", LogLevel::Warn}, {"info", LogLevel::Info}, {"debug", LogLevel::Debug}}};
+
+  template <class T, std::size_t N>
+  void choice(std::string_view flag, const std::string& otherwise, const std::array<Choice<T>, N>& choices, T& into) {
+    const auto value = arguments_.value(flag);
+    const auto found = std::ranges::find(choices, value ? std::string_view(value->text) : otherwise, &Choice<T>::word);
+    if (found != choices.end()) {
+      into = found->value;
+    } else if (value) {
+      std::string words;
+      for (std::size_t i = 0; i < N; ++i)
+        words.append(i == 0 ? "" : i + 1 == N ? " or " : ", ").append(choices[i].word);
+      fail(wrong(*value, words));
+    }
+  }
+
   const Arguments& arguments_;
   std::optional<Error> failed_;
 };
 
+// The file of --config where there is one: every mistake in it on a line of its own.
+template <class Config>
+Result<> load_file(const Arguments& arguments, ConfigResult<Config> (*load)(const std::string&), Config& into,
+                   std::string& file) {
+  const auto given = arguments.value("config");
+  if (!given) return {};
+  auto loaded = load(given->text);
+  if (!loaded) return std::unexpected(wrong(to_text(loaded.error())));
+  into = std::move(*loaded);
+  file = given->text;
+  return {};
+}
+
+// Of the first client of this user; the others have none unless they are given one.
+std::string free_socket() {
+  std::string socket = default_client_socket();
+  return socket.empty() || running_client(socket) ? std::string() : socket;
+}
+
+void watch_too(std::vector<std::string>& files, std::initializer_list<std::string_view> more) {
+  for (const std::string_view one : more)
+    if (!one.empty()) files.emplace_back(one);
+}
+
 // NAME=TARGET[,KEY=VALUE]..., where KEY is host (http), port or proxy (tcp).
-Result<TunnelOption> parse_tunnel(const Value& value, TunnelOption::Kind kind) {
-  const bool http = kind == TunnelOption::Kind::Http;
-  TunnelOption tunnel{kind, {}, {}, {}, 0};
+Result<TunnelConfig> parse_tunnel(const Value& value, TunnelConfig::Kind kind) {
+  const bool http = kind == TunnelConfig::Kind::Http;
+  TunnelConfig tunnel;
+  tunnel.kind = kind;
   std::string_view text = value.text;
   const auto equals = text.find('=');
   if (equals == std::string_view::npos || equals == 0 || equals + 1 == text.size())
@@ -173,83 +239,97 @@ Result<TunnelOption> parse_tunnel(const Value& value, TunnelOption::Kind kind) {
     } else if (key == "proxy" && http) {
       return std::unexpected(wrong(said.from + ": PROXY headers are for --tcp; a web service has X-Forwarded-For"));
     } else if (key == "proxy") {
-      if (!parse_proxy(said.text, tunnel.proxy)) return std::unexpected(wrong(said, "v1 or v2"));
+      if (!parse_proxy(said.text, tunnel.proxy_protocol)) return std::unexpected(wrong(said, "v1 or v2"));
     } else {
       break;
     }
     text = text.substr(0, at);
   }
-  tunnel.target = text;
+  tunnel.to = text;
   return tunnel;
 }
 
-Result<std::vector<TunnelOption>> tunnels_of(const Arguments& arguments) {
-  std::vector<TunnelOption> tunnels;
-  const std::string_view command = arguments.command().name;
-  if (command == "client") {
-    for (const bool http : {true, false}) {
-      for (const Value& value : arguments.values(http ? "http" : "tcp")) {
-        auto tunnel = parse_tunnel(value, http ? TunnelOption::Kind::Http : TunnelOption::Kind::Tcp);
-        if (!tunnel) return std::unexpected(std::move(tunnel.error()));
+// Of the command client: those of the file, and those that were typed beside them or in place of one of the same name.
+Result<> add_typed_tunnels(const Arguments& arguments, std::vector<TunnelConfig>& tunnels) {
+  for (const bool http : {true, false}) {
+    for (const Value& value : arguments.values(http ? "http" : "tcp")) {
+      auto tunnel = parse_tunnel(value, http ? TunnelConfig::Kind::Http : TunnelConfig::Kind::Tcp);
+      if (!tunnel) return std::unexpected(std::move(tunnel.error()));
+      // Two that were typed with one name are the library's to refuse.
+      const auto same = std::ranges::find_if(
+          tunnels, [&](const TunnelConfig& one) { return one.name == tunnel->name && one.to != tunnel->to; });
+      if (same != tunnels.end() && arguments.value("config")) {
+        *same = std::move(*tunnel);
+      } else {
         tunnels.push_back(std::move(*tunnel));
       }
     }
-    if (tunnels.empty())
-      return std::unexpected(
-          wrong("which service? Give at least one --http NAME=TARGET or --tcp NAME=TARGET, such as --http web=8080"));
-    return tunnels;
   }
+  if (tunnels.empty())
+    return std::unexpected(
+        wrong("which service? Give at least one --http NAME=TARGET or --tcp NAME=TARGET, such as --http web=8080"));
+  return {};
+}
+
+// Of the commands http and tcp: the one that was typed.
+Result<TunnelConfig> typed_tunnel(const Arguments& arguments) {
+  const std::string_view command = arguments.command().name;
   if (arguments.target().empty())
     return std::unexpected(wrong("which service? Give its port or address: ferrotunnel " + std::string(command) +
                                  (command == "http" ? " 8080" : " 22")));
   Reader read(arguments);
-  TunnelOption tunnel{command == "http" ? TunnelOption::Kind::Http : TunnelOption::Kind::Tcp,
-                      std::string(command),
-                      arguments.target(),
-                      {},
-                      0};
+  TunnelConfig tunnel;
+  tunnel.kind = command == "http" ? TunnelConfig::Kind::Http : TunnelConfig::Kind::Tcp;
+  tunnel.name = command;
+  tunnel.to = arguments.target();
   read.text("name", tunnel.name);
   read.text("host", tunnel.host);
   read.number<std::uint16_t>("port", 0, 65535, tunnel.port);
-  read.proxy_protocol("proxy-protocol", tunnel.proxy);
+  read.proxy_protocol("proxy-protocol", tunnel.proxy_protocol);
+  read.limits(tunnel.limits);
   if (read.failed()) return std::unexpected(*read.failed());
-  tunnels.push_back(std::move(tunnel));
-  return tunnels;
+  return tunnel;
 }
 
 // Where to sign in, and with what: a token that was given, a server and a grant that were given, or the token that is kept.
-Result<> find_token(const Arguments& arguments, const std::optional<TokenStore>& store, ClientOptions& options) {
+Result<> find_token(const Arguments& arguments, const std::optional<TokenStore>& store, bool granted,
+                    ClientOptions& options) {
+  ClientConfig& config = options.config;
   const auto join = arguments.value("join");
   if (join) {
-    if (options.grant) return std::unexpected(wrong("--join and --grant are two ways to sign in; give one of them"));
+    if (granted) return std::unexpected(wrong("--join and --grant are two ways to sign in; give one of them"));
+    config.grant.clear();  // the file's
+    config.secret.clear();
     // What the environment says is there the next time too.
     options.keep_join = join->from.starts_with("--") && !arguments.value("no-save");
     if (join->text.empty()) return std::unexpected(wrong(join->from + " has no join token in it"));
     if (!join->text.starts_with('@')) {
-      options.join = join->text;
+      config.join = join->text;
       return {};
     }
     auto text = read_small_file(join->text.substr(1));
     if (!text) return std::unexpected(wrong(join->from + ": " + text.error().context));
-    options.join = std::move(*text);
+    config.join = std::move(*text);
     return {};
   }
-  if (options.grant) {
-    if (options.servers.empty())
+  if (granted) {
+    config.join.clear();  // the file's
+    if (config.servers.empty())
       return std::unexpected(
           wrong(std::string(arguments.value("token") ? "--token" : "--grant") + " needs --server HOST:PORT beside it"));
     return {};
   }
+  if (!config.join.empty() || !config.secret.empty()) return {};  // the file's
   if (store) {
     auto kept = store->load();
     if (!kept) return std::unexpected(std::move(kept.error()));
     if (*kept) {
-      options.join = std::move(**kept);
+      config.join = std::move(**kept);
       return {};
     }
   }
   // The rest is looked at first: a mistake in it should not be met only after a token was fetched.
-  if (!options.servers.empty()) {
+  if (!config.servers.empty()) {
     options.no_token =
         "--server says where, and how to sign in is missing: give --grant and --secret-file beside it, or --join";
     return {};
@@ -279,52 +359,78 @@ Result<> read_seconds(const Arguments& arguments, std::string_view flag,
 
 Result<ServerOptions> server_options(const Arguments& arguments) {
   ServerOptions options;
+  ServerConfig& config = options.config;
+  if (auto loaded = load_file(arguments, &load_server_config, config, options.run.file); !loaded)
+    return std::unexpected(std::move(loaded.error()));
   Reader read(arguments);
-  read.run(options.run);
-  read.text("listen", options.listen);
-  read.text("http-listen", options.http_listen);
-  if (options.http_listen == "off") options.http_listen.clear();
-  read.text("tcp-listen-host", options.tcp_listen_host);
-  read.texts("public-address", options.public_addresses);
-  read.text("state", options.state);
+  read.run(config.program, options.run);
+  read.text("listen", config.listen);
+  read.text("http-listen", config.http_listen);
+  if (config.http_listen == "off") config.http_listen.clear();
+  read.text("tcp-listen-host", config.tcp_listen_host);
+  read.replace_texts("public-address", config.public_addresses);
+  read.text("state", config.state_dir);
   std::optional<bool> tls;
   read.on_off("tls", tls);
-  options.tls = tls.value_or(true);
-  read.files(options.certificate);
-  read.text("tls-client-ca", options.client_ca);
-  read.grant(options.grant);
-  const auto port = tcp_bind_port(arguments);
-  if (options.grant && port) options.grant->ports = {std::to_string(*port)};
-  read.lists("trusted-proxies", options.trusted_proxies);
+  config.tls = tls.value_or(config.tls);
+  read.files(config.tls_certificate, config.tls_key);
+  read.text("tls-client-ca", config.tls_client_ca);
+  GrantOptions grant;
+  grant.secrets.emplace_back();
+  if (read.grant(grant.name, grant.secrets.front())) {
+    if (const auto port = tcp_bind_port(arguments)) grant.ports = {std::to_string(*port)};
+    std::erase_if(config.grants, [&](const GrantOptions& one) { return one.name == grant.name; });
+    config.grants.push_back(std::move(grant));
+  }
+  read.replace_lists("trusted-proxies", config.trusted_proxies);
   constexpr unsigned kMostThreads = 1024;
-  read.number("threads", 0u, kMostThreads, options.threads);
-  if (!options.tls && (options.certificate || !options.client_ca.empty()))
+  read.number("threads", 0u, kMostThreads, config.threads);
+  read.size("memory-limit", config.memory_limit);
+  read.number("max-visitors", 0u, 0xffff'ffffu, config.max_visitors);
+  read.seconds("host-lease", config.host_lease);
+  read.seconds("tcp-keepalive", config.tcp_keepalive);
+  if (!config.tls && !(config.tls_certificate.empty() && config.tls_client_ca.empty()))
     read.fail(wrong(
         "--tls off leaves nothing for --tls-cert, --tls-key or --tls-client-ca to do; leave one or the other out"));
   if (read.failed()) return std::unexpected(*read.failed());
+  options.run.files = config.program.read_from;
+  watch_too(options.run.files, {config.tls_certificate, config.tls_key, config.tls_client_ca});
   return options;
 }
 
 Result<ClientOptions> client_options(const Arguments& arguments, const std::optional<TokenStore>& store) {
   ClientOptions options;
+  ClientConfig& config = options.config;
+  if (auto loaded = load_file(arguments, &load_client_config, config, options.run.file); !loaded)
+    return std::unexpected(std::move(loaded.error()));
   Reader read(arguments);
-  read.run(options.run);
-  read.texts("server", options.servers);
-  read.grant(options.grant);
-  read.on_off("tls", options.tls);
-  read.text("tls-ca", options.tls_ca);
-  read.text("tls-server-name", options.tls_server_name);
-  read.toggle("tls-skip-verify", options.tls_skip_verify);
-  read.files(options.certificate);
-  read.toggle("fail-fast", options.fail_fast);
-  std::chrono::milliseconds origin_timeout{-1};
-  read.seconds("origin-timeout", origin_timeout);
-  if (origin_timeout.count() >= 0) options.origin_timeout = origin_timeout;
+  read.run(config.program, options.run);
+  read.replace_texts("server", config.servers);
+  const bool granted = read.grant(config.grant, config.secret);
+  read.on_off("tls", config.tls);
+  read.text("tls-ca", config.tls_ca);
+  read.text("tls-server-name", config.tls_server_name);
+  read.toggle("tls-skip-verify", config.tls_skip_verify);
+  read.files(config.tls_certificate, config.tls_key);
+  read.toggle("fail-fast", config.fail_fast);
+  read.seconds("origin-timeout", config.origin_connect_timeout);
+  read.size("memory-limit", config.memory_limit);
+  if (arguments.command().name == "client" && config.control_socket.empty()) config.control_socket = free_socket();
+  read.text("control-socket", config.control_socket);
+  if (config.control_socket == "off") config.control_socket.clear();
   if (read.failed()) return std::unexpected(*read.failed());
-  auto tunnels = tunnels_of(arguments);
-  if (!tunnels) return std::unexpected(std::move(tunnels.error()));
-  options.tunnels = std::move(*tunnels);
-  if (auto found = find_token(arguments, store, options); !found) return std::unexpected(std::move(found.error()));
+  if (arguments.command().name == "client") {
+    if (auto added = add_typed_tunnels(arguments, config.tunnels); !added)
+      return std::unexpected(std::move(added.error()));
+  } else {
+    auto tunnel = typed_tunnel(arguments);
+    if (!tunnel) return std::unexpected(std::move(tunnel.error()));
+    config.tunnels = {std::move(*tunnel)};
+  }
+  if (auto found = find_token(arguments, store, granted, options); !found)
+    return std::unexpected(std::move(found.error()));
+  options.run.files = config.program.read_from;
+  watch_too(options.run.files, {config.tls_ca, config.tls_certificate, config.tls_key});
   return options;
 }
 

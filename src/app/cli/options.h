@@ -12,7 +12,7 @@
 
 #include "app/cli/arguments.h"
 #include "app/cli/token_store.h"
-#include "ferrotunnel/client.h"
+#include "ferrotunnel/config.h"
 #include "ferrotunnel/error.h"
 
 namespace ferrotunnel::cli {
@@ -20,62 +20,33 @@ namespace ferrotunnel::cli {
 enum class LogFormat : std::uint8_t { Auto, Human, Json };
 enum class LogLevel : std::uint8_t { Error, Warn, Info, Debug };
 
+// What the command itself needs to know; the rest is the library's (config).
 struct RunOptions {
   LogFormat log_format = LogFormat::Auto;
   LogLevel log_level = LogLevel::Info;
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(10);
-  std::size_t memory_limit = 0;  // 0: the library's default
-};
-
-struct GrantOption {
-  std::string name, secret;
-  std::vector<std::string> ports;  // at a server; none: the library's default
-};
-struct TlsFiles {
-  std::string certificate, key;
+  bool watch = false;
+  std::string file;                // --config; empty: there is none
+  std::vector<std::string> files;  // that the options were read from, with those that the configuration names: whoever watches watches these
 };
 
 struct ServerOptions {
   RunOptions run;
-  std::string listen = ":7835", http_listen = ":8080", tcp_listen_host;
-  std::vector<std::string> public_addresses;
-  std::string state;
-  bool tls = true;
-  std::optional<TlsFiles> certificate;
-  std::string client_ca;
-  std::optional<GrantOption> grant;
-  std::vector<std::string> trusted_proxies;
-  unsigned threads = 0;
-};
-
-struct TunnelOption {
-  enum class Kind : std::uint8_t { Http, Tcp } kind = Kind::Http;
-  std::string name, target;
-  std::string host;                          // HTTP; empty: the server picks
-  std::uint16_t port = 0;                    // TCP; 0: the server picks
-  ProxyProtocol proxy = ProxyProtocol::Off;  // TCP
+  ServerConfig config;
 };
 
 struct ClientOptions {
   RunOptions run;
-  std::string join;        // empty: signs in with `grant`
+  ClientConfig config;
   bool keep_join = false;  // after it worked
   std::string no_token;    // not empty: nothing to sign in with was found, and this is what to say
-  std::vector<std::string> servers;
-  std::optional<GrantOption> grant;
-  std::optional<bool> tls;  // nothing: as the token says
-  std::string tls_ca, tls_server_name;
-  bool tls_skip_verify = false;
-  std::optional<TlsFiles> certificate;
-  std::vector<TunnelOption> tunnels;
-  bool fail_fast = false;
-  std::optional<std::chrono::milliseconds> origin_timeout;
 };
 
 // A flag that is a number of seconds, a day at most; untouched when it was not given. Errors: BadInput.
 [[nodiscard]] Result<> read_seconds(const Arguments& arguments, std::string_view flag,
                                     std::optional<std::chrono::milliseconds>& into);
-// Errors of all: BadInput, Io; ending with what to do.
+// What was typed, over the environment, over the file of --config, over the defaults. May be asked again when the file has changed.
+// Errors of all: BadInput, Io; ending with what to do; of a file, every mistake on a line of its own.
 [[nodiscard]] Result<ServerOptions> server_options(const Arguments& arguments);
 // For client, http and tcp. `store` is where a token may be kept.
 [[nodiscard]] Result<ClientOptions> client_options(const Arguments& arguments, const std::optional<TokenStore>& store);

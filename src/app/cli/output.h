@@ -35,6 +35,8 @@ class Output {
   virtual void live(const ClientStatus& status) = 0;  // once a second
   // At both.
   virtual void visitor(const VisitorEvent& event) = 0;
+  // The configuration was read anew; why not, is an error().
+  virtual void reloaded(const Reloaded& reloaded) = 0;
   virtual void error(const Error& error) = 0;  // the program goes on
   virtual void fatal(const Error& error) = 0;  // it does not
   virtual void stopping(std::chrono::milliseconds patience) = 0;

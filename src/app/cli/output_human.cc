@@ -182,6 +182,12 @@ void HumanOutput::visitor(const VisitorEvent& event) {
               std::to_string(event.now) + " now, " + std::to_string(event.total) + " in all");
 }
 
+void HumanOutput::reloaded(const Reloaded& reloaded) {
+  std::string line = label(Colour::Green, "reloaded") + "the configuration";
+  for (const std::string& key : reloaded.needs_restart) line += (&key == &reloaded.needs_restart.front() ? "; after a restart: " : ", ") + key;
+  print_event(line);
+}
+
 void HumanOutput::error(const Error& error) {
   if (level_ < LogLevel::Warn) return;
   std::uint64_t repeated = 0;

@@ -34,6 +34,7 @@ class HumanOutput final : public Output {
   void token_kept(const std::string& file) override;
   void live(const ClientStatus& status) override;
   void visitor(const VisitorEvent& event) override;
+  void reloaded(const Reloaded& reloaded) override;
   void error(const Error& error) override;
   void fatal(const Error&) override {}  // main() says it on stderr, which is where a person looks
   void stopping(std::chrono::milliseconds patience) override;

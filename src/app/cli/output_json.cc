@@ -135,6 +135,14 @@ void JsonOutput::visitor(const VisitorEvent& event) {
   send(std::move(line));
 }
 
+void JsonOutput::reloaded(const Reloaded& reloaded) {
+  auto line = begin(now_(), "info", "reloaded");
+  std::string keys;
+  for (const std::string& key : reloaded.needs_restart) keys += (keys.empty() ? "" : ",") + key;
+  line.text("needs_restart", keys);
+  send(std::move(line));
+}
+
 void JsonOutput::error(const Error& error) {
   if (level_ < LogLevel::Warn) return;
   const auto now = now_();

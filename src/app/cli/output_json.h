@@ -25,6 +25,7 @@ class JsonOutput final : public Output {
   void token_kept(const std::string& file) override;
   void live(const ClientStatus&) override {}
   void visitor(const VisitorEvent& event) override;
+  void reloaded(const Reloaded& reloaded) override;
   void error(const Error& error) override;
   void fatal(const Error& error) override;
   void stopping(std::chrono::milliseconds patience) override;

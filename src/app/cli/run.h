@@ -2,8 +2,10 @@
 // other before. Both give the exit code.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
+#include <optional>
 
 #include "app/cli/console.h"
 #include "app/cli/options.h"
@@ -12,8 +14,25 @@
 
 namespace ferrotunnel::cli {
 
-[[nodiscard]] int run_server(const ServerOptions& options);
-[[nodiscard]] int run_client(const ClientOptions& options, const std::optional<TokenStore>& store);
+// `again` reads the options anew, for a reload.
+using LoadServer = std::function<Result<ServerOptions>()>;
+using LoadClient = std::function<Result<ClientOptions>()>;
+[[nodiscard]] int run_server(const ServerOptions& options, const LoadServer& again);
+[[nodiscard]] int run_client(const ClientOptions& options, const std::optional<TokenStore>& store,
+                             const LoadClient& again);
+
+// What `ferrotunnel drain` says to either.
+struct DrainAsked {
+  std::atomic<bool> asked{false};
+  std::atomic<std::chrono::milliseconds> patience;
+  // Gives how long it will take at most.
+  std::chrono::milliseconds ask(std::optional<std::chrono::milliseconds> wanted, Signals& signals) {
+    if (wanted) patience.store(*wanted);
+    asked.store(true);
+    signals.wake();
+    return patience.load();
+  }
+};
 
 // What both do at the end: `drain` blocks until the visitors are gone or its time is up; a second signal calls `stop`, from this thread,
 // which makes `drain` return. Says "stopping" and "stopped". Gives the exit code.

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <optional>
+#include <ranges>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "app/cli/json_line.h"
 #include "app/cli/options.h"
 #include "app/cli/time_text.h"
+#include "ferrotunnel/config.h"
 #include "ferrotunnel/control.h"
 #include "ferrotunnel/grants.h"
 
@@ -24,6 +27,13 @@ Error wrong(std::string text) { return {ErrorCode::BadInput, Side::Local, false,
 
 int fail(const Error& error) {
   complain(error.context);
+  return exit_code_of(error);
+}
+
+// Of a configuration file every mistake has a line of its own.
+int fail_with_lines(const Error& error) {
+  for (const auto line : std::views::split(std::string_view(error.context), '\n'))
+    complain(std::string_view(line.begin(), line.end()));
   return exit_code_of(error);
 }
 
@@ -151,7 +161,37 @@ int token_revoke(const Arguments& arguments) {
 
 // ---- a server that runs -------------------------------------------------------------------------------------------
 
+// A client's control socket, where one is asked for.
+Result<std::optional<std::string>> socket_of(const Arguments& arguments) {
+  if (const auto socket = arguments.value("socket")) return socket->text;
+  if (!arguments.value("client")) return std::nullopt;
+  auto socket = default_client_socket();
+  if (socket.empty())
+    return std::unexpected(wrong("this user has no directory for sockets ($XDG_RUNTIME_DIR): name one with --socket"));
+  return socket;
+}
+
+int client_status(const Arguments& arguments, const std::string& socket) {
+  const auto client = running_client(socket);
+  if (!client) return fail(client.error());
+  if (arguments.value("json")) return print(client->json + "\n");
+  const ClientStatus& now = client->status;
+  std::string out =
+      now.connected ? "connected to " + shown(now.address) + " as " + shown(now.session) + ", " + shown(now.transport)
+                    : "not connected";
+  if (now.rtt.count() > 0) out += ", " + duration_text(now.rtt);
+  out += "   visitors " + std::to_string(now.visitors_now) + ", " + std::to_string(now.visitors) + " in all   in " +
+         amount_text(now.bytes_in) + "   out " + amount_text(now.bytes_out) + "\n";
+  std::vector<std::vector<std::string>> rows{{"TUNNEL", "STATE", "TO", "ADDRESS"}};
+  for (const ClientStatus::Tunnel& one : now.tunnels)
+    rows.push_back({shown(one.name), one.up ? "up" : "down", shown(one.to), shown(one.public_url)});
+  return print(out + "\n" + table(rows));
+}
+
 int status(const Arguments& arguments) {
+  const auto socket = socket_of(arguments);
+  if (!socket) return fail(socket.error());
+  if (*socket) return client_status(arguments, **socket);
   const auto server = running_server(state_of(arguments));
   if (!server) return fail(server.error());
   if (arguments.value("json")) return print(server->json + "\n");
@@ -190,8 +230,31 @@ int kick(const Arguments& arguments) {
 int drain(const Arguments& arguments) {
   std::optional<std::chrono::milliseconds> patience;
   if (auto read = read_seconds(arguments, "drain-timeout", patience); !read) return fail(read.error());
-  const auto drained = drain_server(state_of(arguments), patience);
-  return drained ? print("the server has ended\n") : fail(drained.error());
+  const auto socket = socket_of(arguments);
+  if (!socket) return fail(socket.error());
+  const auto drained = *socket ? drain_client(**socket, patience) : drain_server(state_of(arguments), patience);
+  return drained ? print(*socket ? "the client has ended\n" : "the server has ended\n") : fail(drained.error());
+}
+
+int reload(const Arguments& arguments) {
+  const auto socket = socket_of(arguments);
+  if (!socket) return fail(socket.error());
+  const auto reloaded = *socket ? reload_client(**socket) : reload_server(state_of(arguments));
+  if (!reloaded) return fail_with_lines(reloaded.error());
+  std::string out = "reloaded\n";
+  for (const std::string& key : reloaded->needs_restart) out += "after a restart only: " + shown(key) + "\n";
+  return print(out);
+}
+
+// ---- files --------------------------------------------------------------------------------------------------------
+
+int check(const Arguments& arguments) {
+  if (arguments.value("schema")) return print(config_schema());
+  const std::string& file = arguments.target();
+  if (file.empty()) return fail(wrong("which file? ferrotunnel check FILE"));
+  auto failed = check_config(file);
+  if (!failed) return print(file + ": right\n");
+  return fail_with_lines(wrong(to_text(*failed)));
 }
 
 }  // namespace
@@ -204,6 +267,8 @@ std::optional<int> run_administration(const Arguments& arguments) {
   if (name == "status") return status(arguments);
   if (name == "kick") return kick(arguments);
   if (name == "drain") return drain(arguments);
+  if (name == "reload") return reload(arguments);
+  if (name == "check") return check(arguments);
   return {};
 }
 

@@ -1,6 +1,8 @@
 #include <atomic>
+#include <limits>
 #include <utility>
 
+#include "app/cli/reload.h"
 #include "app/cli/run.h"
 #include "ferrotunnel/client.h"
 
@@ -15,26 +17,9 @@ struct Progress {
   std::atomic<std::size_t> tunnels_refused{0};
 };
 
-Result<Client> build(const ClientOptions& options, Console& console, Signals& signals, Progress& progress) {
-  auto builder = Client::builder();
-  if (!options.join.empty()) builder.join(options.join);
-  for (const std::string& server : options.servers) builder.server(server);
-  if (options.grant) builder.grant(options.grant->name, options.grant->secret);
-  if (options.tls) builder.tls(*options.tls);
-  if (!options.tls_ca.empty()) builder.tls_ca(options.tls_ca);
-  if (!options.tls_server_name.empty()) builder.tls_server_name(options.tls_server_name);
-  builder.tls_skip_verify(options.tls_skip_verify);
-  if (options.certificate) builder.tls_certificate(options.certificate->certificate, options.certificate->key);
-  for (const TunnelOption& tunnel : options.tunnels) {
-    if (tunnel.kind == TunnelOption::Kind::Http) {
-      builder.http(tunnel.name, tunnel.target, tunnel.host);
-    } else {
-      builder.tcp(tunnel.name, tunnel.target, TcpTunnelOptions{tunnel.port, tunnel.proxy});
-    }
-  }
-  if (options.origin_timeout) builder.origin_connect_timeout(*options.origin_timeout);
-  if (options.run.memory_limit != 0) builder.memory_limit(options.run.memory_limit);
-  builder.fail_fast(options.fail_fast);
+Result<Client> build(const ClientOptions& options, Console& console, Signals& signals, Progress& progress,
+                     DrainAsked& drain, Reloader& reloader) {
+  ClientBuilder builder(options.config);
 
   Output& out = *console;
   builder.on_connecting([&out](const Connecting& event) { out.connecting(event); });
@@ -62,6 +47,10 @@ Result<Client> build(const ClientOptions& options, Console& console, Signals& si
   if (options.run.log_level >= LogLevel::Debug)
     builder.on_visitor([&out](const VisitorEvent& event) { out.visitor(event); });
   builder.on_error([&out](const Error& error) { out.error(error); });
+  builder.on_drain_asked([&signals, &drain](std::optional<std::chrono::milliseconds> patience) {
+    return drain.ask(patience, signals);
+  });
+  builder.on_reload_asked([&reloader] { return reloader.reload(); });
   return builder.build();
 }
 
@@ -74,7 +63,7 @@ int fail(Console& console, const Error& error, int code) {
 
 void keep_token(const ClientOptions& options, const std::optional<TokenStore>& store, Console& console) {
   if (!options.keep_join || !store) return;
-  const auto saved = store->save(options.join);
+  const auto saved = store->save(options.config.join);
   if (!saved) {
     Error error = saved.error();
     error.context += " (the tunnel works; the token is not kept for next time)";
@@ -86,39 +75,59 @@ void keep_token(const ClientOptions& options, const std::optional<TokenStore>& s
 
 }  // namespace
 
-int run_client(const ClientOptions& options, const std::optional<TokenStore>& store) {
+int run_client(const ClientOptions& options, const std::optional<TokenStore>& store, const LoadClient& again) {
   Signals signals;
+  if (!options.run.file.empty()) signals.reload_on_hangup();
   Console console(options.run);
   Progress progress;
-  auto client = build(options, console, signals, progress);
+  DrainAsked asked;
+  asked.patience.store(options.run.drain_timeout);
+  Reloader reloader(options.run, console);
+  auto client = build(options, console, signals, progress, asked, reloader);
   if (!client) {
     Error why = client.error();
     if (!options.no_token.empty() && why.code == ErrorCode::Unauthorized)
       why = Error(ErrorCode::BadInput, Side::Local, false, options.no_token);
     return fail(console, why, exit_code_of(why));
   }
+  std::atomic<std::size_t> tunnels = options.config.tunnels.size();
+  reloader.set([&](std::vector<std::string>& files) -> Result<Reloaded> {
+    auto anew = again();
+    if (!anew) return std::unexpected(std::move(anew.error()));
+    files = anew->run.files;
+    const std::size_t before = tunnels.exchange(std::numeric_limits<std::size_t>::max());  // not to be judged now
+    auto done = client->reload(anew->config);
+    if (done) asked.patience.store(anew->run.drain_timeout);
+    tunnels = done ? std::numeric_limits<std::size_t>::max() : before;
+    return done;
+  });
   if (const auto started = client->start(); !started)
     return fail(console, started.error(), exit_code_of(started.error()));
 
   bool kept = false;
   constexpr std::chrono::seconds kSecond(1);
-  while (signals.wait(kSecond) != Signals::Woken::Stop) {
+  while (!asked.asked.load()) {
+    const Signals::Woken woken = signals.wait(kSecond);
+    if (woken == Signals::Woken::Stop) break;
+    if (woken == Signals::Woken::Reload) [[maybe_unused]] const auto done = reloader.reload();
+    reloader.look();
     if (progress.signed_in && !std::exchange(kept, true)) keep_token(options, store, console);
     const bool gave_up = progress.gave_up;
     if (auto failed = client->wait_failed(gave_up ? kSecond : std::chrono::milliseconds(0))) {
       client->stop();
       return fail(console, *failed, exit_code_of(*failed));
     }
-    if (progress.tunnels_up == 0 && progress.tunnels_refused >= options.tunnels.size()) {
+    // At the start somebody stands there to mend it; a reload that is refused all it asked for goes on.
+    if (progress.tunnels_up == 0 && progress.tunnels_refused >= tunnels) {
       client->stop();
       const Error none(
           ErrorCode::Refused, Side::Tunnel, false,
-          options.tunnels.size() == 1 ? "the server refused the tunnel" : "the server refused every tunnel");
+          options.config.tunnels.size() == 1 ? "the server refused the tunnel" : "the server refused every tunnel");
       return fail(console, none, kExitRefused);
     }
     if (console.has_live_line()) console->live(client->status());
   }
-  const auto patience = options.run.drain_timeout;
+  const std::chrono::milliseconds patience = asked.patience.load();
   return drain_until_signal(
       signals, console, patience, [&] { return client->drain(patience); }, [&] { client->stop(); });
 }

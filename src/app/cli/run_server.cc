@@ -1,35 +1,16 @@
 #include <atomic>
 #include <utility>
 
+#include "app/cli/reload.h"
 #include "app/cli/run.h"
 #include "ferrotunnel/server.h"
 
 namespace ferrotunnel::cli {
 namespace {
 
-// What `ferrotunnel drain` says to it.
-struct DrainAsked {
-  std::atomic<bool> asked{false};
-  std::atomic<std::chrono::milliseconds> patience;
-};
-
-Result<Server> build(const ServerOptions& options, Console& console, Signals& signals, DrainAsked& drain) {
-  auto builder = Server::builder();
-  builder.listen(options.listen).http_listen(options.http_listen).tls(options.tls).threads(options.threads);
-  if (!options.tcp_listen_host.empty()) builder.tcp_listen_host(options.tcp_listen_host);
-  for (const std::string& address : options.public_addresses) builder.public_address(address);
-  if (!options.state.empty()) builder.state_dir(options.state);
-  if (options.certificate) builder.tls_certificate(options.certificate->certificate, options.certificate->key);
-  if (!options.client_ca.empty()) builder.tls_client_ca(options.client_ca);
-  if (!options.trusted_proxies.empty()) builder.trusted_proxies(options.trusted_proxies);
-  if (options.grant) {
-    GrantOptions grant;
-    grant.name = options.grant->name;
-    grant.secrets = {options.grant->secret};
-    if (!options.grant->ports.empty()) grant.ports = options.grant->ports;
-    builder.grant(std::move(grant));
-  }
-  if (options.run.memory_limit != 0) builder.memory_limit(options.run.memory_limit);
+Result<Server> build(const ServerOptions& options, Console& console, Signals& signals, DrainAsked& drain,
+                     Reloader& reloader) {
+  ServerBuilder builder(options.config);
 
   // What would not be printed is not asked for: an event costs its shard time.
   Output& out = *console;
@@ -42,11 +23,9 @@ Result<Server> build(const ServerOptions& options, Console& console, Signals& si
   if (options.run.log_level >= LogLevel::Debug)
     builder.on_visitor([&out](const VisitorEvent& event) { out.visitor(event); });
   builder.on_drain_asked([&signals, &drain](std::optional<std::chrono::milliseconds> patience) {
-    if (patience) drain.patience.store(*patience);
-    drain.asked.store(true);
-    signals.wake();
-    return drain.patience.load();
+    return drain.ask(patience, signals);
   });
+  builder.on_reload_asked([&reloader] { return reloader.reload(); });
   return builder.build();
 }
 
@@ -59,20 +38,34 @@ int fail(Console& console, const Error& error) {
 
 }  // namespace
 
-int run_server(const ServerOptions& options) {
+int run_server(const ServerOptions& options, const LoadServer& again) {
   const auto began = std::chrono::steady_clock::now();
   Signals signals;
+  if (!options.run.file.empty()) signals.reload_on_hangup();
   Console console(options.run);
   DrainAsked asked;
   asked.patience.store(options.run.drain_timeout);
-  auto server = build(options, console, signals, asked);
+  Reloader reloader(options.run, console);
+  auto server = build(options, console, signals, asked, reloader);
   if (!server) return fail(console, server.error());
+  reloader.set([&](std::vector<std::string>& files) -> Result<Reloaded> {
+    auto anew = again();
+    if (!anew) return std::unexpected(std::move(anew.error()));
+    files = anew->run.files;
+    asked.patience.store(anew->run.drain_timeout);
+    return server->reload(anew->config);
+  });
   const auto ready = server->start();
   if (!ready) return fail(console, ready.error());
   console->ready(*ready,
                  std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began));
 
-  while (!asked.asked.load() && signals.wait(std::chrono::hours(1)) != Signals::Woken::Stop) {
+  constexpr std::chrono::seconds kLook(1);
+  while (!asked.asked.load()) {
+    const Signals::Woken woken = signals.wait(kLook);
+    if (woken == Signals::Woken::Stop) break;
+    if (woken == Signals::Woken::Reload) [[maybe_unused]] const auto done = reloader.reload();
+    reloader.look();
   }
   const std::chrono::milliseconds patience = asked.patience.load();
   return drain_until_signal(

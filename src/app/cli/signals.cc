@@ -29,9 +29,17 @@ Signals::Woken Signals::wait(std::chrono::milliseconds timeout) {
     const timespec limit{nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000};
     const int signal = ::sigtimedwait(&set_, nullptr, &limit);
     if (signal == kWake) return Woken::Wake;
+    if (signal == SIGHUP) return hangup_;
     if (signal > 0) return Woken::Stop;
     if (errno != EINTR) return Woken::Timeout;
   }
+}
+
+void Signals::reload_on_hangup() {
+  hangup_ = Woken::Reload;
+  ::signal(SIGHUP, SIG_DFL);
+  ::sigaddset(&set_, SIGHUP);
+  ::pthread_sigmask(SIG_BLOCK, &set_, nullptr);
 }
 
 void Signals::wake() { ::kill(::getpid(), kWake); }

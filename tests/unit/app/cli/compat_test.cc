@@ -204,11 +204,11 @@ TEST(CliCompat, TcpBindLeavesOnePortToTheToken) {
   ASSERT_TRUE(line);
   const auto options = server_options(line->arguments);
   ASSERT_TRUE(options) << options.error().context;
-  ASSERT_TRUE(options->grant);
-  EXPECT_EQ(options->grant->name, "default");
-  EXPECT_EQ(options->grant->secret, kSecret);
-  EXPECT_EQ(options->grant->ports, Words{"2222"});
-  EXPECT_EQ(options->tcp_listen_host, "0.0.0.0");
+  ASSERT_EQ(options->config.grants.size(), 1u);
+  EXPECT_EQ(options->config.grants[0].name, "default");
+  EXPECT_EQ(options->config.grants[0].secrets, Words{kSecret});
+  EXPECT_EQ(options->config.grants[0].ports, Words{"2222"});
+  EXPECT_EQ(options->config.tcp_listen_host, "0.0.0.0");
 }
 
 TEST(CliCompat, AClientSignsInWithTheToken) {
@@ -216,13 +216,12 @@ TEST(CliCompat, AClientSignsInWithTheToken) {
   ASSERT_TRUE(line);
   const auto options = client_options(line->arguments, std::nullopt);
   ASSERT_TRUE(options) << options.error().context;
-  ASSERT_TRUE(options->grant);
-  EXPECT_EQ(options->grant->name, "default");
-  EXPECT_EQ(options->tls, std::optional(true));
-  EXPECT_EQ(options->tls_server_name, "name");
-  ASSERT_EQ(options->tunnels.size(), 1u);
-  EXPECT_EQ(options->tunnels[0].host, "my-app");
-  EXPECT_EQ(options->tunnels[0].target, "127.0.0.1:8000");
+  EXPECT_EQ(options->config.grant, "default");
+  EXPECT_EQ(options->config.tls, std::optional(true));
+  EXPECT_EQ(options->config.tls_server_name, "name");
+  ASSERT_EQ(options->config.tunnels.size(), 1u);
+  EXPECT_EQ(options->config.tunnels[0].host, "my-app");
+  EXPECT_EQ(options->config.tunnels[0].to, "127.0.0.1:8000");
 }
 
 TEST(CliCompat, RustLog) {

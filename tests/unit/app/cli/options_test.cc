@@ -61,10 +61,10 @@ class CliOptions : public testing::Test {
 TEST_F(CliOptions, ServerDefaults) {
   const auto options = server({"server"});
   ASSERT_TRUE(options);
-  EXPECT_EQ(options->listen, ":7835");
-  EXPECT_EQ(options->http_listen, ":8080");
-  EXPECT_TRUE(options->tls);
-  EXPECT_EQ(options->threads, 0u);
+  EXPECT_EQ(options->config.listen, ":7835");
+  EXPECT_EQ(options->config.http_listen, ":8080");
+  EXPECT_TRUE(options->config.tls);
+  EXPECT_EQ(options->config.threads, 0u);
   EXPECT_EQ(options->run.drain_timeout, std::chrono::seconds(10));
   EXPECT_EQ(options->run.log_format, LogFormat::Auto);
 }
@@ -75,9 +75,9 @@ TEST_F(CliOptions, FlagWinsOverEnvironmentWinsOverDefault) {
   environment("FERROTUNNEL_HTTP_LISTEN", "");
   const auto options = server({"server", "--listen", ":2"});
   ASSERT_TRUE(options);
-  EXPECT_EQ(options->listen, ":2");
-  EXPECT_EQ(options->threads, 3u);
-  EXPECT_EQ(options->http_listen, ":8080");
+  EXPECT_EQ(options->config.listen, ":2");
+  EXPECT_EQ(options->config.threads, 3u);
+  EXPECT_EQ(options->config.http_listen, ":8080");
 }
 
 TEST_F(CliOptions, HttpCanBeTurnedOff) {
@@ -89,9 +89,9 @@ TEST_F(CliOptions, HttpCanBeTurnedOff) {
 TEST_F(CliOptions, NumbersSizesAndTimes) {
   const auto options = server({"server", "--threads", "2", "--drain-timeout", "0.5", "--memory-limit", "64M"});
   ASSERT_TRUE(options);
-  EXPECT_EQ(options->threads, 2u);
+  EXPECT_EQ(options->config.threads, 2u);
   EXPECT_EQ(options->run.drain_timeout, std::chrono::milliseconds(500));
-  EXPECT_EQ(options->run.memory_limit, 64u << 20);
+  EXPECT_EQ(options->config.memory_limit, 64u << 20);
   for (const Words& wrong : {Words{"--threads", "x"},
                              {"--threads", "-1"},
                              {"--threads", "9999"},
@@ -150,26 +150,26 @@ TEST_F(CliOptions, PairsOfFlags) {
   EXPECT_THAT(server_error({"server", "--tls", "maybe"}), HasSubstr("not on or off"));
   const auto options = server({"server", "--grant", "me", "--secret-file", file("secret", "0123456789abcdef\n")});
   ASSERT_TRUE(options);
-  EXPECT_EQ(options->grant->secret, "0123456789abcdef");
+  EXPECT_EQ(options->config.secret, "0123456789abcdef");
 }
 
 TEST_F(CliOptions, OneTunnelCommands) {
   auto options = client({"http", "8080", "--host", "*.dev.test", "--name", "web", "--join", "ft1_x"});
   ASSERT_TRUE(options);
-  ASSERT_EQ(options->tunnels.size(), 1u);
-  EXPECT_EQ(options->tunnels[0].kind, TunnelOption::Kind::Http);
-  EXPECT_EQ(options->tunnels[0].name, "web");
-  EXPECT_EQ(options->tunnels[0].target, "8080");
-  EXPECT_EQ(options->tunnels[0].host, "*.dev.test");
+  ASSERT_EQ(options->config.tunnels.size(), 1u);
+  EXPECT_EQ(options->config.tunnels[0].kind, TunnelConfig::Kind::Http);
+  EXPECT_EQ(options->config.tunnels[0].name, "web");
+  EXPECT_EQ(options->config.tunnels[0].to, "8080");
+  EXPECT_EQ(options->config.tunnels[0].host, "*.dev.test");
   EXPECT_TRUE(options->keep_join);
-  EXPECT_FALSE(options->tls);
+  EXPECT_FALSE(options->config.tls);
 
   options = client({"tcp", "--port", "2222", "10.0.0.1:22", "--join", "ft1_x", "--no-save", "--tls", "off"});
   ASSERT_TRUE(options);
-  EXPECT_EQ(options->tunnels[0].name, "tcp");
-  EXPECT_EQ(options->tunnels[0].port, 2222);
+  EXPECT_EQ(options->config.tunnels[0].name, "tcp");
+  EXPECT_EQ(options->config.tunnels[0].port, 2222);
   EXPECT_FALSE(options->keep_join);
-  EXPECT_EQ(options->tls, false);
+  EXPECT_EQ(options->config.tls, false);
   EXPECT_THAT(client_error({"tcp", "22", "--port", "65536", "--join", "x"}),
               HasSubstr("--port: '65536' is not a number from 0 to 65535"));
 }
@@ -178,11 +178,11 @@ TEST_F(CliOptions, SeveralTunnels) {
   const auto options = client({"client", "--join", "x", "--http", "a=8080,host=a.test", "--http=b=unix:/a,b=c", "--tcp",
                                "c=22,port=2222", "--tcp", "d=[::1]:5432"});
   ASSERT_TRUE(options);
-  ASSERT_EQ(options->tunnels.size(), 4u);
-  EXPECT_EQ(options->tunnels[0].host, "a.test");
-  EXPECT_EQ(options->tunnels[1].target, "unix:/a,b=c");
-  EXPECT_EQ(options->tunnels[2].port, 2222);
-  EXPECT_EQ(options->tunnels[3].target, "[::1]:5432");
+  ASSERT_EQ(options->config.tunnels.size(), 4u);
+  EXPECT_EQ(options->config.tunnels[0].host, "a.test");
+  EXPECT_EQ(options->config.tunnels[1].to, "unix:/a,b=c");
+  EXPECT_EQ(options->config.tunnels[2].port, 2222);
+  EXPECT_EQ(options->config.tunnels[3].to, "[::1]:5432");
   for (const char* wrong : {"8080", "=8080", "a=", "a"})
     EXPECT_THAT(client_error({"client", "--join", "x", "--http", wrong}), HasSubstr("NAME=TARGET")) << wrong;
   EXPECT_THAT(client_error({"client", "--join", "x", "--tcp", "a=22,port=x"}), HasSubstr("not a port"));
@@ -193,9 +193,9 @@ TEST_F(CliOptions, RepeatedFlagsInTheEnvironmentAreSplitAtSpaces) {
   environment("FERROTUNNEL_JOIN", "ft1_x");
   const auto options = client({"client"});
   ASSERT_TRUE(options);
-  ASSERT_EQ(options->tunnels.size(), 2u);
-  EXPECT_EQ(options->tunnels[1].host, "b.test");
-  EXPECT_EQ(options->join, "ft1_x");
+  ASSERT_EQ(options->config.tunnels.size(), 2u);
+  EXPECT_EQ(options->config.tunnels[1].host, "b.test");
+  EXPECT_EQ(options->config.join, "ft1_x");
   EXPECT_FALSE(options->keep_join) << "what the environment says is there the next time too";
 }
 
@@ -205,9 +205,9 @@ TEST_F(CliOptions, WhereTheTokenComesFrom) {
   EXPECT_THAT(client({"http", "80"}, store)->no_token, HasSubstr("ferrotunnel http 80 --join ft1_"));
   EXPECT_THAT(client({"http", "80", "--server", "a:1"}, store)->no_token, HasSubstr("--grant"));
   ASSERT_TRUE(store.save("ft1_kept"));
-  EXPECT_EQ(client({"http", "80"}, store)->join, "ft1_kept");
-  EXPECT_EQ(client({"http", "80", "--join", "ft1_flag"}, store)->join, "ft1_flag");
-  EXPECT_EQ(client({"http", "80", "--join", "@" + file("token", " ft1_file\n")}, store)->join, "ft1_file");
+  EXPECT_EQ(client({"http", "80"}, store)->config.join, "ft1_kept");
+  EXPECT_EQ(client({"http", "80", "--join", "ft1_flag"}, store)->config.join, "ft1_flag");
+  EXPECT_EQ(client({"http", "80", "--join", "@" + file("token", " ft1_file\n")}, store)->config.join, "ft1_file");
   EXPECT_THAT(client_error({"http", "80", "--join", "@/none"}), HasSubstr("--join: cannot read /none"));
 }
 
@@ -216,8 +216,8 @@ TEST_F(CliOptions, AGrantInsteadOfAToken) {
   const auto options =
       client({"http", "80", "--server", "a:1", "--server", "b:2", "--grant", "me", "--secret-file", secret});
   ASSERT_TRUE(options);
-  EXPECT_EQ(options->join, "");
-  EXPECT_EQ(options->servers, (Words{"a:1", "b:2"}));
+  EXPECT_EQ(options->config.join, "");
+  EXPECT_EQ(options->config.servers, (Words{"a:1", "b:2"}));
   EXPECT_THAT(client_error({"http", "80", "--grant", "me", "--secret-file", secret}), HasSubstr("--server HOST:PORT"));
   EXPECT_THAT(client_error({"http", "80", "--grant", "me", "--secret-file", secret, "--join", "x"}),
               HasSubstr("two ways"));
