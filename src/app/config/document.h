@@ -12,9 +12,6 @@
 
 namespace ferrotunnel::app::config {
 
-// Of brackets in brackets, and of names in a dotted key: a file that is nested deeper is refused before the library's recursion meets it.
-inline constexpr std::size_t kMaxNesting = 16;
-
 struct Value {
   enum class Kind : std::uint8_t {
     Bool,
@@ -32,6 +29,7 @@ struct Value {
   Kind kind = Kind::Table;
   Place place;  // of its key in the file; of an array's element: its own
   bool flag = false;
+  bool unusable = false;  // a variable in it is missing, which is reported already
   std::int64_t integer = 0;
   double real = 0;
   std::string text;

@@ -62,9 +62,10 @@ void NearestName::offer(std::string_view name) {
   constexpr std::size_t kMaxWritten = 64;
   if (written_.size() > kMaxWritten) return;
   const std::size_t d = distance(written_, name);
-  // A third of it may be wrong; and "tcp_listen" is near enough to "tcp_listen_host".
+  // A third of it may be wrong; and "tcp_listen" is near enough to "tcp_listen_host", "warning" to "warn".
   const bool near = d <= std::max<std::size_t>(1, std::max(written_.size(), name.size()) / 3) ||
-                    (written_.size() >= 3 && name.starts_with(written_));
+                    (written_.size() >= 3 && name.starts_with(written_)) ||
+                    (name.size() >= 3 && written_.starts_with(name));
   if (near && d < distance_) {
     distance_ = d;
     best_ = name;

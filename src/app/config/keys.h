@@ -70,12 +70,12 @@ struct Key {
   // Errors: BadInput. Of Texts: of each.
   Result<> (*check)(const std::string&) = nullptr;
   std::uint64_t least = 0, most = 0;  // of Number, Size, Duration
-  std::string_view choices{};           // of Choice: "v1 v2"
+  std::string_view choices{};         // of Choice: "v1 v2"
 };
 
 struct Section {
   std::string_view name{};  // "server"
-  bool named = false;     // [grants.NAME]: any number of them
+  bool named = false;       // [grants.NAME]: any number of them
   FileKind file = FileKind::Server;
   bool both = false;  // in both kinds of file
   std::string_view text{};

@@ -1,5 +1,6 @@
 #include "app/config/reading.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -12,7 +13,7 @@ namespace {
 using Kind = Value::Kind;
 
 std::string shown(const Key& key, std::uint64_t number) {
-  if (key.type == Type::Duration) {
+  if (key.type == Type::Duration && number != 0) {
     for (const auto& [unit, name] : {std::pair{3'600'000u, "h"}, {60'000u, "m"}, {1'000u, "s"}})
       if (number >= unit && number % unit == 0) return std::to_string(number / unit) + name;
     return std::to_string(number) + "ms";
@@ -80,6 +81,7 @@ bool Reading::checked(const Key& key, const std::string& text, Place place) {
 }
 
 std::optional<Read> Reading::read(const Key& key, const Value& value, const std::string& where) {
+  if (value.unusable) return std::nullopt;
   where_ = where;
   Read read;
   bool good = false;
@@ -174,6 +176,7 @@ std::optional<std::string> Reading::text_of(const Key& key, const Value& value) 
 
 bool Reading::read_texts(const Key& key, const Value& value, Read& into) {
   const auto one = [&](const Value& item) {
+    if (item.unusable) return false;
     if (item.kind == Kind::Integer && key.type == Type::Ports) {
       into.texts.push_back(std::to_string(item.integer));
     } else if (item.kind == Kind::String) {
@@ -205,6 +208,7 @@ bool Reading::read_secrets(const Key& key, const Value& value, Read& into) {
 }
 
 std::optional<std::string> Reading::secret_of(const Key& key, const Value& value) {
+  if (value.unusable) return std::nullopt;
   std::optional<std::string> secret;
   if (value.kind == Kind::String) {
     secret = trimmed(value.text);
@@ -236,6 +240,7 @@ std::optional<std::string> Reading::secret_from(const Value& source) {
     return std::nullopt;
   }
   const auto& [name, value] = *source.members.begin();
+  if (value.unusable || std::ranges::any_of(value.items, &Value::unusable)) return std::nullopt;
   auto text = fetch(name, value);
   if (!text) {
     wrong(value, text.error().context);

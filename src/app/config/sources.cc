@@ -90,6 +90,7 @@ void Sources::include(const Value& wanted) {
 }
 
 void Sources::include_one(const Value& pattern) {
+  if (pattern.unusable) return;
   if (pattern.text.empty()) return errors_.add(pattern.place, "include: the name of a file is missing");
   const std::string path = beside(pattern.text, pattern.place, errors_);
   if (path.find_first_of("*?[") == std::string::npos) return read(path, &pattern.place);

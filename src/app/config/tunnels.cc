@@ -107,6 +107,10 @@ void TunnelMaker::add(const std::string& name, const Value& table, TunnelDraft d
       errors_.add(table.place, "tunnels." + name + " needs its local service: to = \"http://127.0.0.1:8080\"");
     return;
   }
+  const auto could_not_be_read = [](const Value* value, const std::string& text) {
+    return value != nullptr && text.empty() && (value->kind != Value::Kind::String || !value->text.empty());
+  };
+  if (could_not_be_read(to, tunnel.to) || could_not_be_read(url, draft.url)) return;
   Address address;
   if (!draft.url.empty() && url != nullptr) {
     if (!read_url(draft.url, url->place, address)) return;

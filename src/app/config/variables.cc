@@ -16,13 +16,18 @@ bool is_name(std::string_view text) {
 }  // namespace
 
 void Variables::fill_in(Value& value) {
-  if (value.kind == Value::Kind::String) fill_in_text(value.text, value.place);
+  if (value.kind == Value::Kind::String) {
+    if (std::string wrong = fill_in_text(value.text); !wrong.empty()) {
+      errors_.add(value.place, std::move(wrong));
+      value.unusable = true;
+    }
+  }
   for (Value& item : value.items) fill_in(item);
   for (auto& [name, member] : value.members) fill_in(member);
 }
 
-void Variables::fill_in_text(std::string& text, Place place) {
-  if (text.find('\0') != std::string::npos) return errors_.add(place, "a NUL character has no place in a string");
+std::string Variables::fill_in_text(std::string& text) {
+  if (text.find('\0') != std::string::npos) return "a NUL character has no place in a string";
   std::string out;
   std::string_view rest = text;
   for (auto at = rest.find('$'); at != std::string_view::npos; at = rest.find('$')) {
@@ -40,28 +45,24 @@ void Variables::fill_in_text(std::string& text, Place place) {
     }
     const auto end = rest.find('}');
     if (end == std::string_view::npos)
-      return errors_.add(place, "\"${\" without its \"}\"; a \"${\" that is meant as it stands is written \"$${\"");
+      return "\"${\" without its \"}\"; a \"${\" that is meant as it stands is written \"$${\"";
     const std::string_view inside = rest.substr(2, end - 2);
     rest.remove_prefix(end + 1);
     const auto dash = inside.find(":-");
     const std::string name(inside.substr(0, dash));
     if (!is_name(name))
-      return errors_.add(
-          place, "\"${" + name + "}\" names no variable: letters, digits and _ (\"$${\" is a \"${\" as it stands)");
+      return "\"${" + name + "}\" names no variable: letters, digits and _ (\"$${\" is a \"${\" as it stands)";
     std::optional<std::string> value = outside_.environment(name);
     if (dash != std::string_view::npos && value.value_or("").empty()) value = inside.substr(dash + 2);
-    if (!value)
-      return errors_.add(place,
-                         "the environment has no variable " + name + "; set it, or write ${" + name + ":-default}");
+    if (!value) return "the environment has no variable " + name + "; set it, or write ${" + name + ":-default}";
     expanded_ += value->size();
     out += *value;
-    if (out.size() > kMaxText || expanded_ > kMaxExpanded)
-      return errors_.add(place, "too long once its variables are filled in");
+    if (out.size() > kMaxText || expanded_ > kMaxExpanded) return "too long once its variables are filled in";
   }
   out += rest;
-  if (out.size() > kMaxText)
-    return errors_.add(place, "a string of more than " + std::to_string(kMaxText >> 10) + " KiB");
+  if (out.size() > kMaxText) return "a string of more than " + std::to_string(kMaxText >> 10) + " KiB";
   text = std::move(out);
+  return {};
 }
 
 }  // namespace ferrotunnel::app::config

@@ -19,7 +19,8 @@ class Variables {
   void fill_in(Value& value);
 
  private:
-  void fill_in_text(std::string& text, Place place);
+  // What is wrong with it; empty: nothing.
+  std::string fill_in_text(std::string& text);
 
   Outside& outside_;
   ConfigErrors& errors_;

@@ -1,0 +1,111 @@
+// Machine: files, and commands that are real.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "app/config/outside.h"
+#include "ferrotunnel/config.h"
+
+namespace ferrotunnel::app::config {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+class ConfigMachine : public testing::Test {
+ protected:
+  ConfigMachine() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "ft-config-XXXXXX").string();
+    dir_ = ::mkdtemp(pattern.data());
+  }
+  ~ConfigMachine() override { std::filesystem::remove_all(dir_); }
+  std::string file(const std::string& name, const std::string& text, mode_t mode = 0600) {
+    const std::string path = (dir_ / name).string();
+    std::ofstream(path) << text;
+    ::chmod(path.c_str(), mode);
+    return path;
+  }
+  std::string run(const std::vector<std::string>& command, std::chrono::milliseconds most = 10s) {
+    auto text = machine_.run(command, most);
+    return text ? *text : "error: " + text.error().context;
+  }
+
+  std::filesystem::path dir_;
+  Machine machine_;
+};
+
+TEST_F(ConfigMachine, ASecretIsItsOwnersOnly) {
+  EXPECT_EQ(machine_.read_secret_file(file("a", "text")), "text");
+  EXPECT_EQ(machine_.read_secret_file(file("b", "text", 0400)), "text");
+  for (const mode_t mode : {0640, 0604, 0644, 0700, 0660}) {
+    const auto text = machine_.read_secret_file(file("c", "text", mode));
+    ASSERT_FALSE(text) << std::oct << mode;
+    EXPECT_THAT(text.error().context, HasSubstr("chmod 600 "));
+  }
+  const auto directory = machine_.read_secret_file(dir_.string());
+  ASSERT_FALSE(directory);
+  EXPECT_THAT(directory.error().context, HasSubstr("is not a regular file"));
+  EXPECT_FALSE(machine_.read_secret_file(file("big", std::string(kMaxSecretSource + 1, 'x'))));
+  EXPECT_TRUE(machine_.read_secret_file(file("whole", std::string(kMaxSecretSource, 'x'))));
+}
+
+TEST_F(ConfigMachine, ASecretOfAnotherUserIsRefused) {
+  if (::geteuid() != 0) return;  // only root can give a file away
+  const std::string path = file("theirs", "text");
+  ASSERT_EQ(::chown(path.c_str(), 12345, static_cast<gid_t>(-1)), 0);
+  const auto text = machine_.read_secret_file(path);
+  ASSERT_FALSE(text);
+  EXPECT_THAT(text.error().context, HasSubstr("belongs to another user"));
+}
+
+// Nobody writes to it: whoever opened it to read would wait for ever.
+TEST_F(ConfigMachine, AFifoIsNotWaitedFor) {
+  const std::string path = (dir_ / "fifo").string();
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  EXPECT_FALSE(machine_.read_file(path, 100));
+  EXPECT_FALSE(machine_.read_secret_file(path));
+}
+
+TEST_F(ConfigMachine, CommandsWithoutAShell) {
+  EXPECT_EQ(run({"echo", "$HOME", "a b;c"}), "$HOME a b;c\n");
+  EXPECT_EQ(run({"cat"}), "");  // nothing to read
+  EXPECT_THAT(run({"/no/such/program"}), HasSubstr("error: cannot run /no/such/program: No such file or directory"));
+  EXPECT_EQ(run({"sh", "-c", "echo first >&2; echo second >&2; echo out; exit 3"}),
+            "error: sh failed with exit code 3: first");
+  EXPECT_EQ(run({"sh", "-c", "kill -9 $$"}), "error: sh was ended by signal 9");
+  EXPECT_EQ(run({"sh", "-c", "head -c 1000000 /dev/zero >&2; echo done"}), "done\n");
+}
+
+TEST_F(ConfigMachine, ACommandIsKilledWithAllThatItStarted) {
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(run({"sh", "-c", "sleep 60; echo late"}, 200ms), "error: sh did not end within 200 ms and was killed");
+  // What it left running holds its pipes; that is not waited for.
+  EXPECT_EQ(run({"sh", "-c", "sleep 60 & echo text"}), "text\n");
+  EXPECT_THAT(run({"yes"}), HasSubstr("error: yes prints more than 64 KiB"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s);
+}
+
+TEST_F(ConfigMachine, AFileWithIncludesAndSecretsOnDisk) {
+  std::filesystem::create_directory(dir_ / "grants.d");
+  file("grants.d/a.toml", "[grants.a]\nsecret = { file = \"../secret\" }\n", 0644);
+  file("secret", "0123456789abcdef\n");
+  const std::string path =
+      file("server.toml", "include = [\"grants.d/*.toml\"]\n[server]\nlisten = \"127.0.0.1:0\"\n", 0644);
+  const auto config = load_server_config(path);
+  ASSERT_TRUE(config) << to_text(config.error());
+  ASSERT_EQ(config->grants.size(), 1u);
+  EXPECT_EQ(config->grants[0].secrets[0], "0123456789abcdef");
+  // A symlink to itself, in another spelling.
+  std::filesystem::create_symlink(path, dir_ / "grants.d/b.toml");
+  const auto cycle = load_server_config(path);
+  ASSERT_FALSE(cycle);
+  EXPECT_THAT(to_text(cycle.error()), HasSubstr("is included by itself"));
+}
+
+}  // namespace
+}  // namespace ferrotunnel::app::config

@@ -1,0 +1,220 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "app/config/sources.h"
+#include "unit/app/config/loading.h"
+
+namespace ferrotunnel::app::config {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const std::string kGrant = "secret = \"0123456789abcdef\"\n";
+
+TEST(ConfigServer, AnEmptyFileIsTheDefaults) {
+  const auto config = Loading().server("");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->listen, ":7835");
+  EXPECT_EQ(config->http_listen, ":8080");
+  EXPECT_TRUE(config->tls);
+  EXPECT_TRUE(config->grants.empty());
+  EXPECT_EQ(config->memory_limit, 256u << 20);
+}
+
+TEST(ConfigServer, EveryKeyReachesItsMember) {
+  Loading load;
+  load.outside.secret_files["/secrets/one"] = "  one-secret-of-16-bytes\n";
+  const auto config = load.server(R"(
+[server]
+listen = "127.0.0.1:7000"
+http_listen = "off"
+tcp_listen_host = "127.0.0.1"
+public_address = ["eu.example.com", "eu2.example.com:7000"]
+state = "/var/lib/x"
+tls = true
+tls_cert = "/c"
+tls_key = "/k"
+tls_client_ca = "/ca"
+trusted_proxies = "10.0.0.0/8"
+threads = 3
+memory_limit = 1048576
+max_visitors = 77
+host_lease = 1.5
+tcp_keepalive = "5m"
+drain_timeout = 20
+watch = true
+[limits]
+max_visitors = 1
+max_visitors_per_address = 2
+max_new_visitors_per_second = 3
+bandwidth = "1K"
+visitor_bandwidth = 5
+idle_timeout = "250ms"
+allow = ["192.0.2.0/24"]
+deny = "192.0.2.7"
+[grants.laptop]
+secret = { file = "/secrets/one" }
+hosts = ["*.example.com"]
+ports = [2222, "3000-3010"]
+expires = 2027-01-31
+max_sessions = 4
+max_tunnels = 5
+max_streams = 6
+bandwidth = "10M"
+[log]
+format = "json"
+level = "debug"
+)");
+  ASSERT_TRUE(config) << to_text(config.error());
+  EXPECT_EQ(config->listen, "127.0.0.1:7000");
+  EXPECT_EQ(config->http_listen, "");
+  EXPECT_EQ(config->tcp_listen_host, "127.0.0.1");
+  EXPECT_THAT(config->public_addresses, ElementsAre("eu.example.com", "eu2.example.com:7000"));
+  EXPECT_EQ(config->state_dir, "/var/lib/x");
+  EXPECT_EQ(config->tls_certificate, "/c");
+  EXPECT_EQ(config->tls_key, "/k");
+  EXPECT_EQ(config->tls_client_ca, "/ca");
+  EXPECT_THAT(config->trusted_proxies, ElementsAre("10.0.0.0/8"));
+  EXPECT_EQ(config->threads, 3u);
+  EXPECT_EQ(config->memory_limit, 1u << 20);
+  EXPECT_EQ(config->max_visitors, 77u);
+  EXPECT_EQ(config->host_lease, 1500ms);
+  EXPECT_EQ(config->tcp_keepalive, 5min);
+  EXPECT_EQ(config->program, (ProgramConfig{"json", "debug", 20s, true}));
+  EXPECT_EQ(config->tunnel_limits, (TunnelLimits{1, 2, 3, 1024, 5, 250ms, {"192.0.2.0/24"}, {"192.0.2.7"}}));
+  ASSERT_EQ(config->grants.size(), 1u);
+  const GrantOptions& grant = config->grants[0];
+  EXPECT_EQ(grant.name, "laptop");
+  EXPECT_EQ(grant.from, "server.toml:29");
+  EXPECT_THAT(grant.secrets, ElementsAre("one-secret-of-16-bytes"));
+  EXPECT_THAT(grant.hosts, ElementsAre("*.example.com"));
+  EXPECT_THAT(grant.ports, ElementsAre("2222", "3000-3010"));
+  EXPECT_EQ(grant.expires, std::chrono::sys_days(std::chrono::year(2027) / 1 / 31));
+  EXPECT_EQ(grant.max_sessions, 4u);
+  EXPECT_EQ(grant.max_tunnels, 5u);
+  EXPECT_EQ(grant.max_streams, 6u);
+  EXPECT_EQ(grant.bandwidth, 10u << 20);
+}
+
+TEST(ConfigServer, AllMistakesAtOnceInTheOrderOfTheFile) {
+  EXPECT_EQ(Loading().server_errors(R"([server]
+  htp_listen = ":80"
+listen = 7835
+threads = 300
+[grant.x]
+[grants.a]
+secret = "short"
+hosts = ["ok.example.com", "not ok"]
+ports = [0, "1-2"]
+[grants."b c"]
+secret = "0123456789abcdef"
+[log]
+level = "warning"
+)"),
+            R"(server.toml:2:3: unknown key "htp_listen" in [server]; did you mean "http_listen"?
+server.toml:3:1: server.listen: a string is wanted, not a whole number
+server.toml:4:1: server.threads: a whole number from 0 to 256 is wanted; 300 is none
+server.toml:5:2: unknown table [grant]; did you mean "grants"?
+server.toml:7:1: grants.a.secret: a secret has to have 16 to 64 bytes
+server.toml:8:28: grants.a.hosts: 'not ok' is no host: write a name, *.example.com for all names under it, or *
+server.toml:9:10: grants.a.ports: '0' is no port: write 2222, or 3000-3010 for a range
+server.toml:10:9: a grant's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -), not 'b c'
+server.toml:13:1: log.level: one of "error", "warn", "info", "debug" is wanted, not "warning"; did you mean "warn"?)");
+}
+
+TEST(ConfigServer, WhatTheServerWouldRefuseHasItsPlace) {
+  const auto said = [](const std::string& line) { return Loading().server_errors("[server]\n" + line); };
+  EXPECT_THAT(said("listen = \"7835\""), HasSubstr("server.toml:2:1: server.listen: cannot listen on '7835'"));
+  EXPECT_THAT(said("http_listen = \"nowhere.example:80\""), HasSubstr("server.toml:2:1: server.http_listen: "));
+  EXPECT_THAT(said("tcp_listen_host = \"a b\""), HasSubstr("server.toml:2:1: server.tcp_listen_host: "));
+  EXPECT_THAT(said("public_address = [\"a\", \":1\"]"), HasSubstr("server.toml:2:24: server.public_address: "));
+  EXPECT_THAT(said("trusted_proxies = [\"10.0.0.0/33\"]"), HasSubstr("server.toml:2:20: server.trusted_proxies: "));
+  EXPECT_THAT(said("memory_limit = \"1K\""), HasSubstr("a size from 1M to 1024G is wanted"));
+  EXPECT_THAT(said("host_lease = \"25h\""), HasSubstr("a duration from 0 to 24h is wanted"));
+  EXPECT_THAT(said("tls_cert = \"x\""), HasSubstr("server.toml:2:1: server.tls_cert needs tls_key beside it"));
+  EXPECT_THAT(said("tls = false\ntls_client_ca = \"x\""),
+              HasSubstr("server.toml:3:1: server.tls_client_ca has nothing"));
+  EXPECT_THAT(Loading().server_errors("[limits]\nallow = [\"300.1.1.1\"]"),
+              HasSubstr("server.toml:2:10: limits.allow: "));
+}
+
+TEST(ConfigServer, AGrantNeedsItsSecretOnce) {
+  EXPECT_EQ(Loading().server_errors("[grants.a]\n"),
+            "server.toml:1:9: grants.a needs a secret: secret = { file = \"...\" }");
+  EXPECT_THAT(Loading().server_errors("[grants.a]\n" + kGrant + "secrets = [\"0123456789abcdef\"]"),
+              HasSubstr("server.toml:3:1: grants.a has secret and secrets"));
+  EXPECT_THAT(Loading().server_errors("[grants.a]\nsecrets = []"), HasSubstr("one or two secrets is wanted, not 0"));
+  EXPECT_THAT(Loading().server_errors("[grants]\n" + kGrant),
+              HasSubstr("\"secret\" is a key of one of [grants]: write [grants.NAME] above it"));
+  EXPECT_THAT(Loading().server_errors("[[grants]]\n" + kGrant), HasSubstr("write [grants.NAME] for each"));
+}
+
+TEST(ConfigServer, DatesOfGrants) {
+  const auto expires = [](const std::string& date) {
+    return Loading().server("[grants.a]\n" + kGrant + "expires = " + date);
+  };
+  using std::chrono::sys_days, std::chrono::year;
+  EXPECT_EQ(expires("2027-01-31T18:00:00+01:00")->grants[0].expires, sys_days(year(2027) / 1 / 31) + 17h);
+  EXPECT_THAT(to_text(expires("2027-01-31T18:00:00").error()), HasSubstr("without a zone"));
+  EXPECT_THAT(to_text(expires("\"30d\"").error()), HasSubstr("a date without quotes is wanted"));
+  EXPECT_THAT(to_text(expires("9999-01-01").error()), HasSubstr("a date from 1970 to 2261 is wanted"));
+}
+
+TEST(ConfigServer, AFileOfTheOtherKind) {
+  EXPECT_EQ(Loading().server_errors("[client]\n[tunnels.a]\n"),
+            "server.toml: this is a client's file; a server's has [server] and [grants.NAME]");
+  EXPECT_EQ(Loading().client_errors("[grants.a]\n"),
+            "client.toml: this is a server's file; a client's has [client] and [tunnels.NAME]");
+  EXPECT_EQ(Loading().server_errors("[server]\n[client]\n"),
+            "server.toml:2:2: [client] belongs in a client's file; this one is read as a server's");
+}
+
+TEST(ConfigServer, KeysInTheWrongPlace) {
+  EXPECT_EQ(Loading().server_errors("listen = \":1\"\n"),
+            "server.toml:1:1: unknown key \"listen\" at the top of the file; it belongs in [server]");
+  EXPECT_THAT(Loading().server_errors("[server]\ninclude = \"x\"\n"), HasSubstr("belongs at the top of the file"));
+  EXPECT_THAT(Loading().server_errors("[log]\nhttp_listen = \"x\"\n"), HasSubstr("it belongs in [server]"));
+  EXPECT_THAT(Loading().server_errors("server = 3\n"), HasSubstr("server is a table, not a whole number"));
+}
+
+TEST(ConfigServer, MistakesInTheSyntaxDoNotHideTheOthers) {
+  const std::string said =
+      Loading().server_errors("[server]\nlisten = :7835\nthreads = -1\nlisten = \":1\"\nlisten = \":2\"\n");
+  EXPECT_THAT(said, HasSubstr("server.toml:2:"));
+  EXPECT_THAT(said, HasSubstr("not TOML: "));
+  EXPECT_THAT(said, HasSubstr("server.toml:3:1: server.threads"));
+  EXPECT_THAT(said, HasSubstr("server.toml:5:1: \"listen\" stands here a second time"));
+  // What is missing may have been in the line that could not be read.
+  EXPECT_THAT(Loading().server_errors("[grants.a]\nsecret = \"0123\n"), testing::Not(HasSubstr("needs a secret")));
+  EXPECT_THAT(Loading().server_errors("[server\nlisten = 1\n"), testing::Not(HasSubstr("unknown")));
+}
+
+TEST(ConfigServer, TextFromTheFileIsCleanedBeforeAPersonSeesIt) {
+  EXPECT_EQ(Loading().server_errors("[\"\\u001b[31mred\\n\"]\n"), "server.toml:1:2: unknown table [?[31mred?]");
+}
+
+TEST(ConfigServer, DeepNestingIsRefusedWithoutRecursion) {
+  std::string deep(200'000, '[');
+  EXPECT_THAT(Loading().server_errors("x = " + deep), HasSubstr("server.toml:1:21: brackets or a dotted key nested"));
+  std::string dots = "a";
+  for (int i = 0; i < 100'000; ++i) dots += ".a";
+  EXPECT_THAT(Loading().server_errors(dots + " = 1"), HasSubstr("nested more than 16 deep"));
+}
+
+TEST(ConfigServer, LimitsAreHeld) {
+  EXPECT_THAT(Loading().server_errors(std::string(kMaxFile + 1, '\n')), HasSubstr("more than 1024 KiB"));
+  std::string many = "[server]\n";
+  for (int i = 0; i < 1'500; ++i) many += "k" + std::to_string(i) + " = 1\n";
+  const auto config = Loading().server(many);
+  ASSERT_FALSE(config);
+  ASSERT_EQ(config.error().size(), kMaxErrors + 1);
+  EXPECT_EQ(config.error().back().text, "and 500 more mistakes");
+  std::string grants;
+  for (std::size_t i = 0; i <= kMaxGrants; ++i) grants += "[grants.g" + std::to_string(i) + "]\n" + kGrant;
+  EXPECT_THAT(Loading().server_errors(grants), HasSubstr("more than 10000 grants"));
+}
+
+}  // namespace
+}  // namespace ferrotunnel::app::config
