@@ -20,9 +20,10 @@ constexpr std::array kOutputFlags = {
     Flag{"memory-limit", "SIZE", "All buffers together, in bytes or with K, M or G behind the number. Default 256M."},
 };
 
-constexpr Flag kConfigFlag{"config", "FILE",
-                           "Read the configuration from this TOML file; flags and environment go before what it says. SIGHUP and "
-                           "the command reload read it anew; without it, SIGHUP ends the program. docs/configuration.md has every key."};
+constexpr Flag kConfigFlag{
+    "config", "FILE",
+    "Read the configuration from this TOML file; flags and environment go before what it says. SIGHUP and "
+    "the command reload read it anew; without it, SIGHUP ends the program. docs/configuration.md has every key."};
 constexpr Flag kWatchFlag{"watch", "", "Reload when the file of --config, or one that it names, has changed."};
 
 // --- server ---
@@ -67,11 +68,13 @@ constexpr std::array kServerTrustFlags = {
 constexpr std::array kServerOtherFlags = {
     kConfigFlag,
     kWatchFlag,
-    Flag{"max-visitors", "N",
-         "Visitors at once, of all tunnels; who comes then is refused. Default 0: as many as there are descriptors for, "
-         "less a reserve that keeps clients able to sign in."},
+    Flag{
+        "max-visitors", "N",
+        "Visitors at once, of all tunnels; who comes then is refused. Default 0: as many as there are descriptors for, "
+        "less a reserve that keeps clients able to sign in."},
     Flag{"host-lease", "SECONDS",
-         "How long a host or port stays its grant's when the connection of the client that had it was lost. Default 30."},
+         "How long a host or port stays its grant's when the connection of the client that had it was lost. Default "
+         "30."},
     Flag{"tcp-keepalive", "SECONDS",
          "Silence of a visitor after which the kernel asks whether its machine is still there. 0: never. Default 60."},
     Flag{"threads", "N", "Threads, each with its share of the connections. Default 0: one for each core."},
@@ -204,11 +207,8 @@ constexpr std::array kHttpTunnelFlags = {
     Flag{"name", "NAME", "What the tunnel is called in logs. Default http."},
 };
 constexpr std::array kHttpGroups = {
-    FlagGroup{"TUNNEL", kHttpTunnelFlags},
-    FlagGroup{"LIMITS", kLimitFlags},
-    FlagGroup{"SERVER", kJoinFlags},
-    FlagGroup{"RUNNING", kClientRunFlags},
-    FlagGroup{"", kOutputFlags},
+    FlagGroup{"TUNNEL", kHttpTunnelFlags}, FlagGroup{"LIMITS", kLimitFlags}, FlagGroup{"SERVER", kJoinFlags},
+    FlagGroup{"RUNNING", kClientRunFlags}, FlagGroup{"", kOutputFlags},
 };
 constexpr std::array kHttpExamples = {
     Example{"The first time, with the line that the server printed:", "ferrotunnel http 8080 --join ft1_AbC…"},
@@ -226,11 +226,8 @@ constexpr std::array kTcpTunnelFlags = {
     Flag{"name", "NAME", "What the tunnel is called in logs. Default tcp."},
 };
 constexpr std::array kTcpGroups = {
-    FlagGroup{"TUNNEL", kTcpTunnelFlags},
-    FlagGroup{"LIMITS", kLimitFlags},
-    FlagGroup{"SERVER", kJoinFlags},
-    FlagGroup{"RUNNING", kClientRunFlags},
-    FlagGroup{"", kOutputFlags},
+    FlagGroup{"TUNNEL", kTcpTunnelFlags},  FlagGroup{"LIMITS", kLimitFlags}, FlagGroup{"SERVER", kJoinFlags},
+    FlagGroup{"RUNNING", kClientRunFlags}, FlagGroup{"", kOutputFlags},
 };
 constexpr std::array kTcpExamples = {
     Example{"This machine's SSH, on a port that the server picks:", "ferrotunnel tcp 22"},
@@ -382,18 +379,21 @@ constexpr std::array kCommands = {
             kStateGroups, kKickExamples},
     Command{"reload", "has a running server or client read its configuration anew", "[FLAGS]", "",
             "The server that runs in the state directory, or a client with --client or --socket, reads its file of "
-            "--config, its certificates and what else it was given anew, as at SIGHUP. What has not changed goes on; a file "
+            "--config, its certificates and what else it was given anew, as at SIGHUP. What has not changed goes on; a "
+            "file "
             "with a mistake changes nothing, and the mistakes are printed. Done when the new configuration holds.",
             kReloadGroups, kReloadExamples},
     Command{"check", "checks a configuration file", "FILE", "FILE",
-            "Reads a server's or a client's file as the command of that name would, and prints every mistake in it with line "
+            "Reads a server's or a client's file as the command of that name would, and prints every mistake in it "
+            "with line "
             "and column. Nothing is started.",
             kCheckGroups, kCheckExamples},
-    Command{"drain", "ends a running server or client when its visitors have finished", "[FLAGS]", "",
-            "Tells the server that runs in the state directory to end, as SIGTERM does: nobody new is let in, those "
-            "who are there may finish "
-            "within the time that is given. With --client or --socket, a client. The command is done when it has ended.",
-            kDrainGroups, kDrainExamples},
+    Command{
+        "drain", "ends a running server or client when its visitors have finished", "[FLAGS]", "",
+        "Tells the server that runs in the state directory to end, as SIGTERM does: nobody new is let in, those "
+        "who are there may finish "
+        "within the time that is given. With --client or --socket, a client. The command is done when it has ended.",
+        kDrainGroups, kDrainExamples},
     Command{"completion",
             "prints the completion for a shell",
             "bash|zsh|fish",

@@ -27,8 +27,8 @@ std::vector<FileWatch::Look> FileWatch::look() const {
     struct stat info{};
     Look& one = looks.emplace_back();
     if (::stat(file.c_str(), &info) != 0) continue;
-    one = {info.st_mtim.tv_sec, info.st_mtim.tv_nsec, static_cast<std::uint64_t>(info.st_size), info.st_dev,
-           info.st_ino,         true};
+    one = {info.st_mtim.tv_sec, info.st_mtim.tv_nsec, static_cast<std::uint64_t>(info.st_size),
+           info.st_dev,         info.st_ino,          true};
   }
   return looks;
 }

@@ -26,8 +26,9 @@ struct RunOptions {
   LogLevel log_level = LogLevel::Info;
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(10);
   bool watch = false;
-  std::string file;                // --config; empty: there is none
-  std::vector<std::string> files;  // that the options were read from, with those that the configuration names: whoever watches watches these
+  std::string file;  // --config; empty: there is none
+  std::vector<std::string>
+      files;  // that the options were read from, with those that the configuration names: whoever watches watches these
 };
 
 struct ServerOptions {

@@ -184,7 +184,8 @@ void HumanOutput::visitor(const VisitorEvent& event) {
 
 void HumanOutput::reloaded(const Reloaded& reloaded) {
   std::string line = label(Colour::Green, "reloaded") + "the configuration";
-  for (const std::string& key : reloaded.needs_restart) line += (&key == &reloaded.needs_restart.front() ? "; after a restart: " : ", ") + key;
+  for (const std::string& key : reloaded.needs_restart)
+    line += (&key == &reloaded.needs_restart.front() ? "; after a restart: " : ", ") + key;
   print_event(line);
 }
 

@@ -18,7 +18,8 @@ class Reloader {
  public:
   // Gives what has happened, and in `files` what is to be watched from now on. On an error nothing has changed.
   using Again = std::function<Result<Reloaded>(std::vector<std::string>& files)>;
-  Reloader(const RunOptions& options, Console& console) : console_(console), watch_(options.files), on_(options.watch) {}
+  Reloader(const RunOptions& options, Console& console)
+      : console_(console), watch_(options.files), on_(options.watch) {}
   // Before anybody asks.
   void set(Again again) { again_ = std::move(again); }
 

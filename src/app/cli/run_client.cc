@@ -47,9 +47,8 @@ Result<Client> build(const ClientOptions& options, Console& console, Signals& si
   if (options.run.log_level >= LogLevel::Debug)
     builder.on_visitor([&out](const VisitorEvent& event) { out.visitor(event); });
   builder.on_error([&out](const Error& error) { out.error(error); });
-  builder.on_drain_asked([&signals, &drain](std::optional<std::chrono::milliseconds> patience) {
-    return drain.ask(patience, signals);
-  });
+  builder.on_drain_asked(
+      [&signals, &drain](std::optional<std::chrono::milliseconds> patience) { return drain.ask(patience, signals); });
   builder.on_reload_asked([&reloader] { return reloader.reload(); });
   return builder.build();
 }
@@ -109,7 +108,8 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
   while (!asked.asked.load()) {
     const Signals::Woken woken = signals.wait(kSecond);
     if (woken == Signals::Woken::Stop) break;
-    if (woken == Signals::Woken::Reload) [[maybe_unused]] const auto done = reloader.reload();
+    if (woken == Signals::Woken::Reload) [[maybe_unused]]
+      const auto done = reloader.reload();
     reloader.look();
     if (progress.signed_in && !std::exchange(kept, true)) keep_token(options, store, console);
     const bool gave_up = progress.gave_up;

@@ -22,9 +22,8 @@ Result<Server> build(const ServerOptions& options, Console& console, Signals& si
     builder.on_request([&out](const RequestEvent& event) { out.request(event); });
   if (options.run.log_level >= LogLevel::Debug)
     builder.on_visitor([&out](const VisitorEvent& event) { out.visitor(event); });
-  builder.on_drain_asked([&signals, &drain](std::optional<std::chrono::milliseconds> patience) {
-    return drain.ask(patience, signals);
-  });
+  builder.on_drain_asked(
+      [&signals, &drain](std::optional<std::chrono::milliseconds> patience) { return drain.ask(patience, signals); });
   builder.on_reload_asked([&reloader] { return reloader.reload(); });
   return builder.build();
 }
@@ -64,7 +63,8 @@ int run_server(const ServerOptions& options, const LoadServer& again) {
   while (!asked.asked.load()) {
     const Signals::Woken woken = signals.wait(kLook);
     if (woken == Signals::Woken::Stop) break;
-    if (woken == Signals::Woken::Reload) [[maybe_unused]] const auto done = reloader.reload();
+    if (woken == Signals::Woken::Reload) [[maybe_unused]]
+      const auto done = reloader.reload();
     reloader.look();
   }
   const std::chrono::milliseconds patience = asked.patience.load();

@@ -81,9 +81,9 @@ TEST_F(CliOptions, FlagWinsOverEnvironmentWinsOverDefault) {
 }
 
 TEST_F(CliOptions, HttpCanBeTurnedOff) {
-  EXPECT_EQ(server({"server", "--http-listen", "off"})->http_listen, "");
-  EXPECT_EQ(server({"server", "--http-listen", ""})->http_listen, "");
-  EXPECT_EQ(server({"server", "--http-listen="})->http_listen, "");
+  EXPECT_EQ(server({"server", "--http-listen", "off"})->config.http_listen, "");
+  EXPECT_EQ(server({"server", "--http-listen", ""})->config.http_listen, "");
+  EXPECT_EQ(server({"server", "--http-listen="})->config.http_listen, "");
 }
 
 TEST_F(CliOptions, NumbersSizesAndTimes) {
@@ -150,7 +150,7 @@ TEST_F(CliOptions, PairsOfFlags) {
   EXPECT_THAT(server_error({"server", "--tls", "maybe"}), HasSubstr("not on or off"));
   const auto options = server({"server", "--grant", "me", "--secret-file", file("secret", "0123456789abcdef\n")});
   ASSERT_TRUE(options);
-  EXPECT_EQ(options->config.secret, "0123456789abcdef");
+  EXPECT_EQ(options->config.grants.at(0).secrets.at(0), "0123456789abcdef");
 }
 
 TEST_F(CliOptions, OneTunnelCommands) {
