@@ -123,7 +123,8 @@ void translate_tunnel(Arguments& arguments) {
   const auto local = arguments.value("local-addr"), id = arguments.value("tunnel-id");
   auto tunnels = arguments.values("http");
   const bool others = !tunnels.empty() || !arguments.values("tcp").empty() || arguments.value("config");
-  const bool bare = arguments.value("token") || (arguments.value("server") && !arguments.value("join") && !arguments.value("grant"));
+  const bool bare =
+      arguments.value("token") || (arguments.value("server") && !arguments.value("join") && !arguments.value("grant"));
   const bool asked = (local && typed(*local)) || (id && typed(*id));
   if (others ? !asked : !(local || id || bare)) return;
   std::string text = "http=" + (local ? local->text : std::string(kLocalAddress));
