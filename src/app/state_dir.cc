@@ -32,12 +32,21 @@ std::string temporary_for(const std::filesystem::path& file) {
   return (file.parent_path() / ("." + file.filename().string() + ".XXXXXX")).string();
 }
 
+// What root writes into another user's directory has to be for that user, whose server reads it.
+bool give_to_owner(int fd, const std::filesystem::path& directory) {
+  struct stat owner{};
+  if (::geteuid() != 0 || ::stat(directory.c_str(), &owner) != 0 || owner.st_uid == 0) return true;
+  return ::fchown(fd, owner.st_uid, owner.st_gid) == 0;
+}
+
 // Writes `text` to a new file of mode 0600; `name` ends in XXXXXX and becomes its name. 0, or errno.
 int write_new(std::string& name, std::string_view text) {
   const transport::UniqueFd fd(::mkostemp(name.data(), O_CLOEXEC));
   if (!fd) return errno;
-  errno = ENOSPC;  // a short write sets none
-  if (::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd.get()) == 0)
+  const bool given = give_to_owner(fd.get(), std::filesystem::path(name).parent_path());
+  if (given) errno = ENOSPC;  // a short write sets none
+  if (given && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+      ::fsync(fd.get()) == 0)
     return 0;
   const int why = errno;
   ::unlink(name.c_str());

@@ -22,9 +22,9 @@ def free_port():
 
 @pytest.fixture
 def start(world):
-    """ferrotunnel with exactly these words, its state under the test's home."""
+    """ferrotunnel with exactly these words; where its state is, a variable says."""
     def start(*words, **env):
-        return world.add(Process([BINARY, *words], world.work, world.name(words[0]), {**world.env, **env}))
+        return world.add(Process([BINARY, *words], world.work, world.name(words[0]), {**world.env, "FERROTUNNEL_STATE": str(world.work / "state"), **env}))
 
     return start
 

@@ -119,11 +119,12 @@ Result<std::optional<Value>> given_token(const Arguments& arguments) {
 }
 
 // Their client has one service, and a default for that.
-void translate_tunnel(Arguments& arguments, bool token_given) {
+void translate_tunnel(Arguments& arguments) {
   const auto local = arguments.value("local-addr"), id = arguments.value("tunnel-id");
   auto tunnels = arguments.values("http");
   const bool others = !tunnels.empty() || !arguments.values("tcp").empty() || arguments.value("config");
-  const bool bare = token_given || (arguments.value("server") && !arguments.value("join") && !arguments.value("grant"));
+  const bool bare =
+      arguments.value("token") || (arguments.value("server") && !arguments.value("join") && !arguments.value("grant"));
   const bool asked = (local && typed(*local)) || (id && typed(*id));
   if (others ? !asked : !(local || id || bare)) return;
   std::string text = "http=" + (local ? local->text : std::string(kLocalAddress));
@@ -238,7 +239,7 @@ Result<std::vector<std::string>> translate(Arguments& arguments) {
     if (auto used = use_token(arguments, **token); !used) return std::unexpected(used.error());
   }
   translate_level(arguments, *token || any_of_theirs(arguments));
-  if (command == "client") translate_tunnel(arguments, token->has_value());
+  if (command == "client") translate_tunnel(arguments);
   const auto tls = arguments.value("tls");
   if (command == "server" && *token && !said_tls && tls && tls->text == "off")
     notes.push_back("without --tls-cert, clients of " + (*token)->from +

@@ -16,7 +16,7 @@
 namespace ferrotunnel::transport {
 namespace {
 
-constexpr std::size_t kMostSockets = 1'000'000;      // lines of /proc/net/tcp
+constexpr std::size_t kMostSockets = 1'000'000;      // lines of /proc/self/net/tcp
 constexpr std::size_t kMostDescriptors = 1'000'000;  // of all programs together
 constexpr int kListening = 0x0A;
 
@@ -26,7 +26,7 @@ std::optional<unsigned long> number(std::string_view text, int base) {
   return failed == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
 }
 
-// An address as /proc/net/tcp writes it: words of 32 bits, each as this machine's integer in hex.
+// An address as /proc/self/net/tcp writes it: words of 32 bits, each as this machine's integer in hex.
 struct Bytes {
   std::array<unsigned char, 16> of{};
   std::size_t size = 0;
@@ -93,7 +93,7 @@ std::optional<std::string> port_owner(const SocketAddress& address) {
   namespace fs = std::filesystem;
   if (address.family() != AF_INET && address.family() != AF_INET6) return std::nullopt;
   std::set<std::string> inodes;
-  for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"})
+  for (const char* table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"})
     find_listeners(table, bytes_of(address), address.port(), inodes);
   if (inodes.empty()) return std::nullopt;
 

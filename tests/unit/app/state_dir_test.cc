@@ -86,6 +86,21 @@ TEST_F(StateDirTest, ADirectoryThatIsThereKeepsItsMode) {
   EXPECT_EQ(mode(top / "state"), 0750u);
 }
 
+TEST_F(StateDirTest, WhatIsWrittenBelongsToWhomTheDirectoryBelongsTo) {
+  constexpr uid_t kOther = 65534;
+  const uid_t owner = ::geteuid() == 0 ? kOther : ::geteuid();  // only root can write into another's
+  fs::create_directories(top / "grants");
+  ASSERT_EQ(::chown((top / "grants").c_str(), owner, static_cast<gid_t>(-1)), 0);
+  for (const bool again : {false, true}) {
+    ASSERT_TRUE(again ? replace_private(top, top / "grants/a", "x").has_value()
+                      : publish_private(top, top / "grants/a", "x").has_value());
+    struct stat info{};
+    ASSERT_EQ(::stat((top / "grants/a").c_str(), &info), 0);
+    EXPECT_EQ(info.st_uid, owner);
+    EXPECT_EQ(info.st_mode & 0777, 0600u);
+  }
+}
+
 TEST_F(StateDirTest, EachGrantHasItsOwn) {
   const auto one = load_or_make_secret(top, "one"), two = load_or_make_secret(top, "two");
   ASSERT_TRUE(one && two);

@@ -141,7 +141,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"a_join_token",
              {"client", "--token", "ft1_x"},
              {},
-             {{"join", "ft1_x"}, {"token", ""}, {"tls", ""}, {"http", "http=127.0.0.1:8000"}}},
+             {{"join", "ft1_x"}, {"token", ""}, {"tls", ""}, {"http", ""}}},
         Case{"a_typed_join_wins_over_the_variable",
              {"client", "--join", "ft1_x", "--http", "a=1"},
              {{"FERROTUNNEL_TOKEN", kSecret}},
