@@ -58,6 +58,9 @@ struct ProgramConfig {
   std::string log_level = "info";   // error, warn, info, debug
   std::chrono::milliseconds drain_timeout{10'000};
   bool watch = false;  // reload when the file changes
+  // What to watch then, made by the loaders: the file, those that it includes, the files of secrets, and the directories in which an include
+  // with a pattern looked for more.
+  std::vector<std::string> read_from{};
   friend bool operator==(const ProgramConfig&, const ProgramConfig&) = default;
 };
 
