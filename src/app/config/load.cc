@@ -19,6 +19,15 @@ using Kind = Value::Kind;
 
 std::string_view kind_text(FileKind kind) { return kind == FileKind::Server ? "server" : "client"; }
 
+// `name` stands in [grants] where a [grants.NAME] should.
+std::string no_table(const Section& section, const std::string& name, const Value& value) {
+  const std::string table(section.name);
+  if (section.find(name) != nullptr)
+    return "\"" + name + "\" is a key of one of [" + table + "]: write [" + table + ".NAME] above it";
+  return table + "." + name + " is a table, not " + std::string(kind_name(value.kind)) + ": write [" + table + "." +
+         name + "]";
+}
+
 // What both kinds of file have in common: which tables there are, and the keys in each.
 class Loader {
  public:
@@ -137,12 +146,7 @@ void Loader::each(std::string_view section, const std::function<void(const std::
       use(member->first, member->second);
       continue;
     }
-    const std::string name(section);
-    errors_.add(member->second.place,
-                find_section(section)->find(member->first) != nullptr
-                    ? "\"" + member->first + "\" is a key of one of [" + name + "]: write [" + name + ".NAME] above it"
-                    : name + "." + member->first + " is a table, not " + std::string(kind_name(member->second.kind)) +
-                          ": write [" + name + "." + member->first + "]");
+    errors_.add(member->second.place, no_table(*find_section(section), member->first, member->second));
   }
 }
 
