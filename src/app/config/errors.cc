@@ -38,7 +38,7 @@ std::uint32_t ConfigErrors::add_file(std::string name) {
 
 std::string ConfigErrors::text_of(Place place) const { return files_[place.file] + ":" + std::to_string(place.line); }
 
-void ConfigErrors::add(Place place, std::string text) {
+void ConfigErrors::add(Place place, std::string_view text) {
   if (errors_.size() >= kMaxErrors) {
     ++more_;
     return;

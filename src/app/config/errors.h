@@ -28,8 +28,9 @@ class ConfigErrors {
   [[nodiscard]] std::string text_of(Place place) const;  // "server.toml:14"
 
   // May quote what stands in the file; not a secret.
-  void add(Place place, std::string text);
+  void add(Place place, std::string_view text);
   [[nodiscard]] bool empty() const { return errors_.empty(); }
+  [[nodiscard]] std::size_t count() const { return errors_.size() + more_; }
   // Lines that could not be read were left out: what is missing may have stood there, so that it is missing is no mistake.
   void leave_out() { left_out_ = true; }
   [[nodiscard]] bool left_out() const { return left_out_; }

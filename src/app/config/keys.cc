@@ -143,8 +143,8 @@ const Key* Section::find(std::string_view key) const {
 }
 
 std::span<const Section> sections() {
-  static const std::vector<Section> kAll = make_sections();
-  return kAll;
+  static const std::vector<Section> all = make_sections();
+  return all;
 }
 
 const Section* find_section(std::string_view name) {

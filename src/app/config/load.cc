@@ -6,6 +6,7 @@
 #include "app/config/checks.h"
 #include "app/config/keys.h"
 #include "app/config/reading.h"
+#include "app/config/recorder.h"
 #include "app/config/sources.h"
 #include "app/config/tunnels.h"
 #include "app/server/plan.h"
@@ -17,6 +18,15 @@ namespace {
 using Kind = Value::Kind;
 
 std::string_view kind_text(FileKind kind) { return kind == FileKind::Server ? "server" : "client"; }
+
+// `name` stands in [grants] where a [grants.NAME] should.
+std::string no_table(const Section& section, const std::string& name, const Value& value) {
+  const std::string table(section.name);
+  if (section.find(name) != nullptr)
+    return "\"" + name + "\" is a key of one of [" + table + "]: write [" + table + ".NAME] above it";
+  return table + "." + name + " is a table, not " + std::string(kind_name(value.kind)) + ": write [" + table + "." +
+         name + "]";
+}
 
 // What both kinds of file have in common: which tables there are, and the keys in each.
 class Loader {
@@ -136,12 +146,7 @@ void Loader::each(std::string_view section, const std::function<void(const std::
       use(member->first, member->second);
       continue;
     }
-    const std::string name(section);
-    errors_.add(member->second.place,
-                find_section(section)->find(member->first) != nullptr
-                    ? "\"" + member->first + "\" is a key of one of [" + name + "]: write [" + name + ".NAME] above it"
-                    : name + "." + member->first + " is a table, not " + std::string(kind_name(member->second.kind)) +
-                          ": write [" + name + "." + member->first + "]");
+    errors_.add(member->second.place, no_table(*find_section(section), member->first, member->second));
   }
 }
 
@@ -211,15 +216,15 @@ void place_token(ConfigErrors& errors, const Value& table, std::string token, Cl
 
 void read_client_table(Loader& loader, const Value& table, ClientConfig& config) {
   ConfigErrors& errors = loader.errors();
-  const bool right_before = errors.empty();
+  const std::size_t before = errors.count();
   std::string token;
   loader.read(*find_section("client"), table, "client",
               {.client = &config, .program = &config.program, .token = &token});
   loader.both_or_none(&table, "client", "tls_cert", "tls_key");
   need_tls(errors, &table, "client");
-  if (table.find("token") != nullptr && token.empty() && !errors.empty()) return;  // it could not be read
+  if (table.find("token") != nullptr && token.empty() && errors.count() != before) return;  // it could not be read
   place_token(errors, table, std::move(token), config);
-  if (!right_before || !errors.empty()) return;
+  if (errors.count() != before) return;
   const Value* blame = table.find("token");
   if (const auto checked = check_sign_in(config); !checked)
     errors.add(blame != nullptr ? blame->place : table.place,
@@ -232,7 +237,8 @@ void read_log(Loader& loader, ProgramConfig& program) {
 
 }  // namespace
 
-ConfigResult<ServerConfig> load_server(const std::string& file, Outside& outside) {
+ConfigResult<ServerConfig> load_server(const std::string& file, Outside& machine) {
+  Recorder outside(machine);
   Loader loader(file, FileKind::Server, outside);
   ServerConfig config;
   if (loader.check_tables()) {
@@ -254,10 +260,12 @@ ConfigResult<ServerConfig> load_server(const std::string& file, Outside& outside
     }
   }
   if (!loader.errors().empty()) return std::unexpected(loader.errors().sorted());
+  config.program.read_from = outside.paths();
   return config;
 }
 
-ConfigResult<ClientConfig> load_client(const std::string& file, Outside& outside) {
+ConfigResult<ClientConfig> load_client(const std::string& file, Outside& machine) {
+  Recorder outside(machine);
   Loader loader(file, FileKind::Client, outside);
   ClientConfig config;
   if (loader.check_tables()) {
@@ -273,6 +281,7 @@ ConfigResult<ClientConfig> load_client(const std::string& file, Outside& outside
     read_log(loader, config.program);
   }
   if (!loader.errors().empty()) return std::unexpected(loader.errors().sorted());
+  config.program.read_from = outside.paths();
   return config;
 }
 

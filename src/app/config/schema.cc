@@ -37,7 +37,7 @@ json::object secret() {
 }
 
 json::object value_of(const Key& key) {
-  const json::object text{{"type", "string"}};
+  json::object text{{"type", "string"}};
   switch (key.type) {
     case Type::Bool: return {{"type", "boolean"}};
     case Type::Text:

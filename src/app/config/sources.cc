@@ -118,12 +118,13 @@ void Sources::merge_section(const std::string& name, Value& into, Value&& from) 
     errors_.add(second, what + " is in " + errors_.text_of(first) + " too; leave out one of the two");
   };
   if (into.kind != Value::Kind::Table || from.kind != Value::Kind::Table) return clash(name, from.place, into.place);
+  const std::string prefix = name + ".";
   for (auto& [key, member] : from.members) {
     const auto [at, added] = into.members.try_emplace(key);
     if (added)
       at->second = std::move(member);
     else
-      clash(name + "." + key, member.place, at->second.place);
+      clash(prefix + key, member.place, at->second.place);
   }
 }
 

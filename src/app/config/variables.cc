@@ -13,6 +13,10 @@ bool is_name(std::string_view text) {
          std::ranges::all_of(text, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
+std::string no_variable(const std::string& name) {
+  return "the environment has no variable " + name + "; set it, or write ${" + name + ":-default}";
+}
+
 }  // namespace
 
 void Variables::fill_in(Value& value) {
@@ -54,7 +58,7 @@ std::string Variables::fill_in_text(std::string& text) {
       return "\"${" + name + "}\" names no variable: letters, digits and _ (\"$${\" is a \"${\" as it stands)";
     std::optional<std::string> value = outside_.environment(name);
     if (dash != std::string_view::npos && value.value_or("").empty()) value = inside.substr(dash + 2);
-    if (!value) return "the environment has no variable " + name + "; set it, or write ${" + name + ":-default}";
+    if (!value) return no_variable(name);
     expanded_ += value->size();
     out += *value;
     if (out.size() > kMaxText || expanded_ > kMaxExpanded) return "too long once its variables are filled in";

@@ -68,7 +68,7 @@ deny = ["192.0.2.7"]
   EXPECT_EQ(config->memory_limit, 2u << 20);
   EXPECT_TRUE(config->fail_fast);
   EXPECT_EQ(config->control_socket, "/run/c.sock");
-  EXPECT_EQ(config->program, (ProgramConfig{"auto", "info", 1h, true}));
+  EXPECT_EQ(config->program, (ProgramConfig{"auto", "info", 1h, true, {"client.toml"}}));
   ASSERT_EQ(config->tunnels.size(), 2u);
   EXPECT_EQ(config->tunnels[0],
             (TunnelConfig{Kind::Http, "web", "http://127.0.0.1:8080", "app.example.com", 0, ProxyProtocol::Off, {}}));
@@ -161,6 +161,8 @@ TEST(ConfigClient, TokensAndGrants) {
   EXPECT_THAT(client("token = \"" + join_token() + "\"\ntls = false"), HasSubstr("client.toml:2:1: client.token: "));
   EXPECT_THAT(client("server = [\"x\", \"a:b:c\"]"), HasSubstr("client.toml:2:16: client.server: "));
   EXPECT_THAT(client("token = \"\""), HasSubstr("there is nothing in it"));
+  // Whatever else is wrong.
+  EXPECT_THAT(client("token = \"ft1_nonsense\"\n[tunnel.x]"), HasSubstr("client.toml:2:1: client.token: "));
   // A token may come from elsewhere: a flag, or the one that was kept.
   EXPECT_EQ(client("server = \"x\""), "");
 }

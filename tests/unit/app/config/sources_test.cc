@@ -27,6 +27,16 @@ TEST(ConfigInclude, MoreFilesByNameAndByPattern) {
   EXPECT_EQ(config->grants[0].from, "grants.d/a.toml:1");
 }
 
+TEST(ConfigInclude, WhatWasReadIsToldToWhoeverWatchesIt) {
+  Loading load;
+  load.outside.files = {{"grants.d/a.toml", "[grants.a]\nsecret = { file = \"a.secret\" }\n"}};
+  load.outside.secret_files = {{"grants.d/a.secret", std::string(kSecret)}};
+  const auto config = load.server("include = [\"grants.d/*.toml\", \"*.none\"]\n");
+  ASSERT_TRUE(config) << to_text(config.error());
+  EXPECT_THAT(config->program.read_from,
+              ElementsAre(".", "grants.d/", "grants.d/a.secret", "grants.d/a.toml", "server.toml"));
+}
+
 TEST(ConfigInclude, ClashesNameBothPlaces) {
   Loading load;
   load.outside.files["more.toml"] = "[grants.a]\n[server]\nlisten = \":2\"\n[log]\nlevel = \"loud\"\n";
