@@ -173,6 +173,9 @@ constexpr std::array kNewTokenFlags = {
     Flag{"expires", "WHEN",
          "When it ends: a date of the form 2027-01-31 (its beginning, UTC), or from now on 30d, 12h or 90m. Default: "
          "never."},
+    Flag{"bandwidth", "SIZE",
+         "Bytes a second that its clients' visitors may have together, each way, with K, M or G behind the number. "
+         "Default: no limit."},
     kStateFlag,
 };
 constexpr std::array kNewTokenGroups = {FlagGroup{"FLAGS", kNewTokenFlags}};
@@ -279,14 +282,11 @@ constexpr std::array kCommands = {
             "may sign in again: to keep them out, revoke the grant.",
             kStateGroups,
             {}},
-    Command{"drain",
-            "ends a running server when its visitors have finished",
-            "[FLAGS]",
-            "",
-            "Tells the server that runs in the state directory to end, as SIGTERM does: nobody new is let in, those who are there may finish "
+    Command{"drain", "ends a running server when its visitors have finished", "[FLAGS]", "",
+            "Tells the server that runs in the state directory to end, as SIGTERM does: nobody new is let in, those "
+            "who are there may finish "
             "within the time that is given. The command is done when the server has ended.",
-            kDrainGroups,
-            kDrainExamples},
+            kDrainGroups, kDrainExamples},
     Command{"version",
             "prints the version",
             "[--json]",
