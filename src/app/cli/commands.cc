@@ -250,6 +250,9 @@ constexpr std::array kNewTokenFlags = {
     Flag{"expires", "WHEN",
          "When it ends: a date of the form 2027-01-31 (its beginning, UTC), or from now on 30d, 12h or 90m. Default: "
          "never."},
+    Flag{"bandwidth", "SIZE",
+         "Bytes a second that its clients' visitors may have together, each way, with K, M or G behind the number. "
+         "Default: no limit."},
     kStateFlag,
 };
 constexpr std::array kNewTokenGroups = {FlagGroup{"FLAGS", kNewTokenFlags}};

@@ -78,20 +78,9 @@ class Reader {
   }
 
   void size(std::string_view flag, std::size_t& into) {
-    const auto value = arguments_.value(flag);
-    if (!value) return;
-    std::string_view digits = value->text;
-    unsigned shift = 0;
-    if (digits.ends_with('K') || digits.ends_with('k')) shift = 10;
-    if (digits.ends_with('M') || digits.ends_with('m')) shift = 20;
-    if (digits.ends_with('G') || digits.ends_with('g')) shift = 30;
-    if (shift != 0) digits.remove_suffix(1);
-    std::uint64_t number = 0;
-    const auto [at, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (failed != std::errc() || at != digits.data() + digits.size() || number == 0 ||
-        number > (std::uint64_t{1} << 40) >> shift)
-      return fail(wrong(*value, "a size, such as 64M or 1G"));
-    into = static_cast<std::size_t>(number << shift);
+    std::optional<std::uint64_t> given;
+    if (auto read = read_size(arguments_, flag, given); !read) return fail(read.error());
+    into = static_cast<std::size_t>(given.value_or(into));
   }
 
   void on_off(std::string_view flag, std::optional<bool>& into) {
@@ -342,6 +331,24 @@ Result<> find_token(const Arguments& arguments, const std::optional<TokenStore>&
 }
 
 }  // namespace
+
+Result<> read_size(const Arguments& arguments, std::string_view flag, std::optional<std::uint64_t>& into) {
+  const auto value = arguments.value(flag);
+  if (!value) return {};
+  std::string_view digits = value->text;
+  unsigned shift = 0;
+  if (digits.ends_with('K') || digits.ends_with('k')) shift = 10;
+  if (digits.ends_with('M') || digits.ends_with('m')) shift = 20;
+  if (digits.ends_with('G') || digits.ends_with('g')) shift = 30;
+  if (shift != 0) digits.remove_suffix(1);
+  std::uint64_t number = 0;
+  const auto [at, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (failed != std::errc() || at != digits.data() + digits.size() || number == 0 ||
+      number > (std::uint64_t{1} << 40) >> shift)
+    return std::unexpected(wrong(*value, "a size, such as 64M or 1G"));
+  into = number << shift;
+  return {};
+}
 
 Result<> read_seconds(const Arguments& arguments, std::string_view flag,
                       std::optional<std::chrono::milliseconds>& into) {

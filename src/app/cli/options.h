@@ -44,6 +44,8 @@ struct ClientOptions {
 };
 
 // A flag that is a number of seconds, a day at most; untouched when it was not given. Errors: BadInput.
+// Bytes, with K, M or G behind the number. Not given: left as it is.
+[[nodiscard]] Result<> read_size(const Arguments& arguments, std::string_view flag, std::optional<std::uint64_t>& into);
 [[nodiscard]] Result<> read_seconds(const Arguments& arguments, std::string_view flag,
                                     std::optional<std::chrono::milliseconds>& into);
 // What was typed, over the environment, over the file of --config, over the defaults. May be asked again when the file has changed.

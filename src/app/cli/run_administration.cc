@@ -100,6 +100,9 @@ int token_new(const Arguments& arguments) {
     if (!when) return fail(when.error());
     grant.expires = *when;
   }
+  std::optional<std::uint64_t> bandwidth;
+  if (auto read = read_size(arguments, "bandwidth", bandwidth); !read) return fail(read.error());
+  grant.bandwidth = bandwidth.value_or(0);
   const auto token = make_grant(state_of(arguments), grant);
   return token ? print(*token + "\n") : fail(token.error());
 }
@@ -142,6 +145,7 @@ int token_list(const Arguments& arguments) {
       JsonObject line;
       line.text("name", grant.name).text("hosts", joined(grant.hosts)).text("ports", joined(grant.ports));
       if (grant.expires) line.text("expires", rfc3339(*grant.expires));
+      if (grant.bandwidth != 0) line.number("bandwidth", grant.bandwidth);
       out += line.finish() + "\n";
     }
     return print(out);
@@ -157,6 +161,21 @@ int token_revoke(const Arguments& arguments) {
     return fail(wrong("which grant? ferrotunnel token revoke NAME (see ferrotunnel token list)"));
   const auto revoked = revoke_grant(state_of(arguments), arguments.target());
   return revoked ? kExitDone : fail(revoked.error());
+}
+
+// "denied 1, rate 2": those that are not 0.
+std::string reasons_text(const RefusedVisitors& refused) {
+  std::string text;
+  const auto add = [&text](std::string_view name, std::uint64_t count) {
+    if (count != 0) text.append(text.empty() ? "" : ", ").append(name).append(" ").append(std::to_string(count));
+  };
+  add("denied", refused.denied);
+  add("tunnel limit", refused.tunnel_limit);
+  add("address limit", refused.address_limit);
+  add("rate", refused.rate);
+  add("server limit", refused.server_limit);
+  add("memory", refused.memory);
+  return text;
 }
 
 // ---- a server that runs -------------------------------------------------------------------------------------------
@@ -199,6 +218,11 @@ int status(const Arguments& arguments) {
   std::string out = "up " + duration_text(now.up) + "   clients " + std::to_string(now.sessions.size()) +
                     "   tunnels " + std::to_string(now.tunnels.size()) + "   sign-ins " + std::to_string(now.sign_ins) +
                     ", refused " + std::to_string(now.sign_ins_refused) + (now.draining ? "   draining" : "") + "\n";
+  out += "visitors " + std::to_string(now.visitors) +
+         (now.max_visitors < UINT32_MAX ? " of " + std::to_string(now.max_visitors) : "") + "   refused " +
+         std::to_string(now.refused.total());
+  if (now.refused.total() != 0) out += " (" + reasons_text(now.refused) + ")";
+  out += "   idle ended " + std::to_string(now.idle_ended) + "\n";
   if (!now.sessions.empty()) {
     std::vector<std::vector<std::string>> rows{
         {"CLIENT", "GRANT", "ADDRESS", "TRANSPORT", "RTT", "STREAMS", "IN", "OUT", "UP"}};
@@ -210,10 +234,10 @@ int status(const Arguments& arguments) {
     out += "\n" + table(rows);
   }
   if (!now.tunnels.empty()) {
-    std::vector<std::vector<std::string>> rows{{"TUNNEL", "CLIENT", "NOW", "IN ALL", "ADDRESS"}};
+    std::vector<std::vector<std::string>> rows{{"TUNNEL", "CLIENT", "NOW", "IN ALL", "REFUSED", "ADDRESS"}};
     for (const TunnelStatus& one : now.tunnels) {
       rows.push_back({shown(one.name), shown(one.session), std::to_string(one.visitors_now),
-                      std::to_string(one.visitors), shown(one.url)});
+                      std::to_string(one.visitors), std::to_string(one.refused.total()), shown(one.url)});
     }
     out += "\n" + table(rows);
   }

@@ -42,7 +42,7 @@ std::uint64_t BandwidthLane::take(BandwidthShare& share, std::uint64_t most) {
   if (share.is_linked()) return 0;
   set_own(share);
   // Whoever waits comes first.
-  const std::uint64_t n = line_.empty() ? grab(share, most, {}) : 0;
+  const std::uint64_t n = line_.empty() && others_waiting() == 0 ? grab(share, most, {}) : 0;
   if (n == 0) wait(share);
   return n;
 }
@@ -57,7 +57,10 @@ void BandwidthLane::give_back(BandwidthShare& share, std::uint64_t n) {
 void BandwidthLane::wait(BandwidthShare& share) {
   if (share.is_linked() || share.allowance_ > 0) return;
   ++waited_;
-  if (line_.empty() && grant_ != nullptr) grant_->waiting.fetch_add(1, std::memory_order_relaxed);
+  if (line_.empty()) {
+    served_ = shard_.now();
+    if (grant_ != nullptr) grant_->waiting.fetch_add(1, std::memory_order_relaxed);
+  }
   line_.push_back(share);
   if (!Deadline::armed()) shard_.arm(*this, kTick);
 }
@@ -82,13 +85,23 @@ std::uint64_t BandwidthLane::quantum() const {
   return std::clamp(slowest / kTicksPerSecond, kLeastQuantum, kQuantum);
 }
 
+// Tunnels of the same grant that wait.
+std::uint32_t BandwidthLane::others_waiting() const {
+  if (grant_ == nullptr || grant_->bucket.rate() == 0) return 0;
+  return grant_->waiting.load(std::memory_order_relaxed) - (line_.empty() ? 0 : 1);
+}
+
 std::uint64_t BandwidthLane::shared_available(TimePoint now, Duration grace) const {
-  std::uint64_t n = bucket_.available(now, grace);
-  if (grant_ != nullptr && grant_->bucket.rate() != 0) {
-    const std::uint32_t others = grant_->waiting.load(std::memory_order_relaxed) - (line_.empty() ? 0 : 1);
-    n = std::min(n, grant_->bucket.available(now, grace) / (others + 1));
-  }
-  return n;
+  const std::uint64_t n = bucket_.available(now, grace);
+  if (grant_ == nullptr) return n;
+  const std::uint64_t there = grant_->bucket.available(now, grace);
+  const std::uint32_t others = others_waiting();
+  if (others == 0) return std::min(n, there);
+  // An equal part of what has come in since; and what is more than the others' parts, which they have left.
+  const double since = std::chrono::duration<double>(std::min(now - served_, kGrace)).count();
+  const auto part = static_cast<std::uint64_t>(static_cast<double>(grant_->bucket.rate()) * since / (others + 1));
+  const std::uint64_t left = there > part * others ? there - part * others : 0;
+  return std::min({n, there, std::max(part, left)});
 }
 
 // All three, or nothing.
@@ -105,22 +118,26 @@ std::uint64_t BandwidthLane::grab(BandwidthShare& share, std::uint64_t most, Dur
 
 void BandwidthLane::on_deadline() {
   const TimePoint now = shard_.now();
+  const Duration grace = std::min(now - served_, kGrace);
+  std::uint64_t there = shared_available(now, grace);
+  bool served = false;
   // Those who come to wait meanwhile have their turn with the next tick.
-  for (std::size_t left = line_.size(); left > 0 && !line_.empty(); --left) {
-    const std::uint64_t there = shared_available(now, kGrace);
-    if (there < quantum()) break;
+  for (std::size_t left = line_.size(); left > 0 && !line_.empty() && there >= quantum(); --left) {
     BandwidthShare& share = line_.front();
     set_own(share);
-    const std::uint64_t n = grab(share, std::max(there / left, quantum()), kGrace);
-    unlink(share);
+    const std::uint64_t n = grab(share, std::max(there / left, quantum()), grace);
+    line_.pop_front();
     if (n == 0) {  // its own limit: it stays
-      if (line_.empty() && grant_ != nullptr) grant_->waiting.fetch_add(1, std::memory_order_relaxed);
       line_.push_back(share);
       continue;
     }
+    there -= std::min(there, n);
+    served = true;
     share.allowance_ = n;
+    if (line_.empty() && grant_ != nullptr) grant_->waiting.fetch_sub(1, std::memory_order_relaxed);
     share.on_allowance();
   }
+  if (served) served_ = now;
   if (!line_.empty()) shard_.arm(*this, kTick);
 }
 

@@ -41,7 +41,7 @@ class BandwidthShare : public boost::intrusive::list_base_hook<> {
 
 class BandwidthLane final : private transport::Deadline {
  public:
-  // The wheel turns in steps of 100 ms and may be a step late; nothing is lost to that.
+  // The wheel turns in steps of 100 ms and may be late; up to so much is not lost to that.
   static constexpr Duration kGrace = std::chrono::milliseconds(300);
   static constexpr std::uint64_t kQuantum = 4096;  // at least so much at a time, where a tick's worth allows it
 
@@ -63,6 +63,7 @@ class BandwidthLane final : private transport::Deadline {
  private:
   void on_deadline() override;
   [[nodiscard]] std::uint64_t shared_available(TimePoint now, Duration grace) const;
+  [[nodiscard]] std::uint32_t others_waiting() const;
   [[nodiscard]] std::uint64_t grab(BandwidthShare& share, std::uint64_t most, Duration grace);
   [[nodiscard]] std::uint64_t quantum() const;
   void set_own(BandwidthShare& share) const;
@@ -74,6 +75,7 @@ class BandwidthLane final : private transport::Deadline {
   TokenBucket bucket_;
   std::uint64_t visitor_rate_ = 0;
   std::uint64_t waited_ = 0;
+  TimePoint served_{};  // while anybody waits: when the line was served last, or began
   boost::intrusive::list<BandwidthShare> line_;
 };
 

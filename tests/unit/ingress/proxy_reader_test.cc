@@ -78,6 +78,7 @@ class ProxyReaderTest : public testing::TestWithParam<bool>, protected TcpIngres
     });
   }
   void on_visitor(std::uint32_t, int change) override { active += change; }
+  void on_refused(std::uint32_t, Refusal) override { ADD_FAILURE() << "nothing is limited here"; }
 
   MemoryBudget budget;
   transport::Shard shard{0, budget, GetParam()};

@@ -132,6 +132,68 @@ TEST(Control, LimitsOfTextAndNumbers) {
   failure(welcome("600001"));
 }
 
+Limits all_limits() {
+  Limits limits{1, 2, 3, 4'000'000'000, kMaxBandwidth, 6, {"192.0.2.0/24", "all"}, {"2001:db8::/32"}};
+  return limits;
+}
+
+TEST(Control, LimitsThereAndBack) {
+  const std::vector<ControlMessage> messages{
+      Register{7, "web", TunnelProto::Http, "app.example.com", 0, all_limits()},
+      Register{7, "ssh", TunnelProto::Tcp, "", 22, {0, 0, 0, 9, 0, 0, {}, {}}},
+      Update{1, true, {}},
+      Update{1, false, Limits{}},
+      Update{0xffff'ffff, true, all_limits()},
+  };
+  for (const ControlMessage& message : messages) {
+    const std::string json = encode(message);
+    const auto decoded = decode(json);
+    ASSERT_TRUE(decoded) << json << ": " << decoded.error().context;
+    EXPECT_EQ(**decoded, message) << json;
+    for (std::size_t n = 0; n < json.size(); ++n) failure(std::string_view(json).substr(0, n));
+  }
+  // What is no limit is not said; of an update, that there are none any more is.
+  EXPECT_EQ(encode(Register{7, "web", TunnelProto::Http, "", 0}).find("limits"), std::string::npos);
+  EXPECT_EQ(encode(Update{1, false, Limits{}}), R"({"type":"update","tunnel":1,"limits":{}})");
+  EXPECT_EQ(encode(Update{1, true, {}}), R"({"type":"update","tunnel":1,"new_origin":true})");
+}
+
+TEST(Control, LimitsOutOfTheirs) {
+  const auto update = [](const std::string& inside) {
+    return R"({"type":"update","tunnel":1,"limits":{)" + inside + "}}";
+  };
+  for (const char* field : {"max_visitors", "max_visitors_per_address", "max_new_visitors_per_second", "bandwidth",
+                            "visitor_bandwidth", "idle_timeout_ms"}) {
+    const std::string key = std::string("\"") + field + "\":";
+    EXPECT_TRUE(decode(update(key + "0")));
+    for (const char* wrong : {"-1", "1.5", "\"1\"", "null", "[]", "9007199254740992"})
+      EXPECT_NE(failure(update(key + wrong)).context.find(field), std::string::npos) << field << wrong;
+  }
+  EXPECT_TRUE(decode(update("\"bandwidth\":9007199254740991")));
+  for (const char* field : {"allow", "deny"}) {
+    const auto list = [&](std::size_t count, std::size_t size) {
+      std::string text = std::string("\"") + field + "\":[";
+      for (std::size_t i = 0; i < count; ++i) text += (i == 0 ? "\"" : ",\"") + std::string(size, '1') + "\"";
+      return update(text + "]");
+    };
+    EXPECT_TRUE(decode(list(0, 0)));
+    EXPECT_TRUE(decode(list(kMaxNetworks, kMaxNetwork)));
+    EXPECT_NE(failure(list(kMaxNetworks + 1, 1)).context.find(field), std::string::npos);
+    EXPECT_NE(failure(list(1, kMaxNetwork + 1)).context.find(field), std::string::npos);
+    for (const char* wrong : {"{}", "\"all\"", "[1]", "[null]", "[[]]", "null"})
+      failure(update(std::string("\"") + field + "\":" + wrong));
+  }
+  for (const char* wrong : {"null", "[]", "1", "\"\""})
+    failure(std::string(R"({"type":"register","req":1,"name":"a","proto":"tcp","port":1,"limits":)") + wrong + "}");
+  // Both lists as full as they may be fit into a message.
+  Limits full;
+  full.allow = full.deny = std::vector<std::string>(kMaxNetworks, std::string(kMaxNetwork, 'f'));
+  const std::string largest = encode(Update{1, true, full});
+  EXPECT_LE(largest.size(), kMaxControl);
+  EXPECT_TRUE(decode(largest));
+  EXPECT_TRUE(decode(update("\"of_a_later_version\":[[1]]")));
+}
+
 TEST(Control, BytesOfTheWrongLengthOrAlphabet) {
   const auto challenge = [](std::string_view nonce) {
     return R"({"type":"challenge","version":"","nonce":")" + std::string(nonce) + "\"}";
