@@ -55,3 +55,10 @@ def verdict(name, good, figures):
 
 def seconds(since):
     return time.monotonic() - since
+
+
+def tool_path(name):
+    path = Path(os.environ["FERROTUNNEL_TOOLS"]) / name
+    if not path.exists():
+        sys.exit(f"{path} is not built: cmake --build --preset release --target tools")
+    return path

@@ -9,7 +9,8 @@ Backoff::Backoff(BackoffOptions options, JitterRng rng)
 
 Duration Backoff::next() {
   const auto most = static_cast<std::uint64_t>(std::max<Duration::rep>(ceiling_.count(), 0));
-  const Duration wait(static_cast<Duration::rep>(rng_.below(most + 1)));
+  const std::uint64_t least = attempts_ == 0 ? 0 : most / 2;
+  const Duration wait(static_cast<Duration::rep>(least + rng_.below(most - least + 1)));
   ++attempts_;
   // Compared as doubles first: a large factor must not overflow the duration.
   const double grown = static_cast<double>(ceiling_.count()) * options_.factor;

@@ -5,7 +5,9 @@
 // changes of the grant. Any thread.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/token_bucket.h"
 #include "mux/limits.h"
@@ -61,11 +64,22 @@ class GrantBook final : public SecretSource {
  private:
   struct Entry {
     std::shared_ptr<const Grant> grant;
-    GrantKeys keys;
     std::shared_ptr<GrantUse> use;
   };
+  // What a sign-in asks for, by a digest of the name that nobody outside can make: which steps a look-up takes, and what memory it touches, has
+  // nothing to do with whether there is a grant of that name. One that is unknown finds somebody's keys, and 0 of them count.
+  using Digest = std::array<std::byte, 32>;
+  struct alignas(64) Proving {  // all of them lie in cache lines alike
+    Digest digest{};
+    GrantKeys keys;
+  };
+  [[nodiscard]] Digest digest_of(std::string_view name) const;
+
+  const AuthKey pepper_ = AuthKey::random();
   mutable std::mutex mutex_;
   std::map<std::string, Entry, std::less<>> entries_;
+  std::vector<Proving> proving_{1};      // never empty: the first is nobody's
+  std::vector<std::uint64_t> heads_{0};  // of their digests, for the scan
   std::atomic<std::uint64_t> version_{0};
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "session/constant_time.h"
 
 namespace ferrotunnel::session {
 namespace {
@@ -174,6 +175,18 @@ Error HandshakeBase::out_of_turn() {
 
 // --- server ---
 
+namespace {
+
+// One of two keys, by the same steps and reading the same memory whichever it is.
+AuthKey chosen(std::uint32_t first, const AuthKey& a, const AuthKey& b) {
+  const auto mask = static_cast<std::byte>(opaque(0U - first));
+  AuthKey key;
+  for (std::size_t i = 0; i < key.bytes.size(); ++i) key.bytes[i] = (a.bytes[i] & mask) | (b.bytes[i] & ~mask);
+  return key;
+}
+
+}  // namespace
+
 ServerHandshake::ServerHandshake(ServerHandshakeOptions options, const SecretSource& secrets)
     : HandshakeBase(options.features, options.exporter),
       options_(std::move(options)),
@@ -199,9 +212,10 @@ Result<> ServerHandshake::on_message(wire::ControlMessage message) {
   const GrantKeys found = secrets_.keys(transcript_.grant);
   std::size_t proved = GrantKeys::kMost;
   for (std::size_t i = 0; i < GrantKeys::kMost; ++i) {
-    const bool is_key = i < found.count;
-    const bool same = same_proof(make_proof(is_key ? found.keys[i] : decoy_, transcript_, Role::Client), auth->proof);
-    if (static_cast<bool>(static_cast<int>(same) & static_cast<int>(is_key))) proved = i;
+    const std::uint32_t is_key = opaque(static_cast<std::uint32_t>(i < found.count));
+    const AuthKey key = chosen(is_key, found.keys[i], decoy_);
+    const bool same = same_proof(make_proof(key, transcript_, Role::Client), auth->proof);
+    if ((opaque(static_cast<std::uint32_t>(same)) & is_key) != 0) proved = i;
   }
   if (proved == GrantKeys::kMost) {
     send_message(wire::Refused{std::string(wire::kRefusedUnauthorized), "the token was not accepted"});

@@ -15,26 +15,49 @@ using std::chrono::seconds;
 
 TimePoint at(Duration since) { return TimePoint() + std::chrono::hours(1) + since; }
 
-TEST(Backoff, TheCeilingDoublesUpToTheCap) {
-  Backoff backoff({}, JitterRng(1));
+constexpr BackoffOptions kDoubling{
+    .base = milliseconds(100), .factor = 2, .cap = seconds(4), .steady_after = seconds(10)};
+
+TEST(Backoff, TheCeilingGrowsUpToTheCap) {
+  Backoff backoff(kDoubling, JitterRng(1));
   for (const int most : {100, 200, 400, 800, 1600, 3200, 4000, 4000}) {
     EXPECT_EQ(backoff.ceiling(), milliseconds(most));
     const Duration wait = backoff.next();
-    EXPECT_GE(wait, Duration::zero());
+    EXPECT_GE(wait, milliseconds(most == 100 ? 0 : most / 2)) << "all but the first are of the upper half";
     EXPECT_LE(wait, milliseconds(most));
   }
   EXPECT_EQ(backoff.attempts(), 8u);
   for (int i = 0; i < 10'000; ++i) EXPECT_LE(backoff.next(), seconds(4));
 }
 
-TEST(Backoff, FullJitterIsEvenFromZero) {
+TEST(Backoff, TheFirstWaitIsEvenFromZero) {
   JitterRng rng(42);
   std::vector<int> tenths(10);
   for (int i = 0; i < 10'000; ++i) {
     Backoff backoff({}, JitterRng(rng.next()));
-    ++tenths[static_cast<std::size_t>(std::min<Duration::rep>(9, backoff.next() / milliseconds(10)))];
+    ++tenths[static_cast<std::size_t>(std::min<Duration::rep>(9, backoff.next() / milliseconds(100)))];
   }
   for (const int n : tenths) EXPECT_NEAR(n, 1000, 200);
+}
+
+// What bench/trust/reconnect.py measures with processes: however long the server is away, they do not come back in a heap.
+TEST(Backoff, ManyClientsOfOneServerComeBackSpread) {
+  constexpr int kClients = 500;
+  JitterRng rng(4);
+  for (const int down_ms : {50, 200, 500, 800, 1200, 2000, 3000, 5000, 20'000}) {
+    std::vector<Duration> back;
+    for (int i = 0; i < kClients; ++i) {
+      Backoff backoff({}, JitterRng(rng.next()));
+      Duration at{};
+      while (at < milliseconds(down_ms)) at += backoff.next();
+      back.push_back(at - milliseconds(down_ms));
+    }
+    std::ranges::sort(back);
+    EXPECT_LE(back.back(), BackoffOptions{}.cap);
+    std::vector<int> buckets(static_cast<std::size_t>((back.back() - back.front()) / milliseconds(100)) + 1);
+    for (const Duration one : back) ++buckets[static_cast<std::size_t>((one - back.front()) / milliseconds(100))];
+    EXPECT_LT(std::ranges::max(buckets) * static_cast<int>(buckets.size()), 3 * kClients) << down_ms;
+  }
 }
 
 TEST(Backoff, SameSeedSameWaits) {
@@ -54,7 +77,7 @@ TEST(Backoff, OnlyASteadyLinkStartsTheCountAnew) {
     unsigned attempts;
   };
   for (const Row row : {Row{seconds(0), 3}, Row{milliseconds(9'999), 3}, Row{seconds(10), 0}, Row{seconds(1000), 0}}) {
-    Backoff backoff({}, JitterRng(1));
+    Backoff backoff(kDoubling, JitterRng(1));
     for (int i = 0; i < 3; ++i) (void)backoff.next();
     backoff.on_link_up(at({}));
     backoff.on_link_down(at(row.lived));

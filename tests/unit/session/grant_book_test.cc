@@ -37,6 +37,30 @@ TEST(GrantBookTest, FindsWhatIsThere) {
   EXPECT_EQ(book.keys("").count, 0u);
 }
 
+// Many, so that the scan meets every place; and what is no name at all.
+TEST(GrantBookTest, EachNameHasItsOwnKeysAndOthersHaveNone) {
+  GrantBook book;
+  EXPECT_EQ(book.keys("g1").count, 0u) << "of an empty book";
+  std::vector<Grant> grants;
+  std::vector<AuthKey> keys;
+  for (int i = 0; i < 300; ++i) {
+    Grant grant;
+    grant.name = "g" + std::to_string(i);
+    for (int n = 0; n <= i % 2; ++n) grant.secrets.push_back(Secret::generate());
+    keys.push_back(AuthKey::of(grant.secrets.back()));
+    grants.push_back(std::move(grant));
+  }
+  book.replace(std::move(grants));
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const GrantKeys found = book.keys("g" + std::to_string(i));
+    ASSERT_EQ(found.count, 1 + i % 2);
+    EXPECT_EQ(found.keys[found.count - 1].bytes, keys[i].bytes);
+    EXPECT_EQ(book.keys("h" + std::to_string(i)).count, 0u);
+  }
+  EXPECT_EQ(book.keys("").count, 0u);
+  EXPECT_EQ(book.keys(std::string(10'000, 'g')).count, 0u);
+}
+
 TEST(GrantBookTest, AChangeMovesTheVersionAndKeepsTheCount) {
   GrantBook book;
   const auto before = book.version();
