@@ -52,6 +52,7 @@ void Sources::read(const std::string& path, const Place* from) {
     full_ = true;
     return complain(from, "more than " + std::to_string(kMaxFiles) + " files");
   }
+  seen_.insert(identity);  // also one that cannot be read: once is enough
   const std::uint32_t number = errors_.add_file(path);
   auto text = outside_.read_file(path, kMaxFile);
   if (!text) return complain(from, text.error().context);
@@ -60,7 +61,6 @@ void Sources::read(const std::string& path, const Place* from) {
     full_ = true;
     return complain(from, "all files together have more than " + std::to_string(kMaxAllFiles >> 20) + " MiB");
   }
-  seen_.insert(identity);
   open_.push_back(std::move(identity));
   Value table = parse_document(*text, number, errors_);
   variables_.fill_in(table);
