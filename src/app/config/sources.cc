@@ -20,7 +20,7 @@ class Sources {
   Value take() { return std::move(all_); }
 
  private:
-  void complain(const Place* from, std::string text);
+  void complain(const Place* from, const std::string& text);
   void include(const Value& wanted);
   void include_one(const Value& pattern);
   void merge(Value&& table);
@@ -36,8 +36,8 @@ class Sources {
   bool full_ = false;  // a limit was met: no more files
 };
 
-void Sources::complain(const Place* from, std::string text) {
-  errors_.add(from != nullptr ? *from : Place{}, std::move(text));
+void Sources::complain(const Place* from, const std::string& text) {
+  errors_.add(from != nullptr ? *from : Place{}, text);
 }
 
 void Sources::read(const std::string& path, const Place* from) {
