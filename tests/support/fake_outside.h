@@ -22,10 +22,10 @@ class FakeOutside : public Outside {
   std::size_t files_read = 0;
 
   Result<std::string> read_file(const std::string& path, std::size_t most) override {
-    ++files_read;
     const auto at = files.find(path);
     if (at == files.end()) return missing("cannot read " + path + ": No such file or directory");
     if (at->second.size() > most) return missing(path + " has more than " + std::to_string(most >> 10) + " KiB");
+    ++files_read;
     return at->second;
   }
   Result<std::string> read_secret_file(const std::string& path) override {

@@ -20,7 +20,7 @@ class Sources {
   Value take() { return std::move(all_); }
 
  private:
-  void complain(const Place* from, std::string text);
+  void complain(const Place* from, const std::string& text);
   void include(const Value& wanted);
   void include_one(const Value& pattern);
   void merge(Value&& table);
@@ -36,8 +36,8 @@ class Sources {
   bool full_ = false;  // a limit was met: no more files
 };
 
-void Sources::complain(const Place* from, std::string text) {
-  errors_.add(from != nullptr ? *from : Place{}, std::move(text));
+void Sources::complain(const Place* from, const std::string& text) {
+  errors_.add(from != nullptr ? *from : Place{}, text);
 }
 
 void Sources::read(const std::string& path, const Place* from) {
@@ -52,6 +52,7 @@ void Sources::read(const std::string& path, const Place* from) {
     full_ = true;
     return complain(from, "more than " + std::to_string(kMaxFiles) + " files");
   }
+  seen_.insert(identity);  // also one that cannot be read: once is enough
   const std::uint32_t number = errors_.add_file(path);
   auto text = outside_.read_file(path, kMaxFile);
   if (!text) return complain(from, text.error().context);
@@ -60,7 +61,6 @@ void Sources::read(const std::string& path, const Place* from) {
     full_ = true;
     return complain(from, "all files together have more than " + std::to_string(kMaxAllFiles >> 20) + " MiB");
   }
-  seen_.insert(identity);
   open_.push_back(std::move(identity));
   Value table = parse_document(*text, number, errors_);
   variables_.fill_in(table);

@@ -128,6 +128,7 @@ void TunnelMaker::add(const std::string& name, const Value& table, TunnelDraft d
     return add_one(std::move(tunnel), table);
   }
   if (!range || !address.ports || length(range->ports) != length(*address.ports)) {
+    if (url == nullptr && errors_.left_out()) return;
     const auto many = [](std::size_t n) { return n == 1 ? std::string("one port") : std::to_string(n) + " ports"; };
     return wrong(place, "url",
                  "to has " + many(range ? length(range->ports) : 1) + " and url " +
