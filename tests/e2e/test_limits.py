@@ -19,6 +19,18 @@ def limit_descriptors(process, count):
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (count, count))
 
 
+def crowd_of(world, count, address):
+    """Silent visitors; one who is refused hears so, and perhaps as early as he connects."""
+    crowd = []
+    world.later(lambda: [visitor.close() for visitor in crowd])
+    for _ in range(count):
+        try:
+            crowd.append(connect(address))
+        except ConnectionResetError:
+            pass
+    return crowd
+
+
 def echoes(address):
     try:
         with connect(address) as visitor:
@@ -44,8 +56,7 @@ def test_silent_visitors_leave_room_for_clients_who_sign_in(world, echo, nginx):
     first = world.tcp_tunnel(server, echo.port)
     most = status(world, server)["max_visitors"]
     assert most == 1024 - 128
-    visitors = [connect(server.http_address) for _ in range(700)] + [connect(first.public) for _ in range(600)]
-    world.later(lambda: [visitor.close() for visitor in visitors])
+    visitors = crowd_of(world, 700, server.http_address) + crowd_of(world, 600, first.public)
     now = until(lambda: (lambda s: s if s["refused"]["server_limit"] >= 1300 - most else None)(status(world, server)), "1,300 visitors are too many")
     assert now["visitors"] <= most
     assert server.fds() < 1024
@@ -71,10 +82,9 @@ def test_a_server_that_is_out_of_descriptors_recovers(world, echo):
     client = world.tcp_tunnel(server, echo.port)
     limit_descriptors(server, 64)
     # More than there are descriptors for: of the limit that was found at the start nobody is left.
-    crowd = [connect(client.public) for _ in range(60)] + [connect(server.http_address) for _ in range(40)]
+    crowd = crowd_of(world, 60, client.public) + crowd_of(world, 40, server.http_address)
     host, port = server.listen.rsplit(":", 1)
-    crowd += [connect((host, int(port))) for _ in range(20)]
-    world.later(lambda: [visitor.close() for visitor in crowd])
+    crowd += crowd_of(world, 20, (host, int(port)))
     until(lambda: server.fds() == 64, "every descriptor is in use")
     late = world.client("tcp", echo.port, join=server)
     for visitor in crowd:
@@ -90,8 +100,7 @@ def test_a_server_of_64_descriptors_serves_and_takes_clients(world, echo):
     server = server_with(world, 64)
     assert status(world, server)["max_visitors"] == 32
     client = world.tcp_tunnel(server, echo.port)
-    crowd = [connect(client.public) for _ in range(80)]
-    world.later(lambda: [visitor.close() for visitor in crowd])
+    crowd = crowd_of(world, 80, client.public)
     until(lambda: status(world, server)["refused"]["server_limit"] >= 48, "those past 32 are refused")
     second = world.tcp_tunnel(server, echo.port)
     for visitor in crowd:
