@@ -94,6 +94,7 @@ def test_a_server_that_is_out_of_descriptors_recovers(world, echo):
     up = late.wait_event("tunnel_up")
     assert echoes(("127.0.0.1", up["port"]))
     assert echoes(client.public)
+    assert status(world, server)["accepts_failed"] > 0
 
 
 def test_a_server_of_64_descriptors_serves_and_takes_clients(world, echo):

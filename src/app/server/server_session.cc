@@ -185,6 +185,7 @@ void ServerSession::reject(const wire::Register& request, const Error& why) {
 void ServerSession::give_up(Tunnel& tunnel) {
   if (!tunnel.host.empty()) shard_.server().router().release(tunnel.host, id_);
   if (tunnel.tcp) shard_.past().idle_ended += tunnel.tcp->counters().idle_ended;
+  if (tunnel.tcp) shard_.past().accepts_failed += tunnel.tcp->accepts_failed();
   if (tunnel.gate) shard_.past().throttled += tunnel.gate->throttled();
   shard_.http().set_gate({id_, tunnel.number}, nullptr);
   tunnel.tcp.reset();
@@ -216,6 +217,7 @@ void ServerSession::fill_status(ServerStatus& status) const {
     TunnelStatus one{tunnel.name, outcome_.session, tunnel.url, tunnel.now, tunnel.total};
     one.refused = to_status(tunnel.refused);
     if (tunnel.tcp) one.idle_ended = tunnel.tcp->counters().idle_ended;
+    if (tunnel.tcp) status.accepts_failed += tunnel.tcp->accepts_failed();
     one.throttled = tunnel.gate->throttled();
     status.idle_ended += one.idle_ended;
     status.throttled += one.throttled;

@@ -81,6 +81,7 @@ TEST(Limits, CountersThereAndBack) {
   status.refused = {3, 4, 5, 6, 7, 8};
   status.idle_ended = 9;
   status.throttled = 10;
+  status.accepts_failed = 19;
   TunnelStatus& tunnel = status.tunnels.emplace_back();
   tunnel.name = "t";
   tunnel.refused = {11, 12, 13, 14, 15, 16};
@@ -93,6 +94,7 @@ TEST(Limits, CountersThereAndBack) {
   EXPECT_EQ(back.refused.total(), 33u);
   EXPECT_EQ(back.idle_ended, 9u);
   EXPECT_EQ(back.throttled, 10u);
+  EXPECT_EQ(back.accepts_failed, 19u);
   ASSERT_EQ(back.tunnels.size(), 1u);
   EXPECT_EQ(back.tunnels[0].refused, tunnel.refused);
   EXPECT_EQ(back.tunnels[0].idle_ended, 17u);
