@@ -36,7 +36,7 @@ struct TunnelLimits {
   std::uint64_t visitor_bandwidth = 0;            // of each
   std::chrono::milliseconds idle_timeout{0};      // a visitor's connection without a byte either way ends. TCP tunnels
   // Networks ("192.0.2.0/24", "2001:db8::/32", "10.0.0.1", "all"). Who is in `deny` is refused; where `allow` has any, who is not in it too.
-  std::vector<std::string> allow, deny;
+  std::vector<std::string> allow{}, deny{};
   friend bool operator==(const TunnelLimits&, const TunnelLimits&) = default;
 };
 

@@ -92,6 +92,7 @@ struct ServerStatus {
   std::uint64_t visitors = 0, max_visitors = 0;  // connections now, and how many there may be
   RefusedVisitors refused{};
   std::uint64_t idle_ended = 0, throttled = 0;  // of all tunnels, also of those that are gone
+  std::uint64_t accepts_failed = 0;             // for want of descriptors or memory; tried again, nobody is lost
 };
 
 class Server;

@@ -62,6 +62,7 @@ json::object status_json(const ServerStatus& status) {
           {"refused", refused_json(status.refused)},
           {"idle_ended", status.idle_ended},
           {"throttled", status.throttled},
+          {"accepts_failed", status.accepts_failed},
           {"draining", status.draining}};
 }
 
@@ -212,6 +213,7 @@ ServerStatus status_from_json(const json::object& object) {
   read_refused(from, status.refused);
   from.number("idle_ended", status.idle_ended);
   from.number("throttled", status.throttled);
+  from.number("accepts_failed", status.accepts_failed);
   from.boolean("draining", status.draining);
   return status;
 }

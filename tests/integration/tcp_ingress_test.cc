@@ -199,6 +199,46 @@ TEST_P(TcpIngressTest, APortInUseIsSaid) {
   EXPECT_EQ(third.port(), port);
 }
 
+TEST_P(TcpIngressTest, WithoutMemoryOrPlaceNewcomersAreReset) {
+  VisitorCount count;
+  count.set_max(1);
+  listen();
+  ingress->limit(nullptr, &count);
+  budget.add(budget.limit());
+  EXPECT_EQ(end_of(visit()), "RST");
+  EXPECT_EQ(count.now(), 0u);
+  budget.sub(budget.limit());
+  UniqueFd one = visit();
+  say(one, "x");
+  EXPECT_EQ(read(one, 1), "x");
+  EXPECT_EQ(count.now(), 1u);
+  EXPECT_EQ(end_of(visit()), "RST");
+  EXPECT_EQ(refused, (std::vector<Refusal>{Refusal::Memory, Refusal::ServerLimit}));
+  one.reset();
+  EXPECT_TRUE(until([&] { return count.now() == 0; }));
+  EXPECT_EQ(total, 1);
+}
+
+// Limits come and go while visitors with and without a throttle are there; all of it ends with the tunnel.
+TEST_P(TcpIngressTest, EndsWithVisitorsWhoWaitForBandwidth) {
+  const auto gate = std::make_shared<VisitorGate>(shard, nullptr);
+  wire::Limits limits;
+  limits.bandwidth = 1;
+  gate->set(limits, nullptr, nullptr);
+  listen();
+  ingress->limit(gate, nullptr);
+  std::list<UniqueFd> visitors;
+  for (int i = 0; i < 5; ++i) {
+    visitors.push_back(visit());
+    say(visitors.back(), std::string(8'000, 'x'));
+  }
+  ASSERT_TRUE(until([&] { return now == 5 && gate->throttled() >= 3; }));
+  visitors.pop_front();
+  ASSERT_TRUE(until([&] { return now <= 5 && gate->visitors() == static_cast<std::uint32_t>(now); }));
+  ingress.reset();
+  EXPECT_EQ(gate->visitors(), 0u);
+}
+
 TEST_P(TcpIngressTest, AVisitorForWhomThereIsNoStreamIsReset) {
   mux::MuxLimits limits;
   limits.max_streams = 1;

@@ -18,7 +18,8 @@ struct ServerLive {
   std::optional<transport::TlsServerContext> tls;
   std::optional<transport::Fingerprint> fingerprint;
   transport::IpSet trusted_proxies;
-  ingress::AddressRulesPtr visitor_rules;  // of tunnel_limits
+  wire::Limits tunnel_limits;              // what no tunnel exceeds
+  ingress::AddressRulesPtr visitor_rules;  // of these
   std::string public_host;                 // in the addresses of tunnels
 };
 using LivePtr = std::shared_ptr<const ServerLive>;

@@ -61,6 +61,7 @@ Result<ServerPlan> plan_server(const ServerConfig& config) {
   if (!limits) return bad("the limits of tunnels: " + limits.error().context);
   auto rules = to_rules(*limits);
   if (!rules) return bad("the limits of tunnels: " + rules.error().context);
+  plan.tunnel_limits = std::move(*limits);
   plan.visitor_rules = std::move(*rules);
   return plan;
 }

@@ -13,7 +13,8 @@ namespace ferrotunnel::app {
 struct ServerPlan {
   std::vector<session::Grant> grants;  // of the configuration; those of the state directory come beside them
   transport::IpSet trusted_proxies;
-  ingress::AddressRulesPtr visitor_rules;  // of tunnel_limits
+  wire::Limits tunnel_limits;
+  ingress::AddressRulesPtr visitor_rules;  // of these
 };
 
 // Touches nothing outside the process. Errors: BadInput.

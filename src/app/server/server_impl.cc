@@ -140,6 +140,7 @@ Result<app::LivePtr> ServerImpl::make_live(const ServerConfig& config, const app
   auto live = std::make_shared<app::ServerLive>();
   live->config = config;
   live->trusted_proxies = plan.trusted_proxies;
+  live->tunnel_limits = plan.tunnel_limits;
   live->visitor_rules = plan.visitor_rules;
   live->public_host = config.public_addresses.empty()
                           ? "localhost"
@@ -497,6 +498,7 @@ ServerStatus ServerImpl::status() const {
     status.proxy_headers_refused += part.proxy_headers_refused;
     status.idle_ended += part.idle_ended;
     status.throttled += part.throttled;
+    status.accepts_failed += part.accepts_failed;
   });
   status.up = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_at_);
   status.sign_ins = counters.sign_ins.load(std::memory_order_relaxed);

@@ -200,6 +200,7 @@ void ServerSession::give_up(Tunnel& tunnel, Lease* lease) {
   }
   if (keep && !kept) session::GrantUse::give_back(use_->leases);
   if (tunnel.tcp) shard_.past().idle_ended += tunnel.tcp->counters().idle_ended;
+  if (tunnel.tcp) shard_.past().accepts_failed += tunnel.tcp->accepts_failed();
   if (tunnel.gate) shard_.past().throttled += tunnel.gate->throttled();
   shard_.http().set_gate({id_, tunnel.number}, nullptr);
   tunnel.tcp.reset();
@@ -235,6 +236,7 @@ void ServerSession::fill_status(ServerStatus& status) const {
     TunnelStatus one{tunnel.name, outcome_.session, tunnel.url, tunnel.now, tunnel.total};
     one.refused = to_status(tunnel.refused);
     if (tunnel.tcp) one.idle_ended = tunnel.tcp->counters().idle_ended;
+    if (tunnel.tcp) status.accepts_failed += tunnel.tcp->accepts_failed();
     one.throttled = tunnel.gate->throttled();
     status.idle_ended += one.idle_ended;
     status.throttled += one.throttled;

@@ -259,8 +259,7 @@ void ServerSession::on_update(const wire::Update& request) {
 
 void ServerSession::limit(Tunnel& tunnel) {
   const ServerLive& live = shard_.live();
-  const auto most = to_wire(live.config.tunnel_limits);  // plan_server() has checked them
-  tunnel.gate->set(most ? lower_of(tunnel.asked, *most) : tunnel.asked, tunnel.rules, live.visitor_rules);
+  tunnel.gate->set(lower_of(tunnel.asked, live.tunnel_limits), tunnel.rules, live.visitor_rules);
   if (tunnel.tcp) tunnel.tcp->keep_alive(live.config.tcp_keepalive);
   if (!tunnel.host.empty()) shard_.http().set_gate({id_, tunnel.number}, tunnel.gate->open() ? nullptr : tunnel.gate);
 }

@@ -283,6 +283,9 @@ void ServerShard::fill_status(ServerStatus& status) const {
   status.proxy_headers_refused += proxies_.counters().refused;
   status.idle_ended += past_.idle_ended;
   status.throttled += past_.throttled;
+  status.accepts_failed += past_.accepts_failed;
+  for (const auto* listener : {control_listener_.get(), http_listener_.get()})
+    if (listener != nullptr) status.accepts_failed += listener->failures();
 }
 
 }  // namespace ferrotunnel::app

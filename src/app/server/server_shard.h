@@ -66,7 +66,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   }
   // Of tunnels that are gone.
   struct Past {
-    std::uint64_t idle_ended = 0, throttled = 0;
+    std::uint64_t idle_ended = 0, throttled = 0, accepts_failed = 0;
   };
   [[nodiscard]] Past& past() { return past_; }
 

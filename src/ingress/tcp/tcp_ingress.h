@@ -59,6 +59,7 @@ class TcpIngress final : private ProxiedVisitors {
   void stop_accepting();
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::uint64_t accepts_failed() const { return listener_ ? listener_->failures() : 0; }
   [[nodiscard]] std::size_t active() const { return active_; }
   [[nodiscard]] const TcpIngressCounters& counters() const { return counters_; }
 

@@ -45,6 +45,7 @@ TEST_F(GrantStoreTest, ThereAndBack) {
   rich.hosts = {"*.dev.example.com", "app.example.com"};
   rich.ports = {{22, 22}, {3000, 3010}};
   rich.limits = {7, 8, 9, 0};
+  rich.limits.bandwidth = 5'000'000'000;
   rich.expires = session::Grant::Time(std::chrono::seconds(1'900'000'000));
   session::Grant none = grant("none");
   none.hosts.clear();
@@ -97,6 +98,7 @@ TEST_F(GrantStoreTest, DamagedFilesAreRefusedByName) {
            "{" + secret + R"(,"hosts":[],"ports":[22]})",
            "{" + secret + R"(,"hosts":[],"ports":[],"expires":"soon"})",
            "{" + secret + R"(,"hosts":[],"ports":[],"max_streams":-1})",
+           "{" + secret + R"(,"hosts":[],"ports":[],"bandwidth":"1M"})",
            "{" + secret + R"(,"hosts":[],"ports":[]})" + "x",
            std::string(R"({"secrets":[],"hosts":[],"ports":[]})"),
            std::string(R"({"secrets":["short"],"hosts":[],"ports":[]})"),

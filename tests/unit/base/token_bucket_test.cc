@@ -85,6 +85,7 @@ TEST(TokenBucket, IsSharedByThreads) {
   bucket.set(1'000, 100'000);
   std::atomic<std::uint64_t> taken{0};
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       while (const std::uint64_t n = bucket.take(kStart, 7)) taken += n;

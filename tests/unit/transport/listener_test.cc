@@ -2,6 +2,7 @@
 #include "transport/tcp/listener.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 
@@ -80,6 +81,32 @@ TEST_P(Listening, MoreThanABatch) {
   callers.push_back(dial());
   EXPECT_TRUE(until([&] { return accepted.size() == 201; }));
   EXPECT_EQ(listener.failures(), 0u);
+}
+
+TEST_P(Listening, ItsConnectionsInheritKeepAlive) {
+  const auto option = [](const UniqueFd& fd, int level, int name) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    EXPECT_EQ(::getsockopt(fd.get(), level, name, &value, &size), 0);
+    return value;
+  };
+  std::vector<UniqueFd> callers, accepted;
+  Listener listener(shard, std::move(listening),
+                    [&](UniqueFd fd, const SocketAddress&) { accepted.push_back(std::move(fd)); });
+  ASSERT_TRUE(listener.start());
+  for (const auto silence : {std::chrono::milliseconds(60'000), std::chrono::milliseconds(1),
+                             std::chrono::milliseconds(0), std::chrono::milliseconds(1'000'000'000)}) {
+    listener.keep_alive(silence);
+    accepted.clear();
+    callers.push_back(dial());
+    ASSERT_TRUE(until([&] { return accepted.size() == 1; }));
+    EXPECT_EQ(option(accepted[0], SOL_SOCKET, SO_KEEPALIVE), silence.count() > 0 ? 1 : 0);
+    if (silence.count() == 0) continue;
+    const int idle = silence.count() == 1 ? 1 : silence.count() == 60'000 ? 60 : 32'767;
+    EXPECT_EQ(option(accepted[0], IPPROTO_TCP, TCP_KEEPIDLE), idle);
+    EXPECT_EQ(option(accepted[0], IPPROTO_TCP, TCP_KEEPINTVL), std::max(1, idle / 4));
+    EXPECT_EQ(option(accepted[0], IPPROTO_TCP, TCP_KEEPCNT), 4);
+  }
 }
 
 TEST_P(Listening, WaitsWhenDescriptorsRunOutAndLosesNobody) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "wire/control.h"
 #include "wire/frame.h"
 
 namespace ferrotunnel::wire {
@@ -70,6 +71,19 @@ TEST(WireGolden, TheRest) {
   EXPECT_EQ(read.last_stream, 2u);
   EXPECT_EQ(read.code, 0u);
   EXPECT_EQ(read.text, "bye");
+}
+
+// Section 4, "Limits".
+TEST(WireGolden, Limits) {
+  Register request{1, "web", TunnelProto::Tcp, "", 2222};
+  request.limits.max_visitors = 100;
+  request.limits.bandwidth = 1'000'000;
+  request.limits.allow = {"192.0.2.0/24"};
+  const std::string_view text =
+      R"({"type":"register","req":1,"name":"web","proto":"tcp","port":2222,"limits":{"max_visitors":100,"bandwidth":1000000,"allow":["192.0.2.0/24"]}})";
+  EXPECT_EQ(encode(request), text);
+  EXPECT_EQ(**decode(text), ControlMessage(request));
+  EXPECT_EQ(encode(Update{1, false, Limits{}}), R"({"type":"update","tunnel":1,"limits":{}})");
 }
 
 }  // namespace
