@@ -214,9 +214,12 @@ void ServerShard::stop_accepting() {
   negotiations_.clear();
 }
 
-void ServerShard::drain() {
+void ServerShard::turn_newcomers_away() {
   stop_accepting();
   http_.drain();
+}
+
+void ServerShard::drain() {
   for (auto& [id, session] : sessions_) session->drain();
 }
 

@@ -1,5 +1,6 @@
 #include "ingress/http1/http_ingress.h"
 
+#include <algorithm>
 #include <memory>
 
 namespace ferrotunnel::ingress {
@@ -64,6 +65,10 @@ void HttpIngress::set_gate(const TunnelKey& tunnel, VisitorGatePtr gate) {
 void HttpIngress::on_visitor_over(VisitorConnection& visitor) {
   --context_.stats.visitors;
   delete &visitor;
+}
+
+std::size_t HttpIngress::reading() const {
+  return static_cast<std::size_t>(std::ranges::count_if(visitors_, &VisitorConnection::reading));
 }
 
 void HttpIngress::drain() {

@@ -27,6 +27,8 @@ class HttpIngress final : private VisitorOwner {
   // Finishes what runs, with `Connection: close`; closes what is idle. Upgraded connections run on until stop(). Done when
   // stats().visitors is 0.
   void drain();
+  // Visitors whose next request has begun to arrive, or may have.
+  [[nodiscard]] std::size_t reading() const;
   void stop();
   // The session is over: its warm connections are dropped. Requests in flight hear it from their streams.
   void forget_session(route::SessionId session) { context_.pool.forget_session(session); }

@@ -55,6 +55,7 @@ class VisitorConnection final : public VisitorHook,
   // Between requests, with nothing of the next one here and nothing left to send.
   [[nodiscard]] bool idle() const;
   void drain();  // closes it if it is idle; may destroy it
+  [[nodiscard]] bool reading() const { return state_ == State::Reading; }
 
  private:
   enum class State : std::uint8_t { Reading, Exchanging, Relaying, Closing, Lingering };
