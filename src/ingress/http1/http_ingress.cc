@@ -71,12 +71,14 @@ std::size_t HttpIngress::reading() const {
   return static_cast<std::size_t>(std::ranges::count_if(visitors_, &VisitorConnection::reading));
 }
 
-void HttpIngress::drain() {
+void HttpIngress::drain() { drain_idle(true); }
+
+void HttpIngress::drain_idle(bool fresh) {
   context_.draining = true;
   context_.pool.close();
   for (auto at = visitors_.begin(); at != visitors_.end();) {
     VisitorConnection& visitor = *at++;
-    visitor.drain();
+    visitor.drain(fresh);
   }
 }
 
