@@ -11,7 +11,7 @@ import time
 import pytest
 
 from processes import address, program, until
-from visitors import connect
+from visitors import HttpVisitor, connect
 
 ROUNDS = 1000
 CONTENT = random.Random(4).randbytes(1 << 20)
@@ -30,6 +30,39 @@ def test_a_host_never_has_two_holders(world, grants):
     assert (over["both"], over["strayed"]) == (0, 0), over
     assert over["a"] + over["b"] + over["neither"] == ROUNDS and over["neither"] <= ROUNDS / 10, over
     assert min(over["a"], over["b"]) > 0, f"both had a chance: {over}"
+
+
+def test_a_request_that_is_half_here_when_the_server_drains_is_served(world, nginx):
+    nginx.file("a.txt", b"a" * 100_000)
+    server = world.server("--drain-timeout", "30")
+    world.http_tunnel(server, nginx.port, "app.test")
+    visitors = [HttpVisitor(server.http_address) for _ in range(8)]  # on both shards
+    for visitor in visitors:
+        assert visitor.ask("GET", "/a.txt", "app.test").status == 200
+        visitor.send("GET /a.txt HTTP/1.1\r\nHost: app.test\r\nX-Half: ")
+    until(lambda: all_read(visitors), "the server has read the first halves")
+    server.signal(signal.SIGTERM)
+    server.wait_event("stopping")
+    for visitor in visitors:
+        visitor.send("yes\r\n\r\n")
+    for visitor in visitors:
+        with visitor:
+            answer = visitor.response()
+            assert (answer.status, len(answer.body)) == (200, 100_000), answer.head
+            assert answer.fields["connection"] == "close"
+    assert server.wait_exit() == 0
+    assert server.events("stopped")[-1]["finished"] is True
+
+
+def all_read(visitors):
+    """Whether the other end, on this machine, has read all that these have sent: its kernel holds no byte for it."""
+    ports = {visitor.socket.getsockname()[1] for visitor in visitors}
+    held = {}
+    with open("/proc/net/tcp") as table:
+        for line in list(table)[1:]:
+            _, _, remote, _, queues, *_ = line.split()
+            held[int(remote.rpartition(":")[2], 16)] = int(queues.rpartition(":")[2], 16)
+    return all(held.get(port) == 0 for port in ports)
 
 
 class HashedVisitors:

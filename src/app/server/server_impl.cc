@@ -29,6 +29,10 @@ using transport::SocketAddress;
 
 namespace {
 
+// How long a drain waits for requests that are half read before it sends the clients away, and how often it looks.
+constexpr Duration kRequestGrace = std::chrono::seconds(1);
+constexpr Duration kRequestLook = std::chrono::milliseconds(5);
+
 Result<SocketAddress> parse_listen(const std::string& text, std::uint16_t default_port) {
   const auto parts = session::split_host_port(text, default_port);
   if (!parts) return std::unexpected(parts.error());
@@ -433,12 +437,26 @@ void ServerImpl::on_each_shard(Function function) const {
   for (auto& one : done) one.wait();
 }
 
+// Requests that are half read, or on their way from one shard to another, get their stream before the links take no more.
+void ServerImpl::let_requests_in(TimePoint until) {
+  until = std::min(until, Clock::now() + kRequestGrace);
+  // Twice, for one that was between two shards at the first look.
+  for (int none = 0; none < 2 && Clock::now() < until;) {
+    std::atomic<std::size_t> reading{0};
+    on_each_shard([&reading](app::ServerShard& shard) { reading += shard.requests_being_read(); });
+    none = reading == 0 ? none + 1 : 0;
+    if (none < 2) std::this_thread::sleep_for(kRequestLook);
+  }
+}
+
 bool ServerImpl::drain(std::chrono::milliseconds deadline) {
   bool finished = true;
   std::unique_lock lock(control_mutex_);
   if (!threads_.empty()) {
     const TimePoint until = Clock::now() + deadline;
     draining_.store(true);
+    on_each_shard([](app::ServerShard& shard) { shard.turn_newcomers_away(); });
+    let_requests_in(until);
     on_each_shard([](app::ServerShard& shard) { shard.drain(); });
     // The wait locks nobody out: status() shows how it goes, stop() cuts it short.
     lock.unlock();

@@ -92,6 +92,7 @@ class ServerImpl {
   void open_control();
   [[nodiscard]] Result<boost::json::object> answer(const boost::json::object& question);
   void stop_shards();
+  void let_requests_in(TimePoint until);
   template <class Function>
   void on_each_shard(Function function) const;  // runs it there and waits
 

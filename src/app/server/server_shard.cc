@@ -214,8 +214,14 @@ void ServerShard::stop_accepting() {
   negotiations_.clear();
 }
 
-void ServerShard::drain() {
+void ServerShard::turn_newcomers_away() {
+  // Whoever is connected already is let in: a listener that closes resets those that it has not accepted.
+  if (http_listener_) http_listener_->take_waiting();
   stop_accepting();
+  http_.begin_drain();
+}
+
+void ServerShard::drain() {
   http_.drain();
   for (auto& [id, session] : sessions_) session->drain();
 }

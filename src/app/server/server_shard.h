@@ -48,7 +48,10 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void run() { shard_.run(); }
 
   void stop_accepting();
-  void drain();  // GOAWAY to each session; HTTP visitors finish what runs
+  // The two halves of a drain: nobody new is let in, and HTTP visitors finish what runs; then GOAWAY to each session.
+  void turn_newcomers_away();
+  [[nodiscard]] std::size_t requests_being_read() const { return http_.reading(); }
+  void drain();
   void close_all(const Error& why);
   // A session's client signed in again elsewhere: ends it, then posts `then`.
   void replace(route::SessionId session, std::function<void()> then);

@@ -1,5 +1,6 @@
 #include "ingress/http1/http_ingress.h"
 
+#include <algorithm>
 #include <memory>
 
 namespace ferrotunnel::ingress {
@@ -66,12 +67,18 @@ void HttpIngress::on_visitor_over(VisitorConnection& visitor) {
   delete &visitor;
 }
 
-void HttpIngress::drain() {
+std::size_t HttpIngress::reading() const {
+  return static_cast<std::size_t>(std::ranges::count_if(visitors_, &VisitorConnection::reading));
+}
+
+void HttpIngress::drain() { drain_idle(true); }
+
+void HttpIngress::drain_idle(bool fresh) {
   context_.draining = true;
   context_.pool.close();
   for (auto at = visitors_.begin(); at != visitors_.end();) {
     VisitorConnection& visitor = *at++;
-    visitor.drain();
+    visitor.drain(fresh);
   }
 }
 

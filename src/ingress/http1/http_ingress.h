@@ -27,6 +27,10 @@ class HttpIngress final : private VisitorOwner {
   // Finishes what runs, with `Connection: close`; closes what is idle. Upgraded connections run on until stop(). Done when
   // stats().visitors is 0.
   void drain();
+  // The same for all but those who have just come: what they connected for may be on its way. drain() is to follow.
+  void begin_drain() { drain_idle(false); }
+  // Visitors whose next request has begun to arrive, or may have.
+  [[nodiscard]] std::size_t reading() const;
   void stop();
   // The session is over: its warm connections are dropped. Requests in flight hear it from their streams.
   void forget_session(route::SessionId session) { context_.pool.forget_session(session); }
@@ -42,6 +46,7 @@ class HttpIngress final : private VisitorOwner {
   [[nodiscard]] HttpIngressStats stats() const;
 
  private:
+  void drain_idle(bool fresh);
   void on_visitor_over(VisitorConnection& visitor) override;
 
   using Visitors = boost::intrusive::list<VisitorConnection, boost::intrusive::base_hook<VisitorHook>,

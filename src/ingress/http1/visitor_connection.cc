@@ -33,8 +33,8 @@ bool VisitorConnection::idle() const {
   return state_ == State::Reading && socket_.input().empty() && !socket_.readable() && !socket_.pending();
 }
 
-void VisitorConnection::drain() {
-  if (!idle()) return;
+void VisitorConnection::drain(bool fresh) {
+  if (!idle() || (!asked_ && !fresh)) return;
   // A request may be on its way: an RST would tell its sender less than a FIN.
   (void)close(true);
   step();
@@ -141,7 +141,7 @@ VisitorConnection::Next VisitorConnection::read_request() {
       case Read::Some: break;
       case Read::Nothing:
         if (!socket_.input().empty()) return memory_full() ? refuse_for_memory(0, false) : wait(Timer::Head);
-        if (context_.draining) return close(true);
+        if (context_.draining && asked_) return close(true);
         return wait(asked_ ? Timer::Idle : Timer::FirstByte);
       // Between requests, or inside one that nobody waits for any more.
       case Read::Eof:

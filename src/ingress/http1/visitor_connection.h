@@ -54,7 +54,9 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] Result<> start(std::string_view early_bytes);
   // Between requests, with nothing of the next one here and nothing left to send.
   [[nodiscard]] bool idle() const;
-  void drain();  // closes it if it is idle; may destroy it
+  // Closes it if it is idle; one that never asked anything, whose first request may be on its way, only with `fresh`. May destroy it.
+  void drain(bool fresh);
+  [[nodiscard]] bool reading() const { return state_ == State::Reading; }
 
  private:
   enum class State : std::uint8_t { Reading, Exchanging, Relaying, Closing, Lingering };

@@ -24,23 +24,37 @@ void Listener::on_ready(std::uint32_t) {
   if (!Deadline::armed()) run_turn();
 }
 
+UniqueFd Listener::accept_one(SocketAddress& peer) {
+  peer.length = sizeof peer.storage;
+#ifdef __linux__
+  return UniqueFd(
+      ::accept4(fd_.get(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+#else
+  UniqueFd fd(::accept(fd_.get(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.length));
+  if (fd) {
+    ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+    ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
+    set_nodelay(fd.get());
+  }
+  return fd;
+#endif
+}
+
+void Listener::take_waiting() {
+  for (int i = 0; i < kMostWaiting; ++i) {
+    SocketAddress peer;
+    UniqueFd fd = accept_one(peer);
+    if (!fd && errno != EINTR && errno != ECONNABORTED) return;
+    if (fd) on_accept_(std::move(fd), peer);
+  }
+}
+
 void Listener::run_turn() {
   bool alive = true;
   alive_ = &alive;
   for (int i = 0; i < kBatch; ++i) {
     SocketAddress peer;
-    peer.length = sizeof peer.storage;
-#ifdef __linux__
-    UniqueFd fd(
-        ::accept4(fd_.get(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
-#else
-    UniqueFd fd(::accept(fd_.get(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.length));
-    if (fd) {
-      ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
-      ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
-      set_nodelay(fd.get());
-    }
-#endif
+    UniqueFd fd = accept_one(peer);
     if (fd) {
       on_accept_(std::move(fd), peer);
       if (!alive) return;

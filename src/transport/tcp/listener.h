@@ -24,11 +24,15 @@ class Listener final : private PollHandler, private TurnTask, private Deadline {
   ~Listener();
 
   [[nodiscard]] Result<> start();
+  // Accepts those that the kernel has queued, kMostWaiting of them at most. For a listener that is about to go, which must not be destroyed meanwhile.
+  void take_waiting();
+  static constexpr int kMostWaiting = 4096;
   // set_keepalive() of those that come from now on.
   void keep_alive(Duration silence) { set_keepalive(fd_.get(), silence); }
   [[nodiscard]] std::uint64_t failures() const { return failures_; }  // accepts that failed for want of resources
 
  private:
+  [[nodiscard]] UniqueFd accept_one(SocketAddress& peer);  // none: errno says why
   void on_ready(std::uint32_t what) override;
   void run_turn() override;
   void on_deadline() override { run_turn(); }

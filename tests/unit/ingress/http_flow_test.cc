@@ -245,6 +245,33 @@ TEST_P(HttpFlow, Drain) {
   ASSERT_TRUE(world.until([&] { return late.closed(); }));
 }
 
+TEST_P(HttpFlow, ADrainThatBeginsServesThoseWhoHaveJustCome) {
+  HttpWorld world(portable());
+  world.link.origin = answer_heads([](std::string_view) { return ok("x"); });
+  Visitor& idle = world.connect();
+  idle.send(get());
+  Visitor& asking = world.connect();
+  Visitor& silent = world.connect();
+  Visitor& half = world.connect();
+  ASSERT_TRUE(world.until_got(idle, ok("x")));
+  half.send("GET / HTTP/1.1\r\nHost: ");
+  world.settle();
+  world.ingress->begin_drain();
+  ASSERT_TRUE(world.until([&] { return idle.eof; }));
+  EXPECT_EQ(world.ingress->reading(), 3u);
+  const std::string last = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx";
+  asking.send(get());
+  half.send("a.test\r\n\r\n");
+  ASSERT_TRUE(world.until([&] { return asking.eof && half.eof; }));
+  EXPECT_EQ(asking.got, last);
+  EXPECT_EQ(half.got, last);
+  EXPECT_FALSE(silent.closed());
+  EXPECT_EQ(world.ingress->reading(), 1u);
+  world.ingress->drain();
+  ASSERT_TRUE(world.until([&] { return silent.eof; }));
+  EXPECT_EQ(world.ingress->reading(), 0u);
+}
+
 TEST_P(HttpFlow, StopInTheMiddleOfEverything) {
   HttpWorld world(portable());
   world.link.origin = answer_heads([](std::string_view head) -> std::string {

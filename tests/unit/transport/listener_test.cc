@@ -65,6 +65,18 @@ TEST_P(Listening, ThoseWhoCalledBeforeItStarted) {
   EXPECT_TRUE(until([&] { return accepted.size() == 5; }));
 }
 
+TEST_P(Listening, ThoseWhoWaitAreTakenBeforeItGoes) {
+  std::vector<UniqueFd> callers, accepted;
+  for (int i = 0; i < 100; ++i) callers.push_back(dial());
+  {
+    Listener listener(shard, std::move(listening),
+                      [&](UniqueFd fd, const SocketAddress&) { accepted.push_back(std::move(fd)); });
+    listener.take_waiting();
+    listener.take_waiting();  // none
+  }
+  EXPECT_EQ(accepted.size(), 100u) << "of more than a batch";
+}
+
 TEST_P(Listening, MoreThanABatch) {
   std::vector<UniqueFd> callers, accepted;
   bool between = false;
