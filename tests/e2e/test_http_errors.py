@@ -175,7 +175,9 @@ def test_502_when_the_client_dies_inside_a_request(world, server):
         client.kill()
         check_page(visitor.response(), 502, "tunnel", "link-lost", "application/json")
     server.wait_event("tunnel_down")
-    assert ask(server, "app.test").status == 404
+    with HttpVisitor(server.http_address) as visitor:
+        visitor.request("GET", "/", "app.test", "Accept: application/json")
+        check_page(visitor.response(), 503, "tunnel", "client-away", "application/json")
 
 
 def test_head_gets_no_body_of_an_error_page(server):

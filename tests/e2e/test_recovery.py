@@ -61,7 +61,7 @@ def test_a_client_that_was_up_is_not_ended_by_what_is_said_on_the_way(world, ech
     assert ping(client.wait_event("tunnel_up", after=1)["port"])
 
 
-def test_kill_9_of_the_client_frees_its_host_at_once(world, nginx):
+def test_kill_9_of_the_client_leaves_its_host_to_its_grant(world, nginx):
     nginx.file("a.txt", b"a")
     server = world.server()
     first = world.http_tunnel(server, nginx.port, "app.test")
@@ -70,7 +70,8 @@ def test_kill_9_of_the_client_frees_its_host_at_once(world, nginx):
     first.kill()
     server.wait_event("session_down")
     with HttpVisitor(server.http_address) as visitor:
-        assert visitor.ask("GET", "/a.txt", "app.test").status == 404
+        answer = visitor.ask("GET", "/a.txt", "app.test")
+        assert answer.status == 503 and answer.fields["ferrotunnel-error"] == "client-away"
     # With the token that was kept: no flag names a server.
     second = world.client("http", nginx.port, "--host", "app.test")
     second.wait_event("tunnel_up")

@@ -303,8 +303,8 @@ TEST_P(HttpThroughLinks, LinkIsLost) {
   EXPECT_EQ(ingress_->stats().idle_origins, 0u);
   idle.got.clear();
   idle.send(get());
-  ASSERT_TRUE(until([&] { return idle.got.contains("Ferrotunnel-Error: link-lost\r\n"); }));
-  EXPECT_TRUE(idle.got.starts_with("HTTP/1.1 502 "));
+  ASSERT_TRUE(until([&] { return idle.got.contains("Ferrotunnel-Error: client-away\r\n"); }));
+  EXPECT_TRUE(idle.got.starts_with("HTTP/1.1 503 "));
 }
 
 }  // namespace
