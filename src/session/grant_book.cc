@@ -29,6 +29,7 @@ void GrantBook::replace(std::vector<Grant> grants) {
     entries.emplace(name, std::move(entry));
   }
   std::vector<std::uint64_t> heads;
+  heads.reserve(proving.size());
   for (const Proving& one : proving) heads.push_back(head_of(one.digest));
   const std::lock_guard lock(mutex_);
   proving_.swap(proving);

@@ -117,7 +117,7 @@ std::string repeat(unsigned times, const std::string& what, std::string first = 
   for (unsigned i = 0; i < times; ++i) first += what;
   return first;
 }
-Act flood(unsigned times, const std::string& what, std::string first = {}) {
+Act flood(unsigned times, const std::string& what, const std::string& first = {}) {
   return send_and_wait([=] { return repeat(times, what, first); });
 }
 
