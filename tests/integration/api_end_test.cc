@@ -91,7 +91,9 @@ TEST_P(ApiEnd, TheClientStopsWithVisitorsInFlight) {
   ASSERT_TRUE(server.log.wait("session down"));
   ASSERT_TRUE(server.log.wait("visitor left", 10));
   ASSERT_TRUE(eventually([&] { return server.server->status().sessions.empty(); }));
-  EXPECT_EQ(get(server.http_port(), "web.test").status, 404);
+  // Its goodbye stands behind what its visitors were sent, and a stop does not wait for that: without it the host is kept for its grant.
+  const int status = get(server.http_port(), "web.test").status;
+  EXPECT_TRUE(status == 404 || status == 503) << status;
   EXPECT_FALSE(Socket::connect(client.up("flood").port).open());
 }
 

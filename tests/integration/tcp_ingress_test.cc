@@ -204,10 +204,18 @@ TEST_P(TcpIngressTest, WithoutMemoryOrPlaceNewcomersAreReset) {
   count.set_max(1);
   listen();
   ingress->limit(nullptr, &count);
+  // Full is not enough: what others hold takes nothing from a newcomer's share.
+  budget.add(budget.limit());
+  {
+    UniqueFd early = visit();
+    say(early, "x");
+    EXPECT_EQ(read(early, 1), "x");
+  }
+  EXPECT_TRUE(until([&] { return count.now() == 0; }));
   budget.add(budget.limit());
   EXPECT_EQ(end_of(visit()), "RST");
   EXPECT_EQ(count.now(), 0u);
-  budget.sub(budget.limit());
+  budget.sub(2 * budget.limit());
   UniqueFd one = visit();
   say(one, "x");
   EXPECT_EQ(read(one, 1), "x");
@@ -216,7 +224,7 @@ TEST_P(TcpIngressTest, WithoutMemoryOrPlaceNewcomersAreReset) {
   EXPECT_EQ(refused, (std::vector<Refusal>{Refusal::Memory, Refusal::ServerLimit}));
   one.reset();
   EXPECT_TRUE(until([&] { return count.now() == 0; }));
-  EXPECT_EQ(total, 1);
+  EXPECT_EQ(total, 2);
 }
 
 // Limits come and go while visitors with and without a throttle are there; all of it ends with the tunnel.

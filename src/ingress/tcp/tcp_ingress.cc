@@ -3,6 +3,11 @@
 #include "transport/tcp/tcp_stream.h"
 
 namespace ferrotunnel::ingress {
+namespace {
+
+constexpr std::size_t kLeastRoom = 4096;  // bytes that a visitor has to be able to hold, to be let in
+
+}  // namespace
 
 class TcpIngress::Visitor final : public boost::intrusive::list_base_hook<>,
                                   private transport::RelayOwner,
@@ -107,7 +112,7 @@ void TcpIngress::accept(transport::UniqueFd fd, const transport::PeerAddress& pe
 void TcpIngress::on_proxied(transport::UniqueFd fd, const transport::PeerAddress& peer) {
   VisitorSlot slot;
   if (count_ != nullptr && !(slot = count_->enter())) return refuse(std::move(fd), Refusal::ServerLimit);
-  if (shard_.buffers().budget().full()) return refuse(std::move(fd), Refusal::Memory);
+  if (!shard_.buffers().budget().admits(0, kLeastRoom)) return refuse(std::move(fd), Refusal::Memory);
   Admission admission;
   if (gate_ != nullptr) {
     auto admitted = gate_->admit(peer);
