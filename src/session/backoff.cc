@@ -7,8 +7,9 @@ namespace ferrotunnel::session {
 Backoff::Backoff(BackoffOptions options, JitterRng rng)
     : options_(options), rng_(rng), ceiling_(std::min(options.base, options.cap)) {}
 
-Duration Backoff::next() {
-  const auto most = static_cast<std::uint64_t>(std::max<Duration::rep>(ceiling_.count(), 0));
+Duration Backoff::next(bool alone) {
+  const Duration ceiling = alone && attempts_ == 0 ? std::min(ceiling_, kAlone) : ceiling_;
+  const auto most = static_cast<std::uint64_t>(std::max<Duration::rep>(ceiling.count(), 0));
   const std::uint64_t least = attempts_ == 0 ? 0 : most / 2;
   const Duration wait(static_cast<Duration::rep>(least + rng_.below(most - least + 1)));
   ++attempts_;

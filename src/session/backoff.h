@@ -28,7 +28,10 @@ class Backoff {
   explicit Backoff(BackoffOptions options = {}, JitterRng rng = JitterRng::from_system());
 
   // The wait before the next attempt: at most min(cap, base * factor^attempts), evenly from 0 for the first, from half of that for others.
-  [[nodiscard]] Duration next();
+  // `alone`: the link fell silent rather than was ended, so that others of the same server are not in step with it; then the first wait is
+  // short (kAlone).
+  [[nodiscard]] Duration next(bool alone = false);
+  static constexpr Duration kAlone = std::chrono::milliseconds(100);
 
   void on_link_up(TimePoint now) { up_since_ = now; }
   void on_link_down(TimePoint now);

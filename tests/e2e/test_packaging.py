@@ -28,7 +28,10 @@ def unit(world):
         folder = world.work / "units"
         folder.mkdir(exist_ok=True)
         file = folder / f"ferrotunnel-{kind}@test.service"
-        file.write_text(unit_of(kind).replace("ExecStart=ferrotunnel ", f"ExecStart={BINARY} "))
+        text = unit_of(kind)
+        for key in ("ExecStart", "ExecReload"):
+            text = text.replace(f"{key}=ferrotunnel ", f"{key}={BINARY} ")
+        file.write_text(text)
         return file
 
     return unit

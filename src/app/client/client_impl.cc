@@ -386,7 +386,7 @@ bool ClientImpl::is_final(const Error& why) const {
 void ClientImpl::on_down(const Error& why) {
   backoff_.on_link_down(shard_.now());
   const bool for_good = is_final(why) || (options_.fail_fast && connects_ == 0);
-  const auto wait = for_good ? Duration::zero() : backoff_.next();
+  const auto wait = for_good ? Duration::zero() : backoff_.next(why.code == ErrorCode::Timeout);
   if (options_.on_disconnected) {
     Disconnected event{why, std::chrono::duration_cast<std::chrono::milliseconds>(wait)};
     event.why.retry = !for_good;

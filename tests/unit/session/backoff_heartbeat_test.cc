@@ -60,6 +60,14 @@ TEST(Backoff, ManyClientsOfOneServerComeBackSpread) {
   }
 }
 
+TEST(Backoff, WhoIsAloneTriesSoonOnce) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    Backoff backoff({}, JitterRng(seed));
+    EXPECT_LE(backoff.next(true), Backoff::kAlone);
+    EXPECT_GE(backoff.next(true), milliseconds(625)) << "the rest as for anybody";
+  }
+}
+
 TEST(Backoff, SameSeedSameWaits) {
   Backoff a({}, JitterRng(7)), b({}, JitterRng(7)), c({}, JitterRng(8));
   bool differs = false;
