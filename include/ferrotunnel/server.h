@@ -73,7 +73,7 @@ struct RefusedVisitors {
 
 struct TunnelStatus {
   std::string name, session, url;
-  std::uint64_t visitors_now = 0, visitors = 0;  // of HTTP tunnels: requests in all
+  std::uint64_t visitors_now = 0, visitors = 0;  // of HTTP tunnels: requests
   RefusedVisitors refused{};
   std::uint64_t idle_ended = 0;  // visitors, by idle_timeout
   std::uint64_t throttled = 0;   // times that a visitor's bytes had to wait for bandwidth

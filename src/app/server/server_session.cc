@@ -235,6 +235,7 @@ void ServerSession::fill_status(ServerStatus& status) const {
   for (const auto& [number, tunnel] : tunnels_) {
     TunnelStatus one{tunnel.name, outcome_.session, tunnel.url, tunnel.now, tunnel.total};
     one.refused = to_status(tunnel.refused);
+    if (!tunnel.host.empty()) one.visitors_now = shard_.http().requests_now({id_, number});
     if (tunnel.tcp) one.idle_ended = tunnel.tcp->counters().idle_ended;
     if (tunnel.tcp) status.accepts_failed += tunnel.tcp->accepts_failed();
     one.throttled = tunnel.gate->throttled();

@@ -228,8 +228,8 @@ void Exchange::end(Outcome outcome, const Failure* failure) {
 
 transport::Stream* Exchange::take_stream() {
   throttle_.reset();  // whoever gets the stream has one of his own
+  // What is left of it counts as in use until the visitor goes.
   Stream* stream = origin_ ? origin_->release() : nullptr;
-  origin_.reset();
   return stream;
 }
 

@@ -43,6 +43,9 @@ class HttpIngress final : private VisitorOwner {
   // Says that the server is full, and closes; nothing is spent on it.
   void turn_away(transport::ByteStream& visitor);
 
+  // Of this tunnel, which are being answered or were upgraded.
+  [[nodiscard]] std::size_t requests_now(const TunnelKey& tunnel) const { return context_.pool.used(tunnel); }
+
   [[nodiscard]] HttpIngressStats stats() const;
 
  private:

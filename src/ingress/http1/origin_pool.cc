@@ -163,6 +163,11 @@ std::size_t OriginPool::idle(const TunnelKey& tunnel) const {
   return found == tunnels_.end() ? 0 : found->second.count;
 }
 
+std::size_t OriginPool::used(const TunnelKey& tunnel) const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(used_, [&](const OriginConnection& one) { return one.tunnel_ == tunnel; }));
+}
+
 void OriginPool::arm(Duration after) {
   const TimePoint due = shard_.now() + after;
   if (Deadline::armed() && due_ <= due) return;

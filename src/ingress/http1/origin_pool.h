@@ -100,6 +100,8 @@ class OriginPool final : private transport::Deadline {
 
   [[nodiscard]] std::size_t idle() const { return idle_; }
   [[nodiscard]] std::size_t idle(const TunnelKey& tunnel) const;
+  // Requests and upgraded connections of the tunnel now. Looks at all that are lent out: for a status, not for each request.
+  [[nodiscard]] std::size_t used(const TunnelKey& tunnel) const;
   [[nodiscard]] std::size_t closing() const { return closing_count_; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
