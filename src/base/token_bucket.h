@@ -20,11 +20,12 @@ class TokenBucket {
   TokenBucket(const TokenBucket&) = delete;
   TokenBucket& operator=(const TokenBucket&) = delete;
 
-  // Tokens a second, and the most that it holds. A rate of 0: no limit. With another rate it is full.
+  // Tokens a second, and the most that it holds. A rate of 0: no limit. It is full when its first limit is set; another one later
+  // holds from then on, for what is missing too: whoever changes it again and again gains nothing.
   void set(std::uint64_t rate, std::uint64_t burst) {
     const double depth = rate == 0 ? 0 : static_cast<double>(burst) / static_cast<double>(rate) * 1e9;
     depth_.store(static_cast<std::int64_t>(std::min(depth, kLongest)), std::memory_order_relaxed);
-    if (rate_.exchange(rate, std::memory_order_relaxed) != rate) full_at_.store(kLongAgo, std::memory_order_relaxed);
+    if (rate_.exchange(rate, std::memory_order_relaxed) == 0) full_at_.store(kLongAgo, std::memory_order_relaxed);
   }
   [[nodiscard]] std::uint64_t rate() const { return rate_.load(std::memory_order_relaxed); }
 

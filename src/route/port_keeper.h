@@ -19,14 +19,16 @@ class PortKeeper {
     const std::lock_guard lock(mutex_);
     kept_.insert_or_assign(port, Kept{std::string(grant), session});
   }
-  // False: it is kept for another grant. True: it is this one's to bind, and kept no longer.
-  [[nodiscard]] bool take(std::uint16_t port, std::string_view grant) {
+  // False: it is kept for another grant. True: it is this one's to bind.
+  [[nodiscard]] bool allows(std::uint16_t port, std::string_view grant) const {
     const std::lock_guard lock(mutex_);
     const auto found = kept_.find(port);
-    if (found == kept_.end()) return true;
-    if (found->second.grant != grant) return false;
-    kept_.erase(found);
-    return true;
+    return found == kept_.end() || found->second.grant == grant;
+  }
+  // Somebody listens there again.
+  void taken(std::uint16_t port) {
+    const std::lock_guard lock(mutex_);
+    kept_.erase(port);
   }
   // Unless it was kept anew since, for another session.
   void release(std::uint16_t port, SessionId session) {
@@ -40,7 +42,7 @@ class PortKeeper {
     std::string grant;
     SessionId session;
   };
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::unordered_map<std::uint16_t, Kept> kept_;
 };
 

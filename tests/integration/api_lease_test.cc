@@ -143,6 +143,78 @@ TEST_F(ApiLease, AGrantIsKeptAsManyPlacesAsItMayHaveTunnels) {
   EXPECT_EQ(kept, 3);
 }
 
+// What its grant may not have any more is not kept for it either.
+TEST_F(ApiLease, ItEndsWithWhatTheGrantAllows) {
+  const auto here = server(600s);
+  Road road(here->port());
+  const auto first = client(
+      *here, "laptop",
+      [&](ClientBuilder& b) {
+        b.tcp("echo", echo.at()).http("web", web.at(), "web.test").http("more", web.at(), "more.test");
+      },
+      road.at());
+  ASSERT_TRUE(first->wait_up("echo") && first->wait_up("web") && first->wait_up("more"));
+  const std::uint16_t port = first->up("echo").port;
+  road.close();
+  ASSERT_TRUE(here->log.wait("session down"));
+  const auto stranger = client(*here, "other", [&](ClientBuilder& b) {
+    b.tcp("echo", echo.at(), port).http("web", web.at(), "web.test").http("more", web.at(), "more.test");
+  });
+  ASSERT_TRUE(stranger->log.wait("failed web") && stranger->log.wait("failed more") &&
+              stranger->log.wait("failed echo"));
+  GrantOptions laptop, other;
+  laptop.name = "laptop";
+  laptop.secrets = {kSecret};
+  laptop.hosts = {"more.test"};
+  laptop.ports = {};
+  other.name = "other";
+  other.secrets = {kOther};
+  ASSERT_TRUE(here->server->set_grants({laptop, other}));
+  ASSERT_TRUE(stranger->wait_up("web") && stranger->wait_up("echo")) << stranger->log.text();
+  EXPECT_EQ(get(here->http_port(), "more.test").status, 503);
+  ASSERT_TRUE(here->server->set_grants({other}));
+  ASSERT_TRUE(stranger->wait_up("more")) << stranger->log.text();
+}
+
+TEST_F(ApiLease, AReloadChangesItsTime) {
+  const auto here = server(600s);
+  Road road(here->port());
+  const auto first = client(*here, "laptop", [&](ClientBuilder& b) { b.http("web", web.at(), "web.test"); }, road.at());
+  ASSERT_TRUE(first->wait_up("web"));
+  road.close();
+  ASSERT_TRUE(here->log.wait("session down"));
+  EXPECT_EQ(get(here->http_port(), "web.test").status, 503);
+  ServerConfig config;
+  config.listen = config.http_listen = "127.0.0.1:0";
+  config.tcp_listen_host = "127.0.0.1";
+  config.state_dir = state.path;
+  config.tls = false;
+  config.threads = 2;
+  config.host_lease = 0ms;
+  for (const auto& [name, secret] : {std::pair{"laptop", kSecret}, std::pair{"other", kOther}}) {
+    GrantOptions one;
+    one.name = name;
+    one.secrets = {secret};
+    config.grants.push_back(one);
+  }
+  const auto done = here->server->reload(config);
+  ASSERT_TRUE(done) << done.error().context;
+  EXPECT_EQ(get(here->http_port(), "web.test").status, 404);
+}
+
+TEST_F(ApiLease, ForEverIsAYearAtMost) {
+  auto builder = Server::builder();
+  builder.host_lease(std::chrono::milliseconds::max());
+  const auto refused = builder.build();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::BadInput);
+  const auto here = server(600s);
+  const auto first = client(*here, "laptop", [&](ClientBuilder& b) { b.http("web", web.at(), "web.test"); });
+  ASSERT_TRUE(first->wait_up("web"));
+  EXPECT_TRUE(first->client->drain(std::chrono::milliseconds::max()));
+  EXPECT_TRUE(here->server->drain(std::chrono::milliseconds::max()));
+}
+
 TEST_F(ApiLease, ARevokedGrantKeepsNothing) {
   const auto here = server(60s);
   const auto first = client(*here, "laptop", [&](ClientBuilder& b) { b.http("web", web.at(), "web.test"); });

@@ -170,6 +170,45 @@ TEST_F(ApiReload, AnotherServer) {
   EXPECT_EQ(get(here->http_port(), "web.test").status, 200);
 }
 
+// Its places are its former grant's no more.
+TEST_F(ApiReload, AnotherGrantOfTheSameServer) {
+  server_config.grants.push_back(grant("desk", kOther));
+  ASSERT_TRUE(here->server->reload(server_config));
+  for (std::size_t round = 1; round < 6; ++round) {
+    ASSERT_TRUE(client->wait_up("echo", round) && client->wait_up("web", round)) << client->log.text();
+    client_config.grant = round % 2 == 1 ? "desk" : "laptop";
+    client_config.secret = round % 2 == 1 ? kOther : kSecret;
+    client_config.tunnels[0].port = client->up("echo").port;
+    ASSERT_TRUE(client->client->reload(client_config));
+  }
+  EXPECT_EQ(get(here->http_port(), "web.test").status, 200);
+  EXPECT_EQ(client->log.count("disconnected"), 0u) << client->log.text();
+}
+
+TEST_F(ApiReload, WhatWasRefusedIsAskedForAgain) {
+  ASSERT_TRUE(client->wait_up("echo") && client->wait_up("web"));
+  server_config.grants[0].hosts = {"other.test"};
+  ASSERT_TRUE(here->server->reload(server_config));
+  ASSERT_TRUE(client->log.wait("failed web refused")) << client->log.text();
+  ASSERT_TRUE(client->client->reload(client_config));
+  ASSERT_TRUE(client->log.wait("failed web refused", 2)) << "it was asked for, and told again\n" << client->log.text();
+  server_config.grants[0].hosts = {"*"};
+  ASSERT_TRUE(here->server->reload(server_config));
+  ASSERT_TRUE(client->client->reload(client_config));
+  ASSERT_TRUE(client->wait_up("web", 2)) << client->log.text();
+  EXPECT_EQ(get(here->http_port(), "web.test").status, 200);
+  EXPECT_EQ(client->log.count("up echo"), 1u);
+  // One too many, until the other has gone.
+  server_config.grants[0].max_tunnels = 2;
+  ASSERT_TRUE(here->server->reload(server_config));
+  client_config.tunnels.push_back(http("more", other.at(), "more.test"));
+  ASSERT_TRUE(client->client->reload(client_config));
+  ASSERT_TRUE(client->log.wait("failed more limit"));
+  client_config.tunnels.erase(client_config.tunnels.begin());
+  ASSERT_TRUE(client->client->reload(client_config));
+  ASSERT_TRUE(client->wait_up("more")) << client->log.text();
+}
+
 TEST_F(ApiReload, AStopEndsAReloadUnderWay) {
   ASSERT_TRUE(client->wait_up("web"));
   const Service silent([](const Socket& socket) { (void)socket.read(1'000'000); });

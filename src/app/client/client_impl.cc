@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "app/status_json.h"
+#include "app/times.h"
 #include "base/random.h"
 #include "ferrotunnel/version.h"
 #include "wire/base64.h"
@@ -143,6 +144,8 @@ void ClientImpl::try_change(std::shared_ptr<Change> change) {
     change->tell({});
     if (!link_) return adopt(std::move(*result));
     successor_ = std::move(*result);
+    // It goes for good, as far as its old grant is concerned: nothing is to be kept for it.
+    link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "the client signs in with another configuration");
     link_->close(Error(ErrorCode::Cancelled, Side::Local, true, "the configuration has changed"));
   });
   candidate_->start();
@@ -163,12 +166,10 @@ void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
   const auto place = [](const TunnelConfig& c) { return std::tie(c.kind, c.name, c.host, c.port); };
   std::vector<Tunnel> gone;
   gone.swap(tunnels_);
-  std::vector<std::size_t> fresh;
   for (app::PlannedTunnel& plan : wanted) {
     const auto same =
         std::ranges::find_if(gone, [&](const Tunnel& one) { return place(one.plan.config) == place(plan.config); });
     if (same == gone.end()) {
-      fresh.push_back(tunnels_.size());
       add_tunnel(std::move(plan));
       continue;
     }
@@ -180,7 +181,12 @@ void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
     update(kept, new_origin);
   }
   for (Tunnel& tunnel : gone) unregister(tunnel);
-  for (const std::size_t index : fresh) register_tunnel(tunnels_[index]);
+  // New ones, and those that were refused or taken back: what stood in their way may be gone.
+  for (Tunnel& tunnel : tunnels_) {
+    if (tunnel.number != 0 || tunnel.asked) continue;
+    tunnel.last_failure.clear();  // a second refusal is told as well
+    register_tunnel(tunnel);
+  }
 }
 
 // Before it is up there is nothing to tell: on_registered() comes back.
@@ -220,7 +226,7 @@ bool ClientImpl::drain(std::chrono::milliseconds deadline) {
       // The wait locks nobody out: status() shows how it goes, stop() cuts it short.
       lock.unlock();
       std::unique_lock state(state_mutex_);
-      state_changed_.wait_for(state, deadline, [this] { return link_down_ || stop_asked_; });
+      state_changed_.wait_for(state, app::patience_of(deadline), [this] { return link_down_ || stop_asked_; });
       finished = link_down_ && !stop_asked_;
     }
   }
@@ -266,7 +272,7 @@ void ClientImpl::stop_shard() {
 
 std::optional<Error> ClientImpl::wait_failed(std::chrono::milliseconds timeout) {
   std::unique_lock state(state_mutex_);
-  state_changed_.wait_for(state, timeout, [this] { return failed_.has_value(); });
+  state_changed_.wait_for(state, app::patience_of(timeout), [this] { return failed_.has_value(); });
   return failed_;
 }
 
@@ -319,7 +325,8 @@ session::DialOptions ClientImpl::dial_options(const session::JoinToken& token,
 }
 
 void ClientImpl::dial() {
-  if (stopping_ || draining_) return;
+  // A retry that had fired already when a reload brought another link.
+  if (stopping_ || draining_ || link_ || dialer_) return;
   ++attempt_;
   session::DialOptions dial = dial_options(token_, tls_, tls_server_name_);
   // An address that takes connections and is not our server (a proxy whose other side is down) must not keep us from the rest.
@@ -366,6 +373,8 @@ void ClientImpl::adopt(session::Dialed dialed) {
 
 void ClientImpl::register_tunnel(Tunnel& tunnel) {
   if (!link_ || draining_) return;
+  tunnel.asked = true;
+  tunnel.ask_again = false;
   wire::Register request;
   request.req = tunnel.req;
   request.name = tunnel.plan.config.name;
@@ -441,10 +450,11 @@ void ClientImpl::on_registered(const wire::Registered& message) {
     return;
   }
   Tunnel& tunnel = *found;
+  tunnel.asked = false;
+  tunnel.ask_again = false;
   tunnel.number = message.tunnel;
   tunnel.url = message.url;
   tunnel.last_failure.clear();
-  tunnel.ask_again = false;
   update(tunnel, false);  // a reload may have come in between
   // What the server picked is asked for again after a reconnect, so that addresses that were handed out stay good.
   if (tunnel.plan.proto() == wire::TunnelProto::Tcp) {
@@ -462,7 +472,8 @@ void ClientImpl::on_rejected(const wire::Rejected& message) {
   Tunnel* found = by_request(message.req);
   if (found == nullptr) return;
   Tunnel& tunnel = *found;
-  if (tunnel.number != 0) return;  // it was asked for twice and is up
+  tunnel.asked = false;
+  if (tunnel.number != 0) return;  // it is up: a server that contradicts itself
   const bool again = worth_another_try(message.code);
   tunnel.ask_again = again;
   if (again) {
@@ -481,7 +492,7 @@ void ClientImpl::on_rejected(const wire::Rejected& message) {
   }
 }
 
-// It had the tunnel and its grant no longer allows it. After the next sign-in it asks again.
+// It had the tunnel and its grant no longer allows it. After the next sign-in, or a reload, it asks again.
 void ClientImpl::on_withdrawn(const wire::Withdrawn& message) {
   Tunnel* tunnel = by_number(message.tunnel);
   if (tunnel == nullptr) return;
@@ -534,7 +545,7 @@ void ClientImpl::end_link() {
   link_.reset();
   for (Tunnel& tunnel : tunnels_) {
     tunnel.number = 0;
-    tunnel.ask_again = false;
+    tunnel.asked = tunnel.ask_again = false;
     tunnel.now = 0;
   }
   const std::lock_guard state(state_mutex_);

@@ -51,6 +51,7 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
     std::string host;          // asked for, or picked by the server
     std::uint16_t port = 0;    // the same
     std::string last_failure;  // told once, until it changes
+    bool asked = false;        // on this link, and not answered yet
     bool ask_again = false;    // it was refused for a reason that may pass
     std::uint64_t now = 0, total = 0;
   };

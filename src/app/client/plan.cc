@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "app/limits.h"
+#include "app/times.h"
 #include "http/host.h"
 #include "session/dialer.h"
 #include "transport/tls/tls_identity.h"
@@ -105,8 +106,8 @@ Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
 Result<ClientPlan> plan_client(const ClientConfig& config) {
   if (config.tls_certificate.empty() != config.tls_key.empty())
     return bad("a TLS certificate and its key go together: give both");
-  if (config.origin_connect_timeout <= std::chrono::milliseconds::zero())
-    return bad("the timeout for connecting to a local service has to be more than 0");
+  if (config.origin_connect_timeout <= std::chrono::milliseconds::zero() || config.origin_connect_timeout > kMostTime)
+    return bad("the timeout for connecting to a local service has to be more than 0, and no more than a year");
   if (config.memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
   if (config.tunnels.empty()) return bad("there is no tunnel to make: add one with http() or tcp()");
   ClientPlan plan;

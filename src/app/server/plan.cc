@@ -8,6 +8,7 @@
 
 #include "app/limits.h"
 #include "app/server/grants.h"
+#include "app/times.h"
 #include "session/dialer.h"
 #include "transport/tcp/socket.h"
 
@@ -55,8 +56,11 @@ Result<ServerPlan> plan_server(const ServerConfig& config) {
   auto proxies = transport::IpSet::parse(config.trusted_proxies);
   if (!proxies) return bad("trusted proxies: " + proxies.error().context);
   plan.trusted_proxies = std::move(*proxies);
-  if (config.tcp_keepalive < std::chrono::milliseconds::zero() || config.host_lease < std::chrono::milliseconds::zero())
-    return bad("a time cannot be less than 0");
+  for (const auto& [what, time] :
+       {std::pair{"tcp_keepalive", config.tcp_keepalive}, {"host_lease", config.host_lease}}) {
+    if (time < std::chrono::milliseconds::zero() || time > kMostTime)
+      return bad(std::string(what) + " has to be a time from 0 to a year");
+  }
   auto limits = to_wire(config.tunnel_limits);
   if (!limits) return bad("the limits of tunnels: " + limits.error().context);
   auto rules = to_rules(*limits);

@@ -18,6 +18,7 @@
 #include "app/server/server_shard.h"
 #include "app/state_dir.h"
 #include "app/status_json.h"
+#include "app/times.h"
 #include "session/dialer.h"
 #include "session/join_token.h"
 #include "transport/tcp/port_owner.h"
@@ -453,7 +454,7 @@ bool ServerImpl::drain(std::chrono::milliseconds deadline) {
   bool finished = true;
   std::unique_lock lock(control_mutex_);
   if (!threads_.empty()) {
-    const TimePoint until = Clock::now() + deadline;
+    const TimePoint until = Clock::now() + app::patience_of(deadline);
     draining_.store(true);
     on_each_shard([](app::ServerShard& shard) { shard.turn_newcomers_away(); });
     let_requests_in(until);

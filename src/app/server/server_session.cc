@@ -211,7 +211,7 @@ void ServerSession::give_up(Tunnel& tunnel, Lease* lease) {
 void ServerSession::give_up_all(Places places) {
   std::map<std::uint32_t, Tunnel> tunnels;
   tunnels.swap(tunnels_);
-  Lease lease{id_, use_, {}, {}};
+  Lease lease{id_, outcome_.grant, use_, {}, {}};
   const bool keep = places == Places::Kept && use_ != nullptr && grant_ != nullptr &&
                     shard_.live().config.host_lease > Duration::zero();
   for (auto& [number, tunnel] : tunnels) give_up(tunnel, keep ? &lease : nullptr);

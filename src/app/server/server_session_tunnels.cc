@@ -185,7 +185,7 @@ Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_
 }
 
 Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::listen(std::uint32_t number, std::uint16_t port) {
-  const auto kept_for_another = [&](std::uint16_t at) { return !shard_.server().ports().take(at, outcome_.grant); };
+  const auto kept_for_another = [&](std::uint16_t at) { return !shard_.server().ports().allows(at, outcome_.grant); };
   if (port != 0 && kept_for_another(port)) {
     return refused(ErrorCode::AddressInUse,
                    "port " + std::to_string(port) + " is kept for another client, which lost its connection", true);
@@ -203,6 +203,7 @@ Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::listen(std::uint32_t
   }
   if (port == 0 && kept_for_another(tcp->port()))
     return refused(ErrorCode::AddressInUse, "the port that the system picked is kept for another client", true);
+  shard_.server().ports().taken(tcp->port());
   return tcp;
 }
 

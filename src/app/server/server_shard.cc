@@ -32,6 +32,7 @@ void ServerShard::set_live(LivePtr live) {
   live_ = std::move(live);
   proxies_.trust(live_->trusted_proxies);
   if (http_listener_) http_listener_->keep_alive(live_->config.tcp_keepalive);
+  std::erase_if(leases_, [this](LeaseEnd& lease) { return !lease.last(live_->config.host_lease); });
 }
 
 ServerShard::~ServerShard() {
@@ -156,6 +157,7 @@ void ServerShard::refuse(ServerSession& session, const Error& why) {
 }
 
 void ServerShard::grants_changed() {
+  std::erase_if(leases_, [this](LeaseEnd& lease) { return !lease.obey(server_.grants()); });
   for (auto& [id, session] : sessions_) session->grants_changed();
 }
 
@@ -191,15 +193,41 @@ void ServerShard::keep(Lease lease) {
   if (lease.hosts.empty() && lease.ports.empty()) return;
   LeaseEnd& end = leases_.emplace_back(*this, std::move(lease));
   end.at = std::prev(leases_.end());
-  end.arm(live_->config.host_lease);
+  if (!end.last(live_->config.host_lease)) leases_.pop_back();
 }
 
 ServerShard::LeaseEnd::~LeaseEnd() {
-  ServerImpl& server = shard_.server_;
-  for (const std::string& host : lease_.hosts) server.router().release(host, lease_.session);
-  for (const std::uint16_t port : lease_.ports) server.ports().release(port, lease_.session);
-  for (std::size_t i = lease_.hosts.size() + lease_.ports.size(); i > 0; --i)
-    session::GrantUse::give_back(lease_.use->leases);
+  for (const std::string& host : lease_.hosts) let_go(host);
+  for (const std::uint16_t port : lease_.ports) let_go(port);
+}
+
+bool ServerShard::LeaseEnd::last(Duration time) {
+  const Duration left = began_ + time - shard_.shard_.now();
+  if (left <= Duration::zero()) return false;
+  shard_.shard_.arm(*this, left);
+  return true;
+}
+
+bool ServerShard::LeaseEnd::obey(const session::GrantBook& grants) {
+  const auto grant = grants.find(lease_.grant);
+  // One of the same name that was made since is another.
+  if (grant == nullptr || grants.use(lease_.grant) != lease_.use) return false;
+  const auto outside = [this](const auto& place, bool allowed) {
+    if (!allowed) let_go(place);
+    return !allowed;
+  };
+  std::erase_if(lease_.hosts, [&](const std::string& host) { return outside(host, grant->allows_host(host)); });
+  std::erase_if(lease_.ports, [&](std::uint16_t port) { return outside(port, grant->allows_port(port)); });
+  return !lease_.hosts.empty() || !lease_.ports.empty();
+}
+
+void ServerShard::LeaseEnd::let_go(const std::string& host) {
+  shard_.server_.router().release(host, lease_.session);
+  session::GrantUse::give_back(lease_.use->leases);
+}
+void ServerShard::LeaseEnd::let_go(std::uint16_t port) {
+  shard_.server_.ports().release(port, lease_.session);
+  session::GrantUse::give_back(lease_.use->leases);
 }
 
 void ServerShard::remove(route::SessionId session) { sessions_.erase(session); }

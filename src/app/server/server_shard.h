@@ -25,6 +25,7 @@ class ServerSession;
 // Places that a lost session had.
 struct Lease {
   route::SessionId session = 0;
+  std::string grant;
   std::shared_ptr<session::GrantUse> use;
   std::vector<std::string> hosts;
   std::vector<std::uint16_t> ports;
@@ -55,7 +56,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void close_all(const Error& why);
   // A session's client signed in again elsewhere: ends it, then posts `then`.
   void replace(route::SessionId session, std::function<void()> then);
-  // What a session that was lost had stays its grant's for the lease, which ends here.
+  // What a session that was lost had stays its grant's for the lease, which ends here; sooner where the grant is gone, or allows it no more.
   void keep(Lease lease);
   void remove(route::SessionId session);                    // the session is over: destroys it
   [[nodiscard]] std::size_t kick(const std::string& name);  // ends sessions of that id or grant: how many
@@ -80,17 +81,23 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   // The lease ends when it dies: on time, or with the shard.
   class LeaseEnd final : private transport::Deadline {
    public:
-    LeaseEnd(ServerShard& shard, Lease lease) : shard_(shard), lease_(std::move(lease)) {}
+    LeaseEnd(ServerShard& shard, Lease lease) : shard_(shard), lease_(std::move(lease)), began_(shard.shard_.now()) {}
     LeaseEnd(const LeaseEnd&) = delete;
     LeaseEnd& operator=(const LeaseEnd&) = delete;
     ~LeaseEnd();
-    void arm(Duration after) { shard_.shard_.arm(*this, after); }
+    // So long since it began. False: that is over.
+    [[nodiscard]] bool last(Duration time);
+    // Lets go of what the grant may not have any more. False: nothing is left.
+    [[nodiscard]] bool obey(const session::GrantBook& grants);
     std::list<LeaseEnd>::iterator at;
 
    private:
     void on_deadline() override { shard_.leases_.erase(at); }
+    void let_go(const std::string& host);
+    void let_go(std::uint16_t port);
     ServerShard& shard_;
-    const Lease lease_;
+    Lease lease_;
+    const TimePoint began_;
   };
   using Negotiations = std::list<std::unique_ptr<session::Negotiation>>;
 

@@ -124,17 +124,19 @@ TEST(Router, WhoHasItIsToldToItsGrantOnly) {
 
 TEST(PortKeeper, AKeptPortIsItsGrantsUntilItIsReleased) {
   PortKeeper ports;
-  EXPECT_TRUE(ports.take(2222, "laptop"));
+  EXPECT_TRUE(ports.allows(2222, "laptop"));
   ports.keep(2222, "laptop", 1);
-  EXPECT_FALSE(ports.take(2222, "other"));
-  EXPECT_TRUE(ports.take(2223, "other"));
-  EXPECT_TRUE(ports.take(2222, "laptop"));
-  EXPECT_TRUE(ports.take(2222, "other")) << "it was taken, and is kept no longer";
+  EXPECT_FALSE(ports.allows(2222, "other"));
+  EXPECT_TRUE(ports.allows(2223, "other"));
+  EXPECT_TRUE(ports.allows(2222, "laptop"));
+  EXPECT_FALSE(ports.allows(2222, "other")) << "to ask is not to take";
+  ports.taken(2222);
+  EXPECT_TRUE(ports.allows(2222, "other"));
   ports.keep(2222, "laptop", 2);
   ports.release(2222, 1);  // an earlier lease's end
-  EXPECT_FALSE(ports.take(2222, "other"));
+  EXPECT_FALSE(ports.allows(2222, "other"));
   ports.release(2222, 2);
-  EXPECT_TRUE(ports.take(2222, "other"));
+  EXPECT_TRUE(ports.allows(2222, "other"));
 }
 
 TEST(Router, WildcardAndExactAreTwoClaims) {
