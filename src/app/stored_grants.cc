@@ -1,4 +1,5 @@
 // The functions of include/ferrotunnel/grants.h: the state directory's grants, and word of it to the server that runs there.
+#include <boost/json.hpp>
 #include <filesystem>
 
 #include "app/control_socket.h"
@@ -10,9 +11,13 @@
 namespace ferrotunnel {
 namespace {
 
+Result<boost::json::object> ask_server(const std::string& state_dir, const boost::json::object& question) {
+  return app::ask_control(std::filesystem::path(state_dir) / "control.sock", question);
+}
+
 // Nobody there: then whoever starts reads them.
 Result<> tell_server(const std::string& state_dir) {
-  const auto told = app::ask_control(std::filesystem::path(state_dir) / "control.sock", {{"do", "reload-grants"}});
+  const auto told = ask_server(state_dir, {{"do", "reload-grants"}});
   if (told || told.error().code == ErrorCode::Unreachable) return {};
   return std::unexpected(told.error());
 }
@@ -29,6 +34,9 @@ Result<std::string> make_grant(const std::string& state_dir, const GrantOptions&
   with_secret.secrets.emplace_back(as_text(secret.bytes));
   auto grants = app::to_grants({with_secret});
   if (!grants) return std::unexpected(grants.error());
+  if (auto may = ask_server(state_dir, {{"do", "may-store"}, {"name", options.name}});
+      !may && may.error().code != ErrorCode::Unreachable)
+    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, may.error().context));
   const app::GrantStore store(state_dir);
   auto token = store.read_server();
   if (!token) return std::unexpected(token.error());
@@ -39,6 +47,18 @@ Result<std::string> make_grant(const std::string& state_dir, const GrantOptions&
   if (auto added = store.add(grants->front()); !added) return std::unexpected(added.error());
   if (auto told = tell_server(state_dir); !told) return std::unexpected(told.error());
   return text;
+}
+
+Result<std::string> grant_token(const std::string& state_dir, const std::string& name) {
+  auto answer = ask_server(state_dir, {{"do", "token"}, {"name", name}});
+  if (!answer) {
+    if (answer.error().code == ErrorCode::Unreachable)
+      answer.error().context = "no server of this user runs in " + state_dir + " (" + answer.error().context + ")";
+    return std::unexpected(std::move(answer.error()));
+  }
+  const boost::json::value* token = answer->if_contains("token");
+  if (token != nullptr && token->is_string()) return std::string(token->get_string());
+  return std::unexpected(Error(ErrorCode::Refused, Side::Local, false, "the server gave no token"));
 }
 
 Result<std::vector<GrantOptions>> stored_grants(const std::string& state_dir) {

@@ -9,7 +9,7 @@ from processes import BINARY, until
 from terminal import Terminal
 from visitors import connect, read_exactly
 
-COMMANDS = ["server", "http", "tcp", "client", "token new", "token list", "token revoke", "status", "kick", "reload", "check", "drain", "completion", "man", "version"]
+COMMANDS = ["server", "http", "tcp", "client", "token new", "token list", "token show", "token revoke", "status", "kick", "reload", "check", "drain", "completion", "man", "version"]
 TOP = Path(__file__).resolve().parents[2]
 
 

@@ -43,7 +43,7 @@ def test_bash_loads_it(script):
     (["ser"], ["server"]),
     (["--v"], ["--version"]),
     (["to"], ["token"]),
-    (["token", ""], ["new", "list", "revoke"]),
+    (["token", ""], ["new", "list", "show", "revoke"]),
     (["token", "new", "--po"], ["--ports"]),
     (["server", "--http-l"], ["--http-listen"]),
     (["server", "--log-format", ""], ["auto", "human", "json"]),
@@ -94,7 +94,7 @@ def test_zsh_offers(world, script):
 
 @pytest.mark.parametrize("line, offered", [
     ("ferrotunnel serv", {"server"}),
-    ("ferrotunnel token ", {"new", "list", "revoke"}),
+    ("ferrotunnel token ", {"new", "list", "show", "revoke"}),
     ("ferrotunnel server --http-l", {"--http-listen"}),
     ("ferrotunnel server --tls o", {"on", "off"}),
     ("ferrotunnel token new --ex", {"--expires"}),
@@ -128,7 +128,7 @@ def test_the_manual_page_has_no_warnings_and_every_flag(world):
 
 
 def test_every_command_has_an_example_and_the_exit_codes(world):
-    commands = re.findall(r"^    ferrotunnel ([a-z]+(?: (?:new|list|revoke))?)", re.search(r"SYNOPSIS\n(.*?)\n\n", world.run("--help").stdout, re.S)[1], re.M)
+    commands = re.findall(r"^    ferrotunnel ([a-z]+(?: (?:new|list|show|revoke))?)", re.search(r"SYNOPSIS\n(.*?)\n\n", world.run("--help").stdout, re.S)[1], re.M)
     assert len(commands) > 12
     for command in commands:
         text = world.run(*command.split(), "--help").stdout

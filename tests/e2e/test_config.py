@@ -149,6 +149,44 @@ def test_check_names_every_mistake(files, world):
     assert json.loads(files.ask("check", "--schema"))["$schema"].startswith("https://json-schema.org/")
     missing = files.ask("check", world.work / "nowhere.toml", code=2)
     assert "nowhere.toml" in missing
+    files.write(files.server_file, f'[grants.old]\nsecret = "{SECRET}"\nexpires = 2020-01-01\n')
+    assert "but: the grant old expired on 2020-01-01" in files.ask("check", files.server_file)
+    files.write(files.server_file, f'[server]\ntls_cert = "{world.work}/no.pem"\ntls_key = "{world.work}/no.key"\n')
+    assert "no.key" in files.ask("check", files.server_file, code=2)
+    files.write(files.client_file, f'[client]\nserver = "a b"\ngrant = "a"\ntoken = "{SECRET}"\n[tunnels.a]\nto = "tcp://127.0.0.1:1"\n')
+    assert "client.toml:2:1" in files.ask("check", files.client_file, code=2)
+
+
+def test_the_token_of_a_grant_of_the_file(files, world, echo):
+    """A client of a file's grant signs in with a token that pins the server's key, as any other."""
+    files.write_server()
+    text = files.server_file.read_text().replace("tls = false", "")
+    files.write(files.server_file, text)
+    server = files.start_server()
+    token = files.ask("token", "show", "laptop", "--state", files.state).strip()
+    client = world.client("tcp", echo.port, "--no-save", join=token)
+    assert client.wait_event("tunnel_up")["port"]
+    assert server.wait_event("session_up")["grant"] == "laptop"
+    assert "no grant named nobody" in files.ask("token", "show", "nobody", "--state", files.state, code=3)
+
+
+def test_grants_of_the_state_directory_beside_those_of_the_file(files, world, echo):
+    """Of one name the file's counts, and "default" only where the file has none: both are said, and no token is made in vain."""
+    files.write(files.server_file, f'[server]\nlisten = "127.0.0.1:0"\nhttp_listen = "off"\nstate = "{files.state}"\ntcp_listen_host = "127.0.0.1"\n')
+    server = files.start_server()
+    client = world.client("tcp", echo.port, "--no-save", join=server)
+    client.wait_event("tunnel_up")
+    stored = files.ask("token", "new", "--name", "stored", "--state", files.state).strip()
+    files.write(files.server_file, files.server_file.read_text() + f'[grants.laptop]\nsecret = "{SECRET}"\n')
+    files.ask("reload", "--state", files.state)
+    said = server.wait_event("error", message=lambda m: m is not None and "does not count" in m)["message"]
+    assert "the grant default of the state directory" in said
+    assert client.wait_exit() == 3
+    world.processes.remove(client)
+    files.ask("reload", "--state", files.state)
+    assert len(server.events("error")) == 1, "once"
+    assert "choose another name" in files.ask("token", "new", "--name", "laptop", "--state", files.state, code=2)
+    world.client("tcp", echo.port, "--no-save", join=stored).wait_event("tunnel_up")
 
 
 # --- reload

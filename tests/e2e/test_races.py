@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -32,6 +33,14 @@ def test_a_host_never_has_two_holders(world, grants):
     assert min(over["a"], over["b"]) > 0, f"both had a chance: {over}"
 
 
+def listens(where):
+    try:
+        socket.create_connection(where, 5).close()
+        return True
+    except ConnectionRefusedError:
+        return False
+
+
 def test_a_request_that_is_half_here_when_the_server_drains_is_served(world, nginx):
     nginx.file("a.txt", b"a" * 100_000)
     server = world.server("--drain-timeout", "30")
@@ -42,7 +51,7 @@ def test_a_request_that_is_half_here_when_the_server_drains_is_served(world, ngi
         visitor.send("GET /a.txt HTTP/1.1\r\nHost: app.test\r\nX-Half: ")
     until(lambda: all_read(visitors), "the server has read the first halves")
     server.signal(signal.SIGTERM)
-    server.wait_event("stopping")
+    until(lambda: not listens(server.http_address), "nobody new is let in")
     for visitor in visitors:
         visitor.send("yes\r\n\r\n")
     for visitor in visitors:

@@ -274,6 +274,8 @@ constexpr std::array kDrainExamples = {
             "ferrotunnel drain --drain-timeout 60 && ferrotunnel server"},
 };
 constexpr std::array kListExamples = {Example{"For a program:", "ferrotunnel token list --json"}};
+constexpr std::array kShowExamples = {
+    Example{"For the client of a grant in the server's file:", "ferrotunnel token show laptop"}};
 constexpr std::array kRevokeExamples = {
     Example{"The token of a laptop that was lost:", "ferrotunnel token revoke laptop"}};
 constexpr std::array kStatusExamples = {
@@ -365,6 +367,11 @@ constexpr std::array kCommands = {
     Command{"token list", "lists the grants of the state directory", "[FLAGS]", "",
             "Lists the grants that token new made, and the one that the server made for itself, without their secrets.",
             kStateAndJsonGroups, kListExamples},
+    Command{"token show", "prints the join token of a grant", "NAME [FLAGS]", "NAME",
+            "Asks the server that runs in the state directory for the join token of one of its grants, be it made by "
+            "token new or written in its "
+            "configuration file. Whoever has the token may sign in.",
+            kStateGroups, kShowExamples},
     Command{"token revoke", "ends a grant and its sessions", "NAME [FLAGS]", "NAME",
             "Removes a grant from the state directory. When the command is done, its sessions have ended and nobody "
             "signs in with its token "

@@ -117,7 +117,7 @@ std::string bash() {
          "  case \"$command $before\" in\n" +
          values +
          "    'completion completion') words='bash zsh fish' ;;\n"
-         "    'http http') files=1 ;;\n"
+         "    'http http' | 'check check') files=1 ;;\n"
          "  esac\n"
          "  case $command in\n" +
          flags +
@@ -173,7 +173,7 @@ std::string zsh() {
     });
     if (command.name == "completion")
       cases += "        '1:shell:(bash zsh fish)' ;;\n";
-    else if (command.name == "http")
+    else if (command.name == "http" || command.name == "check")
       cases += "        '1:target:_files' ;;\n";
     else
       cases += "        '1:" + std::string(command.target.empty() ? "nothing" : command.target) + ": ' ;;\n";
@@ -230,7 +230,7 @@ std::string fish() {
       out += "\n";
     });
     if (command.name == "completion") out += begin + " -a 'bash zsh fish'\n";
-    if (command.name == "http") out += begin + " -a '(__fish_complete_path)'\n";
+    if (command.name == "http" || command.name == "check") out += begin + " -a '(__fish_complete_path)'\n";
   }
   return out;
 }

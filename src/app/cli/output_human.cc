@@ -201,6 +201,14 @@ void HumanOutput::error(const Error& error) {
   print_event(line);
 }
 
+void HumanOutput::fatal(const Error&) {
+  {
+    const std::lock_guard lock(mutex_);
+    live_.clear();
+  }
+  print("");  // what is said elsewhere finds a line of its own
+}
+
 void HumanOutput::stopping(std::chrono::milliseconds patience) {
   {
     const std::lock_guard lock(mutex_);

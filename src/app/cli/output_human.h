@@ -36,7 +36,7 @@ class HumanOutput final : public Output {
   void visitor(const VisitorEvent& event) override;
   void reloaded(const Reloaded& reloaded) override;
   void error(const Error& error) override;
-  void fatal(const Error&) override {}  // main() says it on stderr, which is where a person looks
+  void fatal(const Error& error) override;  // main() says it on stderr, which is where a person looks
   void stopping(std::chrono::milliseconds patience) override;
   void stopped(bool finished) override;
 

@@ -156,6 +156,12 @@ int token_list(const Arguments& arguments) {
   return print(table(rows));
 }
 
+int token_show(const Arguments& arguments) {
+  if (arguments.target().empty()) return fail(wrong("which grant? ferrotunnel token show NAME"));
+  const auto token = grant_token(state_of(arguments), arguments.target());
+  return token ? print(*token + "\n") : fail(token.error());
+}
+
 int token_revoke(const Arguments& arguments) {
   if (arguments.target().empty())
     return fail(wrong("which grant? ferrotunnel token revoke NAME (see ferrotunnel token list)"));
@@ -276,9 +282,15 @@ int check(const Arguments& arguments) {
   if (arguments.value("schema")) return print(config_schema());
   const std::string& file = arguments.target();
   if (file.empty()) return fail(wrong("which file? ferrotunnel check FILE"));
-  auto failed = check_config(file);
-  if (!failed) return print(file + ": right\n");
-  return fail_with_lines(wrong(to_text(*failed)));
+  if (const auto failed = check_config(file)) return fail_with_lines(wrong(to_text(*failed)));
+  std::string out = shown(file, 400) + ": right\n";
+  // What is allowed and hardly meant.
+  if (const auto server = load_server_config(file)) {
+    for (const GrantOptions& grant : server->grants)
+      if (grant.expires && *grant.expires <= SystemClock::now())
+        out += "but: the grant " + shown(grant.name) + " expired on " + rfc3339(*grant.expires) + "\n";
+  }
+  return print(out);
 }
 
 }  // namespace
@@ -287,6 +299,7 @@ std::optional<int> run_administration(const Arguments& arguments) {
   const std::string_view name = arguments.command().name;
   if (name == "token new") return token_new(arguments);
   if (name == "token list") return token_list(arguments);
+  if (name == "token show") return token_show(arguments);
   if (name == "token revoke") return token_revoke(arguments);
   if (name == "status") return status(arguments);
   if (name == "kick") return kick(arguments);

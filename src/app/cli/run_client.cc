@@ -1,5 +1,7 @@
 #include <atomic>
 #include <limits>
+#include <mutex>
+#include <string>
 #include <utility>
 
 #include "app/cli/reload.h"
@@ -15,6 +17,8 @@ struct Progress {
   std::atomic<bool> gave_up{false};
   std::atomic<std::size_t> tunnels_up{0};
   std::atomic<std::size_t> tunnels_refused{0};
+  std::mutex mutex;
+  std::string refusal;  // the last one
 };
 
 Result<Client> build(const ClientOptions& options, Console& console, Signals& signals, Progress& progress,
@@ -41,6 +45,10 @@ Result<Client> build(const ClientOptions& options, Console& console, Signals& si
   builder.on_tunnel_failed([&](const TunnelFailed& event) {
     out.tunnel_failed(event);
     if (event.why.retry) return;
+    {
+      const std::lock_guard lock(progress.mutex);
+      progress.refusal = event.name + ": " + event.why.context;
+    }
     ++progress.tunnels_refused;
     signals.wake();
   });
@@ -120,9 +128,11 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
     // At the start somebody stands there to mend it; a reload that is refused all it asked for goes on.
     if (progress.tunnels_up == 0 && progress.tunnels_refused >= tunnels) {
       client->stop();
-      const Error none(
-          ErrorCode::Refused, Side::Tunnel, false,
-          options.config.tunnels.size() == 1 ? "the server refused the tunnel" : "the server refused every tunnel");
+      const std::lock_guard lock(progress.mutex);
+      const Error none(ErrorCode::Refused, Side::Tunnel, false,
+                       options.config.tunnels.size() == 1
+                           ? "the server refused the tunnel " + progress.refusal
+                           : "the server refused every tunnel, the last one " + progress.refusal);
       return fail(console, none, kExitRefused);
     }
     if (console.has_live_line()) console->live(client->status());

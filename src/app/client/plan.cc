@@ -78,7 +78,8 @@ Result<session::JoinToken> what_to_join(const ClientConfig& config) {
   for (const std::string& address : token.addresses) {
     auto parts = session::split_host_port(address, 7835);
     if (!parts) return std::unexpected(parts.error());
-    if (parts->host.empty() || parts->port == 0) return bad("'" + address + "' is not HOST:PORT of a server");
+    const bool odd = parts->host.find_first_of(" \t\r\n/\\@?#") != std::string::npos;
+    if (parts->host.empty() || parts->port == 0 || odd) return bad("'" + address + "' is not HOST:PORT of a server");
   }
   return token;
 }

@@ -112,11 +112,25 @@ Result<> ServerImpl::load_grants() {
   const bool told = !grants->empty();
   for (session::Grant& one : *stored) {
     const bool known = std::ranges::find(*grants, one.name, &session::Grant::name) != grants->end();
-    if (known || (told && one.name == "default")) continue;  // who configured a name means that one
-    grants->push_back(std::move(one));
+    if (!known && !(told && one.name == "default")) {
+      grants->push_back(std::move(one));
+      continue;
+    }
+    // Who configured a name means that one. It is said once: at the start, or when the one that is stored has counted so far.
+    const auto before = grants_.find(one.name);
+    const bool counted = before != nullptr && before->secrets.front().bytes == one.secrets.front().bytes;
+    if (counted || grants_.all().empty()) say_shadowed(one.name, known);
   }
   grants_.replace(std::move(*grants));
   return {};
+}
+
+void ServerImpl::say_shadowed(const std::string& grant, bool same_name) const {
+  if (!options_.on_error) return;
+  options_.on_error(Error(ErrorCode::BadInput, Side::Local, false,
+                          "the grant " + grant +
+                              " of the state directory does not count, nor its token: the configuration has " +
+                              (same_name ? "one of that name" : "grants of its own")));
 }
 
 Result<> ServerImpl::set_grants(const std::vector<GrantOptions>& options) {
@@ -323,14 +337,23 @@ bool ServerImpl::uses_state() const {
   return !options_.state_dir.empty() || options_.grants.empty() || (options_.tls && options_.tls_certificate.empty());
 }
 
-// The token that is shown is for "default", or for the first there is.
+// The token that is shown is for "default", or for the first that has not expired.
 session::JoinToken ServerImpl::make_token() const {
+  auto grant = grants_.find("default");
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  if (grant == nullptr) {
+    const auto all = grants_.all();
+    const auto good = std::ranges::find_if(all, [now](const auto& one) { return !one->expired(now); });
+    grant = good == all.end() ? all.front() : *good;
+  }
+  return make_token(*grant);
+}
+
+session::JoinToken ServerImpl::make_token(const session::Grant& grant) const {
   session::JoinToken token;
   token.addresses = join_addresses();
-  auto grant = grants_.find("default");
-  if (grant == nullptr) grant = grants_.all().front();
-  token.grant = grant->name;
-  token.secret = grant->secrets.back();  // of two, the newer
+  token.grant = grant.name;
+  token.secret = grant.secrets.back();  // of two, the newer
   token.fingerprint = live_->fingerprint;
   token.tls = options_.tls;
   return token;
@@ -365,6 +388,8 @@ Result<boost::json::object> ServerImpl::answer(const boost::json::object& questi
     if (auto done = reload_grants(); !done) return std::unexpected(done.error());
     return boost::json::object();
   }
+  if (what == "token") return answer_token(text("name"));
+  if (what == "may-store") return answer_may_store(text("name"));
   if (what == "drain") return drain_answer_.answer(question, options_.on_drain_asked);
   if (what == "reload") return app::answer_reload(options_.on_reload_asked);
   if (what == "kick") {
@@ -378,6 +403,28 @@ Result<boost::json::object> ServerImpl::answer(const boost::json::object& questi
   }
   return std::unexpected(
       Error(ErrorCode::BadInput, Side::Local, false, "this server does not know what '" + text("do") + "' is"));
+}
+
+Result<boost::json::object> ServerImpl::answer_token(const std::string& name) const {
+  const std::lock_guard lock(control_mutex_);
+  const auto grant = grants_.find(name);
+  if (grant == nullptr)
+    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this server has no grant named " + name));
+  auto token = session::encode(make_token(*grant));
+  if (!token) return std::unexpected(token.error());
+  return boost::json::object{{"token", *token}};
+}
+
+Result<boost::json::object> ServerImpl::answer_may_store(const std::string& name) const {
+  const std::lock_guard lock(control_mutex_);
+  const bool configured = std::ranges::find(configured_, name, &GrantOptions::name) != configured_.end();
+  if (configured || (name == "default" && !configured_.empty())) {
+    return std::unexpected(
+        Error(ErrorCode::BadInput, Side::Local, false,
+              "the server that runs has a grant " + name +
+                  " in its configuration, and one that is stored would not count: choose another name"));
+  }
+  return boost::json::object();
 }
 
 std::size_t ServerImpl::kick(const std::string& name) {

@@ -87,6 +87,10 @@ class ServerImpl {
   [[nodiscard]] Result<app::LivePtr> make_live(const ServerConfig& config, const app::ServerPlan& plan);
   [[nodiscard]] std::vector<std::string> join_addresses() const;
   [[nodiscard]] session::JoinToken make_token() const;
+  [[nodiscard]] session::JoinToken make_token(const session::Grant& grant) const;
+  void say_shadowed(const std::string& grant, bool same_name) const;
+  [[nodiscard]] Result<boost::json::object> answer_token(const std::string& name) const;
+  [[nodiscard]] Result<boost::json::object> answer_may_store(const std::string& name) const;
   [[nodiscard]] bool uses_state() const;
   void write_server(const session::JoinToken& token);
   void open_control();
