@@ -66,6 +66,29 @@ TEST_F(ConfigMachine, ASecretOfAnotherUserIsRefused) {
   EXPECT_THAT(text.error().context, HasSubstr("belongs to another user"));
 }
 
+TEST_F(ConfigMachine, ASecretInAFileThatOthersMayReadIsRefused) {
+  const std::string text = "[grants.a]\nsecret = \"0123456789abcdef\"\n";
+  const auto open = load_server_config(file("open.toml", text, 0644));
+  ASSERT_FALSE(open);
+  EXPECT_THAT(to_text(open.error()), testing::AllOf(HasSubstr("open.toml:2:1: grants.a.secret: "),
+                                                    HasSubstr("chmod 600 "), HasSubstr("{ file = ")));
+  const auto closed = load_server_config(file("closed.toml", text, 0600));
+  EXPECT_TRUE(closed) << to_text(closed.error());
+}
+
+// An ACL for the service's user looks like a right of the group.
+TEST_F(ConfigMachine, ACredentialOfSystemdIsASecret) {
+  if (::geteuid() != 0) return;  // only root's files are credentials
+  const std::string path = file("token", "text", 0440);
+  EXPECT_FALSE(machine_.read_secret_file(path));
+  ::setenv("CREDENTIALS_DIRECTORY", dir_.c_str(), 1);
+  EXPECT_EQ(machine_.read_secret_file(path), "text");
+  EXPECT_FALSE(machine_.read_secret_file(file("open", "text", 0444)));
+  ::setenv("CREDENTIALS_DIRECTORY", "/elsewhere", 1);
+  EXPECT_FALSE(machine_.read_secret_file(path));
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+}
+
 // Nobody writes to it: whoever opened it to read would wait for ever.
 TEST_F(ConfigMachine, AFifoIsNotWaitedFor) {
   const std::string path = (dir_ / "fifo").string();
