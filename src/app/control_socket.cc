@@ -9,7 +9,9 @@
 
 #include <boost/json.hpp>
 #include <cerrno>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace ferrotunnel::app {
@@ -17,48 +19,70 @@ namespace {
 
 namespace json = boost::json;
 
-void limit_waits(int fd, std::chrono::milliseconds patience) {
+using Clock = std::chrono::steady_clock;
+
+// 0, or errno. EAGAIN: somebody listens there who takes no more connections.
+int dial(const transport::SocketAddress& address, std::chrono::milliseconds patience, transport::UniqueFd& fd) {
+  fd = transport::UniqueFd(::socket(AF_UNIX, SOCK_STREAM, 0));
+  if (!fd) return errno;
+  ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
   const auto seconds = std::chrono::floor<std::chrono::seconds>(patience);
   timeval limit{};
   limit.tv_sec = static_cast<decltype(limit.tv_sec)>(seconds.count());
   limit.tv_usec = static_cast<decltype(limit.tv_usec)>(std::chrono::microseconds(patience - seconds).count());
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);  // connect() waits for a place in the queue
+  if (::connect(fd.get(), address.get(), address.length) != 0) return errno;
+  ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+  return 0;
 }
 
-Result<transport::UniqueFd> dial(const transport::SocketAddress& address) {
-  transport::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM, 0));
-  if (!fd) return std::unexpected(errno_error(errno, Side::Local, "cannot make a socket"));
-  ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
-  if (::connect(fd.get(), address.get(), address.length) == 0) return fd;
-  return std::unexpected(errno_error(errno, Side::Local, "nothing answers at " + address.text()));
-}
+// A connection that does not block. Whoever waits for it waits until `deadline` in all, or until there is something to be read at `wake`.
+struct Peer {
+  int fd = -1;
+  int wake = -1;  // none: -1
+  Clock::time_point deadline;
 
-bool send_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
-    if (n <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(n));
+  [[nodiscard]] bool wait(short events) const {
+    for (;;) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+      if (left.count() <= 0) return false;
+      pollfd wanted[2] = {{fd, events, 0}, {wake, POLLIN, 0}};
+      const int n = ::poll(wanted, 2, static_cast<int>(left.count()));
+      if (n < 0 && errno != EINTR) return false;
+      if (n > 0) return wanted[1].revents == 0;
+    }
   }
-  return true;
-}
 
-// Up to the end of the line, which is left out. Nothing: it did not come, or is too long.
-std::optional<std::string> read_line(int fd, std::size_t most) {
-  std::string line;
-  char buffer[4096];
-  while (line.size() <= most) {
-    const ssize_t n = ::recv(fd, buffer, sizeof buffer, 0);
-    if (n <= 0) return {};
-    line.append(buffer, static_cast<std::size_t>(n));
-    if (const std::size_t end = line.find('\n'); end != std::string::npos) {
-      line.resize(end);
+  // What can be sent at once is, whatever the time.
+  [[nodiscard]] bool send_all(std::string_view text) const {
+    while (!text.empty()) {
+      const ssize_t n = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+      if (n > 0)
+        text.remove_prefix(static_cast<std::size_t>(n));
+      else if (n < 0 && errno != EINTR && (errno != EAGAIN || !wait(POLLOUT)))
+        return false;
+    }
+    return true;
+  }
+
+  // Up to the end of the line, which is left out. Nothing: it did not come, or is too long.
+  [[nodiscard]] std::optional<std::string> read_line(std::size_t most) const {
+    std::string line;
+    char buffer[4096];
+    while (line.size() <= most) {
+      const ssize_t n = ::recv(fd, buffer, sizeof buffer, 0);
+      if (n == 0 || (n < 0 && errno != EINTR && (errno != EAGAIN || !wait(POLLIN)))) return {};
+      if (n < 0) continue;
+      const std::string_view piece(buffer, static_cast<std::size_t>(n));
+      const std::size_t end = piece.find('\n');
+      line += piece.substr(0, end);
+      if (end == std::string_view::npos) continue;
       if (line.size() > most) return {};
       return line;
     }
+    return {};
   }
-  return {};
-}
+};
 
 // What somebody who died left there. Whoever is alive answers a connection.
 Result<> remove_stale(const std::filesystem::path& path, const transport::SocketAddress& address) {
@@ -67,7 +91,8 @@ Result<> remove_stale(const std::filesystem::path& path, const transport::Socket
   if (!S_ISSOCK(info.st_mode))
     return std::unexpected(
         Error(ErrorCode::BadInput, Side::Local, false, path.string() + " is there and is no socket"));
-  if (dial(address)) {
+  transport::UniqueFd there;
+  if (const int why = dial(address, ControlSocket::kPatience, there); why == 0 || why == EAGAIN) {
     return std::unexpected(Error(ErrorCode::AddressInUse, Side::Local, false,
                                  "another server runs with this state: it answers at " + path.string()));
   }
@@ -92,8 +117,13 @@ Result<std::unique_ptr<ControlSocket>> ControlSocket::open(const std::filesystem
   if (::bind(listener.get(), address->get(), address->length) != 0 || ::chmod(path.c_str(), 0600) != 0 ||
       ::listen(listener.get(), 16) != 0)
     return std::unexpected(errno_error(errno, Side::Local, "cannot listen on " + path.string()));
+  struct stat info{};
+  if (::lstat(path.c_str(), &info) != 0)
+    return std::unexpected(errno_error(errno, Side::Local, "cannot look at " + path.string()));
   std::unique_ptr<ControlSocket> made(
       new ControlSocket(path, std::move(listener), std::move(wake_read), std::move(wake_write), std::move(answer)));
+  made->device_ = info.st_dev;
+  made->inode_ = info.st_ino;
   made->thread_ = std::thread([raw = made.get()] { raw->run(); });
   return made;
 }
@@ -109,7 +139,8 @@ ControlSocket::ControlSocket(std::filesystem::path path, transport::UniqueFd lis
 ControlSocket::~ControlSocket() {
   wake_write_.reset();
   if (thread_.joinable()) thread_.join();
-  ::unlink(path_.c_str());
+  struct stat info{};
+  if (::lstat(path_.c_str(), &info) == 0 && info.st_dev == device_ && info.st_ino == inode_) ::unlink(path_.c_str());
 }
 
 void ControlSocket::run() {
@@ -124,14 +155,13 @@ void ControlSocket::run() {
       continue;
     }
     ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
-    ::fcntl(fd.get(), F_SETFL, 0);
-    limit_waits(fd.get(), kPatience);
+    ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
     serve(fd.get());
   }
 }
 
 void ControlSocket::serve(int fd) const {
-  const auto line = read_line(fd, kMaxQuestion);
+  const auto line = Peer{fd, wake_read_.get(), Clock::now() + kPatience}.read_line(kMaxQuestion);
   if (!line) return;
   boost::system::error_code wrong;
   const json::value question = json::parse(*line, wrong);
@@ -147,22 +177,24 @@ void ControlSocket::serve(int fd) const {
     out["ok"] = false;
     out["error"] = answer.error().context;
   }
-  send_all(fd, json::serialize(out) + "\n");
+  (void)Peer{fd, wake_read_.get(), Clock::now() + kAnswerPatience}.send_all(json::serialize(out) + "\n");
 }
 
 Result<json::object> ask_control(const std::filesystem::path& path, const json::object& question,
                                  std::chrono::milliseconds patience) {
   const auto address = transport::unix_address(path.string());
   if (!address) return std::unexpected(address.error());
-  auto fd = dial(*address);
-  if (!fd) {
-    fd.error().code = ErrorCode::Unreachable;
-    return std::unexpected(fd.error());
+  const Clock::time_point deadline = Clock::now() + patience;
+  transport::UniqueFd fd;
+  const int why = dial(*address, patience, fd);
+  if (why != 0 && why != EAGAIN) {
+    Error error = errno_error(why, Side::Local, "nothing answers at " + address->text());
+    error.code = ErrorCode::Unreachable;
+    return std::unexpected(std::move(error));
   }
-  limit_waits(fd->get(), patience);
-  if (!send_all(fd->get(), json::serialize(question) + "\n"))
-    return std::unexpected(errno_error(errno, Side::Local, "cannot ask the server at " + path.string()));
-  const auto line = read_line(fd->get(), ControlSocket::kMaxAnswer);
+  const Peer peer{.fd = fd.get(), .deadline = deadline};
+  std::optional<std::string> line;
+  if (why == 0 && peer.send_all(json::serialize(question) + "\n")) line = peer.read_line(ControlSocket::kMaxAnswer);
   boost::system::error_code wrong;
   json::value answer = line ? json::parse(*line, wrong) : json::value();
   if (!line || wrong || !answer.is_object())

@@ -1,9 +1,11 @@
 // ControlSocket: how the commands of the same user speak with a program that runs: a unix socket of mode 0600 beside its state.
 //
 // One question and one answer a connection, each one JSON object on a line: {"do":"status"} -> {"ok":true,...} or {"ok":false,
-// "error":"..."}. Questions are answered one after the other on a thread of its own, off every shard; whoever sends nothing is left after
-// kPatience. It is the first piece of the admin API.
+// "error":"..."}. Questions are answered one after the other on a thread of its own, off every shard; whoever has not asked after
+// kPatience, or not taken the answer after kAnswerPatience, is left. It is the first piece of the admin API.
 #pragma once
+
+#include <sys/types.h>
 
 #include <boost/json/object.hpp>
 #include <chrono>
@@ -19,8 +21,9 @@ namespace ferrotunnel::app {
 
 class ControlSocket {
  public:
-  static constexpr std::chrono::seconds kPatience{2};  // for a question to come, and for its answer to be taken
-  static constexpr std::size_t kMaxQuestion = 4096;    // bytes
+  static constexpr std::chrono::seconds kPatience{2};        // for the whole of a question to come
+  static constexpr std::chrono::seconds kAnswerPatience{5};  // for the whole of its answer to be taken
+  static constexpr std::size_t kMaxQuestion = 4096;          // bytes
   static constexpr std::size_t kMaxAnswer = 64u << 20;
 
   // Gives the answer without "ok", or why there is none. On the socket's thread.
@@ -28,7 +31,8 @@ class ControlSocket {
 
   // Errors: AddressInUse (another program answers there), Io, BadInput (the path is too long for a socket).
   [[nodiscard]] static Result<std::unique_ptr<ControlSocket>> open(const std::filesystem::path& path, Answer answer);
-  ~ControlSocket();  // the answer under way is finished; the file is removed
+  // The answer under way is finished, and sent as far as it can be without waiting. The file is removed, if it still is this socket's.
+  ~ControlSocket();
   ControlSocket(const ControlSocket&) = delete;
   ControlSocket& operator=(const ControlSocket&) = delete;
 
@@ -42,10 +46,12 @@ class ControlSocket {
   const transport::UniqueFd listener_, wake_read_;
   transport::UniqueFd wake_write_;
   const Answer answer_;
+  dev_t device_ = 0;  // of the file, and its inode
+  ino_t inode_ = 0;
   std::thread thread_;
 };
 
-// Asks the program that answers at `path`, and gives its answer. Errors: Unreachable (nobody answers there), Refused (with its words), Io, Timeout.
+// Asks the program that answers at `path`, within `patience` in all, and gives its answer. Errors: Unreachable (nobody answers there), Refused (with its words), Io, Timeout.
 [[nodiscard]] Result<boost::json::object> ask_control(const std::filesystem::path& path,
                                                       const boost::json::object& question,
                                                       std::chrono::milliseconds patience = std::chrono::seconds(30));

@@ -24,8 +24,12 @@ Program server_in(const std::string& state_dir) {
 }
 Program client_at(const std::string& socket) { return {socket, "client", "at " + socket}; }
 
-Result<boost::json::object> ask(const Program& program, const boost::json::object& question) {
-  auto answer = app::ask_control(program.socket, question);
+constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::seconds kReloadPatience{120};  // the commands of a file's secrets may take 60 s together
+
+Result<boost::json::object> ask(const Program& program, const boost::json::object& question,
+                                std::chrono::milliseconds patience = kPatience) {
+  auto answer = app::ask_control(program.socket, question, patience);
   if (!answer && answer.error().code == ErrorCode::Unreachable)
     answer.error().context =
         "no " + program.who + " of this user runs " + program.where + " (" + answer.error().context + ")";
@@ -53,7 +57,7 @@ Result<> drain(const Program& program, std::optional<std::chrono::milliseconds> 
 }
 
 Result<Reloaded> reload(const Program& program) {
-  const auto answer = ask(program, {{"do", "reload"}});
+  const auto answer = ask(program, {{"do", "reload"}}, kReloadPatience);
   if (!answer) return std::unexpected(answer.error());
   return app::reloaded_from_json(*answer);
 }

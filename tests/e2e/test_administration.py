@@ -1,6 +1,8 @@
 """Looking after a server: token new, list, revoke; status; kick; and who fails to sign in."""
 import json
+import signal
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -105,6 +107,29 @@ def test_drain_with_a_patience_of_its_own(world, echo):
             visitor.recv(1)
     assert server.wait_exit() == 0
     assert server.events("stopped")[-1]["finished"] is False
+    world.processes.remove(server)
+
+
+def test_whoever_trickles_into_the_control_socket_keeps_no_server_from_ending(world):
+    server = world.server("--drain-timeout", "1")
+    over = threading.Event()
+    with socket.socket(socket.AF_UNIX) as peer, ThreadPoolExecutor(1) as threads:
+        peer.connect(str(server.state / "control.sock"))
+        peer.sendall(b" ")
+
+        def trickle():
+            while not over.wait(1):
+                try:
+                    peer.sendall(b" ")
+                except OSError:
+                    return
+
+        threads.submit(trickle)
+        try:
+            server.signal(signal.SIGTERM)
+            assert server.wait_exit(20) == 0
+        finally:
+            over.set()
     world.processes.remove(server)
 
 

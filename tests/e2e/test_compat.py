@@ -117,10 +117,12 @@ def test_tcp_bind_is_the_port_of_a_client_that_asks(start, echo):
 
 def test_the_token_in_files_and_as_a_join_token(world, start, origin):
     (world.work / "token").write_text(TOKEN + "\n")
+    (world.work / "token").chmod(0o600)
     server = start("server", "--token-file", world.work / "token", "--tls", "on", *ANYWHERE)
     ready = server.wait_event("ready")
     assert ready["tls"] is True and server.stderr() == ""
     (world.work / "join").write_text(ready["join"])
+    (world.work / "join").chmod(0o600)
     for host, words in (("a", ["--token", ready["join"], "--no-save"]), ("b", ["--token-file", world.work / "join", "--no-save"])):
         client = start("client", "--local-addr", f"127.0.0.1:{origin.port}", "--tunnel-id", host, *words)
         client.wait_event("tunnel_up")

@@ -142,6 +142,10 @@ def test_check_names_every_mistake(files, world):
     assert f"{files.server_file}:5:1: " in lines[2]
     started = world.run("server", "--config", files.server_file)
     assert started.returncode == 2 and started.stderr == said
+    files.write_server()
+    files.server_file.chmod(0o644)
+    open_to_all = files.ask("check", files.server_file, code=2)
+    assert f"{files.server_file}:10:1: grants.laptop.secret: " in open_to_all and f"chmod 600 {files.server_file}" in open_to_all
     files.write(files.server_file, "[server]\nthreads = 2\n")
     assert files.ask("check", files.server_file) == f"{files.server_file}: right\n"
     files.write(files.client_file, '[tunnels.web]\nto = "http://127.0.0.1:1"\nurl = "http://a.test"\n[client]\nserver = "a.test:1"\ngrant = "a"\ntoken = "0123456789abcdef"\n')

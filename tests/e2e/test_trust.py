@@ -25,6 +25,7 @@ def works(client):
 def secret(world):
     file = world.work / "secret"
     file.write_text(SECRET + "\n")
+    file.chmod(0o600)
     return file
 
 
@@ -52,6 +53,7 @@ def test_an_unknown_grant_gets_the_same_answer_as_a_wrong_secret(world, echo, se
     server = world.server("--tls", "off", "--grant", "known", "--secret-file", secret)
     wrong = world.work / "wrong"
     wrong.write_text("another secret, long enough too")
+    wrong.chmod(0o600)
     said = []
     for grant, file in (("known", wrong), ("unknown", secret)):
         done = world.run("tcp", echo.port, "--tls", "off", "--server", server.listen, "--grant", grant, "--secret-file", file)
@@ -106,6 +108,9 @@ def test_the_token_from_a_file(world, echo):
     server = world.server()
     file = world.work / "token"
     file.write_text(server.join + "\n")
+    done = world.run("tcp", echo.port, "--join", f"@{file}")
+    assert done.returncode == 2 and "chmod 600" in done.stderr, "others may read it"
+    file.chmod(0o600)
     assert works(world.client("tcp", echo.port, join=f"@{file}"))
 
 

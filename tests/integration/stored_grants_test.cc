@@ -170,6 +170,47 @@ TEST_P(StoredGrants, WhoeverIsSilentOrTalksNonsenseHoldsUpNobody) {
   EXPECT_TRUE(ask({{"do", "status"}}));
 }
 
+// A byte now and then is no question: it has kPatience in all, and nobody waits for it at the end.
+TEST_P(StoredGrants, WhoeverTricklesIsLeftAndHoldsUpNoEnd) {
+  const auto path = fs::path(state.path) / "control.sock";
+  auto socket = app::ControlSocket::open(path, [](const json::object&) { return json::object(); });
+  ASSERT_TRUE(socket) << socket.error().context;
+  const auto address = transport::unix_address(path.string());
+  const auto connect = [&] {
+    Socket peer(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(peer.fd(), address->get(), address->length), 0);
+    return peer;
+  };
+  // Until it is left: true.
+  const auto trickle = [](const Socket& peer, SteadyClock::time_point until) {
+    while (SteadyClock::now() < until) {
+      if (!peer.send(" ")) return true;
+      std::this_thread::sleep_for(100ms);
+    }
+    return false;
+  };
+  EXPECT_TRUE(trickle(connect(), SteadyClock::now() + 20s));
+  const Socket peer = connect();
+  std::jthread another([&] { EXPECT_TRUE(trickle(peer, SteadyClock::now() + 20s)); });
+  EXPECT_TRUE(app::ask_control(path, {{"do", "anything"}})) << "in its turn";
+  socket->reset();
+  EXPECT_FALSE(fs::exists(path));
+}
+
+TEST_P(StoredGrants, AnotherSocketInItsPlaceIsLeftThere) {
+  const auto path = fs::path(state.path) / "control.sock";
+  const auto open = [&] { return app::ControlSocket::open(path, [](const json::object&) { return json::object(); }); };
+  auto first = open();
+  ASSERT_TRUE(first) << first.error().context;
+  fs::rename(path, fs::path(state.path) / "moved.sock");
+  auto second = open();
+  ASSERT_TRUE(second) << second.error().context;
+  first->reset();
+  EXPECT_TRUE(ask({{"do", "anything"}})) << "the second's file is there";
+  second->reset();
+  EXPECT_FALSE(fs::exists(path));
+}
+
 TEST_P(StoredGrants, ASecondServerInTheSameStateIsHeardOf) {
   const auto first = server();
   TestServer second(state.path, [](ServerBuilder& b) { b.tls(GetParam()); });

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ namespace ferrotunnel::app::config {
 class FakeOutside : public Outside {
  public:
   std::map<std::string, std::string> files, secret_files, variables;
+  std::set<std::string> public_files;  // of `files`: the others are their owner's only
   std::function<Result<std::string>(const std::vector<std::string>&)> command;
   std::vector<std::vector<std::string>> commands_run;
   std::size_t files_read = 0;
@@ -32,6 +34,10 @@ class FakeOutside : public Outside {
     const auto at = secret_files.find(path);
     if (at == secret_files.end()) return missing("cannot read " + path + ": No such file or directory");
     return at->second;
+  }
+  Result<> check_private(const std::string& path) override {
+    if (public_files.contains(path)) return missing("others may read " + path + ": chmod 600");
+    return {};
   }
   std::string identity(const std::string& path) override { return path; }
   Result<std::vector<std::string>> matches(const std::string& pattern) override {

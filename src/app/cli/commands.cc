@@ -54,11 +54,14 @@ constexpr std::array kServerTrustFlags = {
     Flag{"grant", "NAME",
          "A grant of your own, instead of the grant \"default\", whose secret is made in the state directory. Needs "
          "--secret-file."},
-    Flag{"secret-file", "FILE", "The file that holds the secret of --grant: 16 to 64 characters."},
+    Flag{"secret-file", "FILE",
+         "The file that holds the secret of --grant: 16 to 64 characters; of mode 0600 or stricter."},
     Flag{"token", "SECRET",
          "A secret of 16 to 64 characters that clients give as their --token: the grant \"default\". Then, without "
          "--tls-cert, TLS is off unless --tls on is given."},
-    Flag{"token-file", "FILE", "The file that holds the secret of --token, which other users of the machine can see."},
+    Flag{"token-file", "FILE",
+         "The file, of mode 0600 or stricter, that holds the secret of --token, which other users of the machine can "
+         "see."},
     Flag{"trusted-proxies", "NET,...",
          "Networks and addresses of proxies in front, such as 10.0.0.0/8,2001:db8::7, or all: whoever comes from there "
          "has to begin with a PROXY header (version 1 or 2), and the visitor's address is the one in it. May be "
@@ -109,7 +112,8 @@ constexpr std::array kServerExamples = {
 
 constexpr std::array kJoinFlags = {
     Flag{"join", "TOKEN|@FILE",
-         "The join token that the server printed, or @ and a file that holds it (other users of a machine can see the "
+         "The join token that the server printed, or @ and a file of mode 0600 or stricter that holds it (other users "
+         "of a machine can see the "
          "arguments of a "
          "command). After a first successful sign-in it is kept, and is the default from then on."},
     Flag{"no-save", "", "Do not keep the token."},
@@ -117,12 +121,13 @@ constexpr std::array kJoinFlags = {
          "The server's address: without a token, or to reach it another way than the token says. May be repeated.",
          true},
     Flag{"grant", "NAME", "Without a token: the grant to sign in with. Needs --secret-file."},
-    Flag{"secret-file", "FILE", "Without a token: the file that holds the grant's secret."},
+    Flag{"secret-file", "FILE", "Without a token: the file that holds the grant's secret; of mode 0600 or stricter."},
     Flag{"token", "TOKEN",
          "A join token, or the secret of a server's --token. With a secret --server is needed, and TLS is off unless "
          "a flag of TLS is given."},
     Flag{"token-file", "FILE",
-         "The file that holds what --token would be. Where there is no token at all, a terminal is asked for one."},
+         "The file, of mode 0600 or stricter, that holds what --token would be. Where there is no token at all, a "
+         "terminal is asked for one."},
     Flag{"tls", "on|off",
          "off: plain TCP, where the server does that too. --tls alone is on. Default: what the join token says, and on "
          "without one."},

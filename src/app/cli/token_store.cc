@@ -15,6 +15,7 @@ namespace ferrotunnel::cli {
 namespace {
 
 constexpr std::size_t kMaxText = 16 * 1024;
+constexpr int kReadSecret = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;  // waits for nobody who would write to a FIFO
 
 class File {
  public:
@@ -43,6 +44,35 @@ std::string trimmed(std::string_view text) {
   return std::string(text.substr(begin, text.find_last_not_of(kSpace) - begin + 1));
 }
 
+std::unexpected<Error> bad(std::string text) {
+  return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text)));
+}
+
+// A service's credential (systemd.exec(5), LoadCredential=): root's file, which a service of another user may read by an ACL. The mode shows that
+// as a right of the group.
+bool is_credential(const struct stat& info, const std::filesystem::path& file) {
+  constexpr mode_t kWithAcl = 0440;
+  const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
+  return directory != nullptr && *directory == '/' && info.st_uid == 0 && (info.st_mode & 07777u & ~kWithAcl) == 0 &&
+         file.parent_path() == std::filesystem::path(directory);
+}
+
+// The rule that the files of { file = "..." } in a configuration have (app/config/machine.cc).
+Result<> only_ours(const File& from, const std::filesystem::path& file) {
+  constexpr mode_t kOwnerOnly = 0600;
+  struct stat info{};
+  if (::fstat(from.fd(), &info) < 0) return std::unexpected(system_error(errno, "cannot read", file));
+  if (!S_ISREG(info.st_mode)) return bad(shown(file.string()) + " is not a regular file");
+  if (is_credential(info, file)) return {};
+  if ((info.st_mode & 07777u & ~kOwnerOnly) != 0)
+    return bad("others may read " + shown(file.string()) + ": make it its owner's only (chmod 600 " +
+               shown(file.string()) + "), and take another secret if they did");
+  if (info.st_uid != 0 && info.st_uid != ::geteuid())
+    return bad(shown(file.string()) +
+               " belongs to another user, who could change it: it has to be this user's, or root's");
+  return {};
+}
+
 Result<std::string> read_all(const File& from, const std::filesystem::path& file) {
   std::string text;
   std::array<char, 4096> piece{};
@@ -52,9 +82,7 @@ Result<std::string> read_all(const File& from, const std::filesystem::path& file
     if (n < 0) return std::unexpected(system_error(errno, "cannot read", file));
     if (n == 0) return trimmed(text);
     text.append(piece.data(), static_cast<std::size_t>(n));
-    if (text.size() > kMaxText)
-      return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false,
-                                   shown(file.string()) + " is too large to be what is asked for"));
+    if (text.size() > kMaxText) return bad(shown(file.string()) + " is too large to be what is asked for");
   }
 }
 
@@ -79,16 +107,16 @@ std::optional<TokenStore> TokenStore::of_user() {
 }
 
 Result<std::optional<std::string>> TokenStore::load() const {
-  const File from(::open(file_.c_str(), O_RDONLY | O_CLOEXEC));
+  const File from(::open(file_.c_str(), kReadSecret));
   if (!from) {
     if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
     return std::unexpected(system_error(errno, "cannot read the kept token,", file_));
   }
   struct stat info{};
   if (::fstat(from.fd(), &info) == 0 && (info.st_mode & 077) != 0)
-    return std::unexpected(Error(
-        ErrorCode::BadInput, Side::Local, false,
-        "others may read the kept token: chmod 600 " + shown(file_.string()) + ", and ask for a new one if they did"));
+    return bad("others may read the kept token: chmod 600 " + shown(file_.string()) +
+               ", and ask for a new one if they did");
+  if (auto ours = only_ours(from, file_); !ours) return std::unexpected(std::move(ours.error()));
   auto text = read_all(from, file_);
   if (!text) return std::unexpected(std::move(text.error()));
   if (text->empty()) return std::nullopt;
@@ -122,11 +150,11 @@ Result<bool> TokenStore::save(std::string_view token) const {
 }
 
 Result<std::string> read_small_file(const std::filesystem::path& file) {
-  const File from(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  const File from(::open(file.c_str(), kReadSecret));
   if (!from) return std::unexpected(system_error(errno, "cannot read", file));
+  if (auto ours = only_ours(from, file); !ours) return std::unexpected(std::move(ours.error()));
   auto text = read_all(from, file);
-  if (text && text->empty())
-    return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, shown(file.string()) + " is empty"));
+  if (text && text->empty()) return bad(shown(file.string()) + " is empty");
   return text;
 }
 

@@ -28,7 +28,8 @@ class TokenStore {
   std::filesystem::path file_;
 };
 
-// A small text file that the user names, such as a secret: its text without white space around it. Errors: BadInput, Io.
+// The secret or token in a file that the user names, without white space around it. The file is a regular one of mode 0600 or stricter, and this
+// user's or root's. Errors: BadInput, Io.
 [[nodiscard]] Result<std::string> read_small_file(const std::filesystem::path& file);
 
 }  // namespace ferrotunnel::cli

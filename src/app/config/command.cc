@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <csignal>
 #include <optional>
+#include <system_error>
+#include <thread>
 
 #include "app/config/outside.h"
 #include "transport/tcp/socket.h"
@@ -20,6 +22,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMaxComplaint = 4u << 10;  // of its standard error is kept
 constexpr std::chrono::milliseconds kLook{10};   // how often its end is asked for
+constexpr std::chrono::seconds kDying{1};        // for a child that was killed to be gone
 
 std::unexpected<Error> failed(ErrorCode code, std::string text) {
   return std::unexpected(Error(code, Side::Local, false, std::move(text)));
@@ -72,7 +75,8 @@ int start(const std::vector<std::string>& command, const Pipe& out, const Pipe& 
   return ::posix_spawnp(&child, words[0], &settings.files, &settings.attributes, words.data(), environ);
 }
 
-// A child that is being listened to. Kills it, and reaps it, where it has not ended by itself.
+// A child that is being listened to. Kills it where it has not ended by itself, and reaps it; at most kDying is waited for that. One that may not be
+// killed (sudo's) or cannot die is left to a thread of its own.
 class Child {
  public:
   explicit Child(pid_t pid) : pid_(pid) {}
@@ -81,7 +85,14 @@ class Child {
   ~Child() {
     if (pid_ == 0) return;
     ::kill(-pid_, SIGKILL);
-    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    ::kill(pid_, SIGKILL);  // where it has left its group
+    const auto until = Clock::now() + kDying;
+    while (!ended()) {
+      if (Clock::now() >= until) {
+        reap_later(pid_);
+        return;
+      }
+      std::this_thread::sleep_for(kLook);
     }
   }
   // Its status once it has ended.
@@ -95,6 +106,16 @@ class Child {
   }
 
  private:
+  static void reap_later(pid_t pid) {
+    try {
+      std::thread([pid] {
+        while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+        }
+      }).detach();
+    } catch (const std::system_error&) {  // no more threads: a zombie is left
+    }
+  }
+
   pid_t pid_;
 };
 

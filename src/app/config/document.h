@@ -30,6 +30,7 @@ struct Value {
   Place place;  // of its key in the file; of an array's element: its own
   bool flag = false;
   bool unusable = false;  // a variable in it is missing, which is reported already
+  bool literal = false;   // of a string: something in it stands in the file, not in a variable of the environment
   std::int64_t integer = 0;
   double real = 0;
   std::string text;

@@ -33,6 +33,26 @@ Result<OpenFile> open_regular(const std::string& path) {
   return file;
 }
 
+// A service's credential (systemd.exec(5), LoadCredential=): root's file, which a service of another user may read by an ACL. The mode shows that
+// as a right of the group.
+bool is_credential(const struct stat& status, const std::string& path) {
+  constexpr mode_t kWithAcl = 0440;
+  const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
+  return directory != nullptr && *directory == '/' && status.st_uid == 0 &&
+         (status.st_mode & 07777u & ~kWithAcl) == 0 &&
+         std::filesystem::path(path).parent_path() == std::filesystem::path(directory);
+}
+
+Result<> only_ours(const struct stat& status, const std::string& path) {
+  constexpr mode_t kOwnerOnly = 0600;
+  if (is_credential(status, path)) return {};
+  if ((status.st_mode & 07777u & ~kOwnerOnly) != 0)
+    return bad("others may read " + path + ": make it its owner's only (chmod 600 " + path + ")");
+  if (status.st_uid != 0 && status.st_uid != ::geteuid())
+    return bad(path + " belongs to another user, who could change it: it has to be this user's, or root's");
+  return {};
+}
+
 Result<std::string> read_all(const OpenFile& file, const std::string& path, std::size_t most) {
   std::string text;
   char piece[16 << 10];
@@ -59,12 +79,15 @@ Result<std::string> Machine::read_file(const std::string& path, std::size_t most
 Result<std::string> Machine::read_secret_file(const std::string& path) {
   auto file = open_regular(path);
   if (!file) return std::unexpected(std::move(file.error()));
-  constexpr mode_t kOwnerOnly = 0600;
-  if ((file->status.st_mode & 07777u & ~kOwnerOnly) != 0)
-    return bad("others may read " + path + ": make it its owner's only (chmod 600 " + path + ")");
-  if (file->status.st_uid != 0 && file->status.st_uid != ::geteuid())
-    return bad(path + " belongs to another user, who could change it: it has to be this user's, or root's");
+  if (auto ours = only_ours(file->status, path); !ours) return std::unexpected(std::move(ours.error()));
   return read_all(*file, path, kMaxSecretSource);
+}
+
+Result<> Machine::check_private(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0)
+    return std::unexpected(errno_error(errno, Side::Local, "cannot look at " + path));
+  return only_ours(status, path);
 }
 
 std::string Machine::identity(const std::string& path) {

@@ -28,6 +28,8 @@ class Outside {
   [[nodiscard]] virtual Result<std::string> read_file(const std::string& path, std::size_t most) = 0;
   // The same, and it has to be of mode 0600 or stricter, and ours or root's. Errors: Io, Limit, BadInput.
   [[nodiscard]] virtual Result<std::string> read_secret_file(const std::string& path) = 0;
+  // Whether the file may hold a secret: of mode 0600 or stricter, and ours or root's. Errors: Io, BadInput (who else may have read it).
+  [[nodiscard]] virtual Result<> check_private(const std::string& path) = 0;
   // The same text for two paths to one file.
   [[nodiscard]] virtual std::string identity(const std::string& path) = 0;
   // Paths that match, sorted; none is no error. Errors: Io.
@@ -45,6 +47,7 @@ class Machine final : public Outside {
  public:
   [[nodiscard]] Result<std::string> read_file(const std::string& path, std::size_t most) override;
   [[nodiscard]] Result<std::string> read_secret_file(const std::string& path) override;
+  [[nodiscard]] Result<> check_private(const std::string& path) override;
   [[nodiscard]] std::string identity(const std::string& path) override;
   [[nodiscard]] Result<std::vector<std::string>> matches(const std::string& pattern) override;
   [[nodiscard]] std::optional<std::string> environment(const std::string& name) override;

@@ -211,6 +211,7 @@ std::optional<std::string> Reading::secret_of(const Key& key, const Value& value
   if (value.unusable) return std::nullopt;
   std::optional<std::string> secret;
   if (value.kind == Kind::String) {
+    if (value.literal && !may_stand_in_its_file(value)) return std::nullopt;
     secret = trimmed(value.text);
   } else if (value.kind == Kind::Table) {
     secret = secret_from(value);
@@ -219,6 +220,12 @@ std::optional<std::string> Reading::secret_of(const Key& key, const Value& value
   }
   if (!secret || !checked(key, *secret, value.place)) return std::nullopt;
   return secret;
+}
+
+bool Reading::may_stand_in_its_file(const Value& secret) {
+  const auto ours = outside_.check_private(errors_.file_name(secret.place.file));
+  return ours || wrong(secret, "a secret stands here, and " + ours.error().context +
+                                   ", or leave the secret in a file of its own: { file = \"...\" }");
 }
 
 // { file = "..." } and the like.

@@ -24,6 +24,7 @@ class Reading {
   bool read_secrets(const Key& key, const Value& value, Read& into);
   std::optional<std::string> text_of(const Key& key, const Value& value);
   std::optional<std::string> secret_of(const Key& key, const Value& value);
+  bool may_stand_in_its_file(const Value& secret);
   std::optional<std::string> secret_from(const Value& source);
   Result<std::string> fetch(const std::string& source, const Value& value);
   bool checked(const Key& key, const std::string& text, Place place);

@@ -21,6 +21,7 @@ class Recorder final : public Outside {
     paths_.insert(path);
     return outside_.read_secret_file(path);
   }
+  [[nodiscard]] Result<> check_private(const std::string& path) override { return outside_.check_private(path); }
   [[nodiscard]] std::string identity(const std::string& path) override { return outside_.identity(path); }
   [[nodiscard]] Result<std::vector<std::string>> matches(const std::string& pattern) override {
     // Where a file that matches would be new.

@@ -99,7 +99,7 @@ A secret is written as one of these; white space around it is dropped:
 secret = { file = "/etc/ferrotunnel/secrets/laptop" }  # a regular file of mode 0600 or stricter, this user's or root's
 secret = { env = "LAPTOP_SECRET" }
 secret = { command = ["pass", "show", "laptop"] }      # no shell; what it prints within 10 s
-secret = "it stands right here"                        # then this file is for its owner only
+secret = "it stands right here"                        # then this file has to be such a file too
 ```
 
 Files and what commands print have at most 64 KiB. A command that fails, or takes longer and is killed, is an error with the first line of what it

@@ -19,8 +19,8 @@ class Variables {
   void fill_in(Value& value);
 
  private:
-  // What is wrong with it; empty: nothing.
-  std::string fill_in_text(std::string& text);
+  // What is wrong with it; empty: nothing. `literal`: Value::literal.
+  std::string fill_in_text(std::string& text, bool& literal);
 
   Outside& outside_;
   ConfigErrors& errors_;

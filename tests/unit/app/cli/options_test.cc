@@ -32,6 +32,7 @@ class CliOptions : public testing::Test {
   }
   std::string file(const std::string& name, const std::string& text) {
     std::ofstream(dir_ / name) << text;
+    std::filesystem::permissions(dir_ / name, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
     return (dir_ / name).string();
   }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -87,6 +88,40 @@ TEST_F(CliTokenStore, SmallFilesAreTrimmedAndBounded) {
   EXPECT_FALSE(read_small_file(dir_ / "large"));
   EXPECT_FALSE(read_small_file(dir_));
   EXPECT_FALSE(read_small_file(dir_ / "none"));
+}
+
+TEST_F(CliTokenStore, AFileOfASecretIsItsOwnersOnly) {
+  for (const unsigned good : {0600u, 0400u}) {
+    write(dir_ / "secret", "0123456789abcdef", good);
+    EXPECT_TRUE(read_small_file(dir_ / "secret")) << std::oct << good;
+    fs::remove(dir_ / "secret");
+  }
+  for (const unsigned bad : {0640u, 0604u, 0644u, 0660u, 0700u}) {
+    write(dir_ / "secret", "0123456789abcdef", bad);
+    const auto text = read_small_file(dir_ / "secret");
+    ASSERT_FALSE(text) << std::oct << bad;
+    EXPECT_EQ(text.error().code, ErrorCode::BadInput);
+    EXPECT_NE(text.error().context.find("chmod 600"), std::string::npos) << text.error().context;
+    fs::remove(dir_ / "secret");
+  }
+  if (::geteuid() != 0) return;  // only root can give a file away, and its files are credentials
+  write(dir_ / "secret", "0123456789abcdef");
+  ASSERT_EQ(::chown((dir_ / "secret").c_str(), 12345, static_cast<gid_t>(-1)), 0);
+  EXPECT_NE(read_small_file(dir_ / "secret").error().context.find("another user"), std::string::npos);
+  write(dir_ / "credential", "0123456789abcdef", 0440);
+  EXPECT_FALSE(read_small_file(dir_ / "credential"));
+  ::setenv("CREDENTIALS_DIRECTORY", dir_.c_str(), 1);
+  EXPECT_TRUE(read_small_file(dir_ / "credential"));
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+// Nobody writes to it: whoever opened it to read would wait for ever.
+TEST_F(CliTokenStore, AFifoIsNotWaitedFor) {
+  ASSERT_EQ(::mkfifo((dir_ / "fifo").c_str(), 0600), 0);
+  const auto text = read_small_file(dir_ / "fifo");
+  ASSERT_FALSE(text);
+  EXPECT_NE(text.error().context.find("is not a regular file"), std::string::npos) << text.error().context;
+  EXPECT_FALSE(TokenStore(dir_ / "fifo").load());
 }
 
 }  // namespace

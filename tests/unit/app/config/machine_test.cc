@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "app/config/outside.h"
 #include "ferrotunnel/config.h"
@@ -63,6 +66,29 @@ TEST_F(ConfigMachine, ASecretOfAnotherUserIsRefused) {
   EXPECT_THAT(text.error().context, HasSubstr("belongs to another user"));
 }
 
+TEST_F(ConfigMachine, ASecretInAFileThatOthersMayReadIsRefused) {
+  const std::string text = "[grants.a]\nsecret = \"0123456789abcdef\"\n";
+  const auto open = load_server_config(file("open.toml", text, 0644));
+  ASSERT_FALSE(open);
+  EXPECT_THAT(to_text(open.error()), testing::AllOf(HasSubstr("open.toml:2:1: grants.a.secret: "),
+                                                    HasSubstr("chmod 600 "), HasSubstr("{ file = ")));
+  const auto closed = load_server_config(file("closed.toml", text, 0600));
+  EXPECT_TRUE(closed) << to_text(closed.error());
+}
+
+// An ACL for the service's user looks like a right of the group.
+TEST_F(ConfigMachine, ACredentialOfSystemdIsASecret) {
+  if (::geteuid() != 0) return;  // only root's files are credentials
+  const std::string path = file("token", "text", 0440);
+  EXPECT_FALSE(machine_.read_secret_file(path));
+  ::setenv("CREDENTIALS_DIRECTORY", dir_.c_str(), 1);
+  EXPECT_EQ(machine_.read_secret_file(path), "text");
+  EXPECT_FALSE(machine_.read_secret_file(file("open", "text", 0444)));
+  ::setenv("CREDENTIALS_DIRECTORY", "/elsewhere", 1);
+  EXPECT_FALSE(machine_.read_secret_file(path));
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+}
+
 // Nobody writes to it: whoever opened it to read would wait for ever.
 TEST_F(ConfigMachine, AFifoIsNotWaitedFor) {
   const std::string path = (dir_ / "fifo").string();
@@ -88,6 +114,38 @@ TEST_F(ConfigMachine, ACommandIsKilledWithAllThatItStarted) {
   EXPECT_EQ(run({"sh", "-c", "sleep 60 & echo text"}), "text\n");
   EXPECT_THAT(run({"yes"}), HasSubstr("error: yes prints more than 64 KiB"));
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s);
+}
+
+TEST_F(ConfigMachine, ACommandThatLeavesItsGroupIsKilledToo) {
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(run({"perl", "-e", "setpgrp(0, getpgrp(getppid())) or die; sleep 60"}, 200ms),
+            "error: perl did not end within 200 ms and was killed");
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s);
+}
+
+// As sudo: it belongs to somebody whose processes this one may not kill.
+TEST_F(ConfigMachine, ACommandThatMayNotBeKilledIsLeftAloneAndReapedLater) {
+  if (::geteuid() != 0) return;  // only root can start such a one without a setuid program
+  ::chmod(dir_.c_str(), 0777);
+  const std::string pid_file = (dir_ / "pid").string();
+  const std::string program = "use POSIX; $> = 0; open F, '>', '" + pid_file +
+                              "' or die; print F $$; close F; POSIX::setuid(6789) or die; sleep 60";
+  std::string said;
+  const auto begun = std::chrono::steady_clock::now();
+  std::thread([&] {
+    // The system call, not the function: of this thread only. Its effective user is nobody in particular, and so may not kill.
+    ASSERT_EQ(::syscall(SYS_setresuid, 0, 12345, -1), 0);
+    said = run({"perl", "-e", program}, 3s);
+  }).join();
+  EXPECT_EQ(said, "error: perl did not end within 3000 ms and was killed");
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s);
+  pid_t pid = 0;
+  std::ifstream(pid_file) >> pid;
+  ASSERT_GT(pid, 1);
+  ASSERT_EQ(::kill(pid, SIGKILL), 0) << "it is there still";
+  const auto until = std::chrono::steady_clock::now() + 20s;
+  while (::kill(pid, 0) == 0 && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(10ms);
+  EXPECT_NE(::kill(pid, 0), 0) << "a zombie";
 }
 
 TEST_F(ConfigMachine, AFileWithIncludesAndSecretsOnDisk) {

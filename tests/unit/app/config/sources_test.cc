@@ -125,6 +125,30 @@ TEST_F(ConfigSecret, FromEachSource) {
   EXPECT_THAT(load_.outside.commands_run, ElementsAre(std::vector<std::string>{"pass", "a b"}));
 }
 
+TEST_F(ConfigSecret, StandsInNoFileThatOthersMayRead) {
+  load_.outside.public_files = {"server.toml", "client.toml"};
+  load_.outside.variables = {{"S", "0123456789abcdef"}, {"EMPTY", ""}};
+  load_.outside.secret_files["/s"] = kSecret;
+  const std::string wrong =
+      "server.toml:2:1: grants.a.secret: a secret stands here, and others may read server.toml: chmod 600, or leave "
+      "the "
+      "secret in a file of its own: { file = \"...\" }";
+  EXPECT_EQ(secret("\"0123456789abcdef\""), wrong);
+  EXPECT_EQ(secret("\"${EMPTY:-0123456789abcdef}\""), wrong);
+  EXPECT_EQ(secret("\"${S}x\""), wrong);
+  EXPECT_EQ(secret("\"$${S}0123456789abcdef\""), wrong);
+  EXPECT_EQ(secret("\" ${S}${EMPTY:-} \""), kSecret);
+  EXPECT_EQ(secret("{ file = \"/s\" }"), kSecret);
+  EXPECT_EQ(secret("{ env = \"S\" }"), kSecret);
+  EXPECT_THAT(load_.server_errors("[grants.a]\nsecrets = [\"${S}\", \"fedcba9876543210\"]\n"),
+              HasSubstr("server.toml:2:20: grants.a.secrets: a secret stands here"));
+  EXPECT_THAT(load_.client_errors("[client]\ntoken = \"" + join_token() + "\"\n"),
+              HasSubstr("client.toml:2:1: client.token: a secret stands here"));
+  // It is the file that the secret is in which counts.
+  load_.outside.files["private.toml"] = "[grants.a]\nsecret = \"0123456789abcdef\"\n";
+  EXPECT_EQ(load_.server_errors("include = \"private.toml\"\n"), "");
+}
+
 TEST_F(ConfigSecret, Mistakes) {
   EXPECT_EQ(secret("{ file = \"/none\" }"),
             "server.toml:2:12: grants.a.secret: cannot read /none: No such file or directory");
