@@ -89,7 +89,7 @@ class Child {
     const auto until = Clock::now() + kDying;
     while (!ended()) {
       if (Clock::now() >= until) {
-        reap_later(pid_);
+        (void)reap_later(pid_);
         return;
       }
       std::this_thread::sleep_for(kLook);
@@ -106,13 +106,16 @@ class Child {
   }
 
  private:
-  static void reap_later(pid_t pid) {
+  // False: there are no more threads, and a zombie will be left.
+  static bool reap_later(pid_t pid) {
     try {
       std::thread([pid] {
         while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
         }
       }).detach();
-    } catch (const std::system_error&) {  // no more threads: a zombie is left
+      return true;
+    } catch (const std::system_error&) {
+      return false;
     }
   }
 
