@@ -1,5 +1,6 @@
 // Control: what a server that runs says to the programs of its user, by its state directory. Free functions; any thread; they block until
-// it has answered. Errors of all: Unreachable (no server runs there), Refused (with its words), Timeout, Io.
+// it has answered. Errors of all: Unreachable (no server runs there), Timeout; with its words BadInput (a name
+// that it does not know, a mistake in its file), Io (it could not), Refused.
 #pragma once
 
 #include <chrono>
@@ -27,7 +28,8 @@ struct RunningServer {
 [[nodiscard]] Result<> drain_server(const std::string& state_dir,
                                     std::optional<std::chrono::milliseconds> patience = std::nullopt);
 
-// Asks it to read its configuration anew, and waits until it has. Errors beside: Refused, with what is wrong in the file; then nothing has changed.
+// Asks it to read its configuration anew, and waits until it has. On an error nothing has changed;
+// of a file, every mistake is a line of the context.
 [[nodiscard]] Result<Reloaded> reload_server(const std::string& state_dir);
 
 // The same of a client, by the path of its control socket (ClientBuilder::control_socket).

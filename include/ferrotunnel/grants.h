@@ -35,7 +35,7 @@ struct GrantOptions {
 // Errors: BadInput (a name that is taken, a host that is none), Io, and what the running server says.
 [[nodiscard]] Result<std::string> make_grant(const std::string& state_dir, const GrantOptions& grant);
 // The join token of a grant of the server that runs in this directory, be it stored or of its configuration; of two secrets, with the newer.
-// Errors: Unreachable (no server runs there), Refused (it has no such grant), Io, Timeout.
+// Errors: Unreachable (no server runs there), BadInput (it has no such grant), Io, Timeout.
 [[nodiscard]] Result<std::string> grant_token(const std::string& state_dir, const std::string& name);
 // By name, without their secrets. Errors: Io, BadInput (a file that is not what make_grant() wrote).
 [[nodiscard]] Result<std::vector<GrantOptions>> stored_grants(const std::string& state_dir);

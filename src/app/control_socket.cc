@@ -176,9 +176,23 @@ void ControlSocket::serve(int fd) const {
   } else {
     out["ok"] = false;
     out["error"] = answer.error().context;
+    out["code"] = std::string(to_string(answer.error().code));
   }
   (void)Peer{fd, wake_read_.get(), Clock::now() + kAnswerPatience}.send_all(json::serialize(out) + "\n");
 }
+
+namespace {
+
+// What the other program's error is to the one that asked. Unreachable and Timeout are its own, of that program.
+ErrorCode code_of(std::string_view said) {
+  if (said == to_string(ErrorCode::BadInput)) return ErrorCode::BadInput;
+  for (const ErrorCode code : {ErrorCode::Unreachable, ErrorCode::Resolve, ErrorCode::Timeout, ErrorCode::Tls,
+                               ErrorCode::Closed, ErrorCode::Io})
+    if (said == to_string(code)) return ErrorCode::Io;
+  return ErrorCode::Refused;
+}
+
+}  // namespace
 
 Result<json::object> ask_control(const std::filesystem::path& path, const json::object& question,
                                  std::chrono::milliseconds patience) {
@@ -203,9 +217,11 @@ Result<json::object> ask_control(const std::filesystem::path& path, const json::
   json::object& object = answer.get_object();
   const json::value* ok = object.if_contains("ok");
   if (ok != nullptr && ok->is_bool() && ok->get_bool()) return std::move(object);
-  const json::value* said = object.if_contains("error");
-  return std::unexpected(Error(ErrorCode::Refused, Side::Local, false,
-                               said != nullptr && said->is_string() ? std::string(said->get_string()) : "it refused"));
+  const auto text = [&object](std::string_view key, std::string otherwise) {
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::move(otherwise);
+  };
+  return std::unexpected(Error(code_of(text("code", "")), Side::Local, false, text("error", "it refused")));
 }
 
 }  // namespace ferrotunnel::app

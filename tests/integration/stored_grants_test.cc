@@ -123,7 +123,7 @@ TEST_P(StoredGrants, TheControlSocketAnswers) {
                                     json::object{{"do", "dance"}}, json::object{{"do", "drain"}}, json::object{}}) {
     const auto refused = ask(wrong);
     ASSERT_FALSE(refused) << json::serialize(wrong);
-    EXPECT_EQ(refused.error().code, ErrorCode::Refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::BadInput);
   }
 }
 
@@ -138,7 +138,7 @@ TEST_P(StoredGrants, ADrainThatIsAskedForIsToldOnce) {
   for (const json::value& wrong : {json::value(-1), json::value(86'400'001), json::value("5"), json::value(0.5)}) {
     const auto refused = ask({{"do", "drain"}, {"patience_ms", wrong}});
     ASSERT_FALSE(refused) << json::serialize(wrong);
-    EXPECT_EQ(refused.error().code, ErrorCode::Refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::BadInput);
   }
   EXPECT_TRUE(asked.empty());
   for (const int patience : {250, 1000}) {
