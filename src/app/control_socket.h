@@ -51,7 +51,8 @@ class ControlSocket {
   std::thread thread_;
 };
 
-// Asks the program that answers at `path`, within `patience` in all, and gives its answer. Errors: Unreachable (nobody answers there), Refused (with its words), Io, Timeout.
+// Asks the program that answers at `path`, within `patience` in all, and gives its answer. Errors: Unreachable (nobody answers there), Timeout; with its
+// words BadInput (the question, or a file that it reads, is wrong), Io (it could not), Refused.
 [[nodiscard]] Result<boost::json::object> ask_control(const std::filesystem::path& path,
                                                       const boost::json::object& question,
                                                       std::chrono::milliseconds patience = std::chrono::seconds(30));

@@ -181,6 +181,7 @@ TEST_F(ApiReload, AnotherGrantOfTheSameServer) {
     client_config.tunnels[0].port = client->up("echo").port;
     ASSERT_TRUE(client->client->reload(client_config));
   }
+  ASSERT_TRUE(client->wait_up("web", 6)) << client->log.text();
   EXPECT_EQ(get(here->http_port(), "web.test").status, 200);
   EXPECT_EQ(client->log.count("disconnected"), 0u) << client->log.text();
 }
