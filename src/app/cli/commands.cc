@@ -23,7 +23,8 @@ constexpr std::array kOutputFlags = {
 constexpr Flag kConfigFlag{
     "config", "FILE",
     "Read the configuration from this TOML file; flags and environment go before what it says. SIGHUP and "
-    "the command reload read it anew; without it, SIGHUP ends the program. docs/configuration.md has every key."};
+    "the command reload read it anew; without it, SIGHUP ends the program. The command client adds the tunnels that are typed to those of the file, http and tcp share theirs "
+    "alone. docs/configuration.md has every key."};
 constexpr Flag kWatchFlag{"watch", "", "Reload when the file of --config, or one that it names, has changed."};
 
 // --- server ---
@@ -401,7 +402,7 @@ constexpr std::array kCommands = {
     Command{"check", "checks a configuration file", "FILE", "FILE",
             "Reads a server's or a client's file as the command of that name would, and prints every mistake in it "
             "with line "
-            "and column. Nothing is started.",
+            "and column. Nothing is started but the commands of secrets.",
             kCheckGroups, kCheckExamples},
     Command{
         "drain", "ends a running server or client when its visitors have finished", "[FLAGS]", "",

@@ -112,7 +112,7 @@ Result<Reloaded> ClientImpl::reload(const ClientConfig& wanted) {
     const std::lock_guard lock(control_mutex_);
     if (!thread_.joinable())
       return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this client does not run"));
-    shard_.post([this, change = std::move(change)]() mutable { try_change(std::move(change)); });
+    shard_.post([this, change = std::move(change)] { try_change(change); });
   }
   if (auto failed = done.get()) return std::unexpected(*failed);
   config_ = std::move(config);
@@ -120,7 +120,7 @@ Result<Reloaded> ClientImpl::reload(const ClientConfig& wanted) {
 }
 
 // Where it is another server, or another way to sign in, that has to work before anything is given up.
-void ClientImpl::try_change(std::shared_ptr<Change> change) {
+void ClientImpl::try_change(const std::shared_ptr<Change>& change) {
   if (stopping_ || draining_) return;
   if (!change->sign_in_anew) {
     apply(*change);

@@ -85,7 +85,7 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
     bool told = false;
     std::promise<std::optional<Error>> done;
   };
-  void try_change(std::shared_ptr<Change> change);
+  void try_change(const std::shared_ptr<Change>& change);
   void apply(Change& change);
   [[nodiscard]] session::DialOptions dial_options(const session::JoinToken& token,
                                                   const std::optional<transport::TlsClientContext>& tls,

@@ -104,6 +104,8 @@ secret = "it stands right here"                        # then this file has to b
 
 Files and what commands print have at most 64 KiB. A command that fails, or takes longer and is killed, is an error with the first line of what it
 said.
+A command runs where the program was started, not where the file is. To change a secret without a gap, put both into `secrets`, reload, move the
+clients, and take the old one out.
 
 ## Tunnels
 

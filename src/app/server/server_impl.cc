@@ -472,7 +472,7 @@ void ServerImpl::probe(const std::string& grant, route::SessionId asking, const 
 // ---- ending, status -----------------------------------------------------------------------------------------------
 
 template <class Function>
-void ServerImpl::on_each_shard(Function function) const {
+void ServerImpl::on_each_shard(const Function& function) const {
   std::vector<std::future<void>> done;
   for (const auto& shard : shards_) {
     auto promise = std::make_shared<std::promise<void>>();

@@ -98,7 +98,7 @@ class ServerImpl {
   void stop_shards();
   void let_requests_in(TimePoint until);
   template <class Function>
-  void on_each_shard(Function function) const;  // runs it there and waits
+  void on_each_shard(const Function& function) const;  // runs it there and waits
 
   const Options options_;
   MemoryBudget budget_;

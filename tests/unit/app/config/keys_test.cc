@@ -98,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(All, ConfigKeys, testing::ValuesIn(rows()), [](const au
 // Flags that a file has another way for, or that make no sense in one.
 bool is_exception(std::string_view command, std::string_view flag) {
   if (flag == "config" || flag == "help") return true;
-  if (flag == "secret-file" || flag == "token-file") return true;  // secret and token, with { file = "..." }
+  if (flag == "secret-file" || flag == "token-file") return true;      // secret and token, with { file = "..." }
   if (command == "server") return flag == "grant" || flag == "token";  // [grants.NAME]
   return flag == "http" || flag == "tcp" || flag == "no-save";
 }
