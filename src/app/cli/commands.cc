@@ -23,7 +23,8 @@ constexpr std::array kOutputFlags = {
 constexpr Flag kConfigFlag{
     "config", "FILE",
     "Read the configuration from this TOML file; flags and environment go before what it says. SIGHUP and "
-    "the command reload read it anew; without it, SIGHUP ends the program. The command client adds the tunnels that are typed to those of the file, http and tcp share theirs "
+    "the command reload read it anew; without it, SIGHUP ends the program. The command client adds the tunnels that "
+    "are typed to those of the file, http and tcp share theirs "
     "alone. docs/configuration.md has every key."};
 constexpr Flag kWatchFlag{"watch", "", "Reload when the file of --config, or one that it names, has changed."};
 
