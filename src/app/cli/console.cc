@@ -3,7 +3,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <ranges>
 #include <string>
 
 #include "app/cli/escape.h"
@@ -56,6 +58,28 @@ void complain(std::string_view text) {
   line += '\n';
   // Best effort: where stderr is gone, nobody is left to tell.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+int complain_of(const Error& error) {
+  for (const auto line : std::views::split(std::string_view(error.context), '\n'))
+    complain(std::string_view(line.begin(), line.end()));
+  return exit_code_of(error);
+}
+
+int end_with(Console& console, const Error& error) {
+  console->fatal(error);
+  console.close();
+  return complain_of(error);
+}
+
+int print(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return kExitFailed;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return kExitDone;
 }
 
 int exit_code_of(const Error& error) {

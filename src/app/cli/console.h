@@ -28,5 +28,11 @@ void complain(std::string_view text);
 
 inline constexpr int kExitDone = 0, kExitFailed = 1, kExitWrongUse = 2, kExitRefused = 3;
 [[nodiscard]] int exit_code_of(const Error& error);
+// Complains, of a configuration file of every mistake on a line of its own, and gives the exit code.
+[[nodiscard]] int complain_of(const Error& error);
+// What ends a program that ran: told where events go, and to the person. Gives the exit code.
+[[nodiscard]] int end_with(Console& console, const Error& error);
+// To stdout, at once. Gives the exit code.
+[[nodiscard]] int print(std::string_view text);
 
 }  // namespace ferrotunnel::cli

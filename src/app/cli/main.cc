@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <exception>
-#include <ranges>
 #include <string>
 #include <vector>
 
@@ -26,22 +25,6 @@ namespace {
 
 using namespace ferrotunnel::cli;
 
-// Of a configuration file every mistake has a line of its own.
-int fail(const ferrotunnel::Error& error) {
-  for (const auto line : std::views::split(std::string_view(error.context), '\n'))
-    complain(std::string_view(line.begin(), line.end()));
-  return exit_code_of(error);
-}
-
-int print(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
-    if (n <= 0) return kExitFailed;
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return kExitDone;
-}
-
 // A client without anything to sign in with, at a terminal: it is asked for. Nothing: nobody is there to ask.
 ferrotunnel::Result<bool> ask_for_token(Arguments& arguments, const ClientOptions& options) {
   if (options.no_token.empty() || !can_ask()) return false;
@@ -56,11 +39,11 @@ ferrotunnel::Result<bool> ask_for_token(Arguments& arguments, const ClientOption
 
 int run(const std::vector<std::string>& words) {
   if (words.empty() && ::isatty(STDOUT_FILENO) == 1) {
-    print(short_help());
+    [[maybe_unused]] const int printed = print(short_help());
     return kExitWrongUse;
   }
   auto line = parse_arguments(words);
-  if (!line) return fail(line.error());
+  if (!line) return complain_of(line.error());
   if (!line->print.empty()) return print(line->print);
   for (const std::string& note : line->notes) complain(note);
   Arguments& arguments = line->arguments;
@@ -74,18 +57,18 @@ int run(const std::vector<std::string>& words) {
   }
   if (arguments.command().name == "server") {
     const auto options = server_options(arguments);
-    return options ? run_server(*options, [&] { return server_options(arguments); }) : fail(options.error());
+    return options ? run_server(*options, [&] { return server_options(arguments); }) : complain_of(options.error());
   }
   if (const auto code = run_administration(arguments)) return *code;
   const auto store = TokenStore::of_user();
   auto options = client_options(arguments, store);
   if (options) {
     const auto asked = ask_for_token(arguments, *options);
-    if (!asked) return fail(asked.error());
+    if (!asked) return complain_of(asked.error());
     if (*asked) options = client_options(arguments, store);
   }
   return options ? run_client(*options, store, [&] { return client_options(arguments, store); })
-                 : fail(options.error());
+                 : complain_of(options.error());
 }
 
 // Each visitor takes descriptors; the usual soft limit of 1,024 is there for programs that use select().

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <cstdio>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <vector>
 
@@ -24,23 +22,6 @@ namespace {
 using SystemClock = std::chrono::system_clock;
 
 Error wrong(std::string text) { return {ErrorCode::BadInput, Side::Local, false, std::move(text)}; }
-
-int fail(const Error& error) {
-  complain(error.context);
-  return exit_code_of(error);
-}
-
-// Of a configuration file every mistake has a line of its own.
-int fail_with_lines(const Error& error) {
-  for (const auto line : std::views::split(std::string_view(error.context), '\n'))
-    complain(std::string_view(line.begin(), line.end()));
-  return exit_code_of(error);
-}
-
-int print(const std::string& text) {
-  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0 ? kExitDone
-                                                                                                     : kExitFailed;
-}
 
 std::string state_of(const Arguments& arguments) {
   const auto state = arguments.value("state");
@@ -91,20 +72,20 @@ Result<SystemClock::time_point> parse_expiry(const Arguments::Value& value) {
 int token_new(const Arguments& arguments) {
   GrantOptions grant;
   const auto name = arguments.value("name");
-  if (!name) return fail(wrong("a grant needs a name: ferrotunnel token new --name NAME"));
+  if (!name) return complain_of(wrong("a grant needs a name: ferrotunnel token new --name NAME"));
   grant.name = name->text;
   if (const auto hosts = arguments.value("hosts")) grant.hosts = list_of(hosts->text);
   if (const auto ports = arguments.value("ports")) grant.ports = list_of(ports->text);
   if (const auto expires = arguments.value("expires")) {
     const auto when = parse_expiry(*expires);
-    if (!when) return fail(when.error());
+    if (!when) return complain_of(when.error());
     grant.expires = *when;
   }
   std::optional<std::uint64_t> bandwidth;
-  if (auto read = read_size(arguments, "bandwidth", bandwidth); !read) return fail(read.error());
+  if (auto read = read_size(arguments, "bandwidth", bandwidth); !read) return complain_of(read.error());
   grant.bandwidth = bandwidth.value_or(0);
   const auto token = make_grant(state_of(arguments), grant);
-  return token ? print(*token + "\n") : fail(token.error());
+  return token ? print(*token + "\n") : complain_of(token.error());
 }
 
 std::string joined(const std::vector<std::string>& items) {
@@ -138,7 +119,7 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
 
 int token_list(const Arguments& arguments) {
   const auto grants = stored_grants(state_of(arguments));
-  if (!grants) return fail(grants.error());
+  if (!grants) return complain_of(grants.error());
   std::string out;
   if (arguments.value("json")) {
     for (const GrantOptions& grant : *grants) {
@@ -157,16 +138,16 @@ int token_list(const Arguments& arguments) {
 }
 
 int token_show(const Arguments& arguments) {
-  if (arguments.target().empty()) return fail(wrong("which grant? ferrotunnel token show NAME"));
+  if (arguments.target().empty()) return complain_of(wrong("which grant? ferrotunnel token show NAME"));
   const auto token = grant_token(state_of(arguments), arguments.target());
-  return token ? print(*token + "\n") : fail(token.error());
+  return token ? print(*token + "\n") : complain_of(token.error());
 }
 
 int token_revoke(const Arguments& arguments) {
   if (arguments.target().empty())
-    return fail(wrong("which grant? ferrotunnel token revoke NAME (see ferrotunnel token list)"));
+    return complain_of(wrong("which grant? ferrotunnel token revoke NAME (see ferrotunnel token list)"));
   const auto revoked = revoke_grant(state_of(arguments), arguments.target());
-  return revoked ? kExitDone : fail(revoked.error());
+  return revoked ? kExitDone : complain_of(revoked.error());
 }
 
 // "denied 1, rate 2": those that are not 0.
@@ -198,7 +179,7 @@ Result<std::optional<std::string>> socket_of(const Arguments& arguments) {
 
 int client_status(const Arguments& arguments, const std::string& socket) {
   const auto client = running_client(socket);
-  if (!client) return fail(client.error());
+  if (!client) return complain_of(client.error());
   if (arguments.value("json")) return print(client->json + "\n");
   const ClientStatus& now = client->status;
   std::string out =
@@ -215,10 +196,10 @@ int client_status(const Arguments& arguments, const std::string& socket) {
 
 int status(const Arguments& arguments) {
   const auto socket = socket_of(arguments);
-  if (!socket) return fail(socket.error());
+  if (!socket) return complain_of(socket.error());
   if (*socket) return client_status(arguments, **socket);
   const auto server = running_server(state_of(arguments));
-  if (!server) return fail(server.error());
+  if (!server) return complain_of(server.error());
   if (arguments.value("json")) return print(server->json + "\n");
   const ServerStatus& now = server->status;
   std::string out = "up " + duration_text(now.up) + "   clients " + std::to_string(now.sessions.size()) +
@@ -251,26 +232,27 @@ int status(const Arguments& arguments) {
 }
 
 int kick(const Arguments& arguments) {
-  if (arguments.target().empty()) return fail(wrong("which client? ferrotunnel kick NAME (see ferrotunnel status)"));
+  if (arguments.target().empty())
+    return complain_of(wrong("which client? ferrotunnel kick NAME (see ferrotunnel status)"));
   const auto kicked = kick_clients(state_of(arguments), arguments.target());
-  if (!kicked) return fail(kicked.error());
+  if (!kicked) return complain_of(kicked.error());
   return print(std::to_string(*kicked) + (*kicked == 1 ? " session ended\n" : " sessions ended\n"));
 }
 
 int drain(const Arguments& arguments) {
   std::optional<std::chrono::milliseconds> patience;
-  if (auto read = read_seconds(arguments, "drain-timeout", patience); !read) return fail(read.error());
+  if (auto read = read_seconds(arguments, "drain-timeout", patience); !read) return complain_of(read.error());
   const auto socket = socket_of(arguments);
-  if (!socket) return fail(socket.error());
+  if (!socket) return complain_of(socket.error());
   const auto drained = *socket ? drain_client(**socket, patience) : drain_server(state_of(arguments), patience);
-  return drained ? print(*socket ? "the client has ended\n" : "the server has ended\n") : fail(drained.error());
+  return drained ? print(*socket ? "the client has ended\n" : "the server has ended\n") : complain_of(drained.error());
 }
 
 int reload(const Arguments& arguments) {
   const auto socket = socket_of(arguments);
-  if (!socket) return fail(socket.error());
+  if (!socket) return complain_of(socket.error());
   const auto reloaded = *socket ? reload_client(**socket) : reload_server(state_of(arguments));
-  if (!reloaded) return fail_with_lines(reloaded.error());
+  if (!reloaded) return complain_of(reloaded.error());
   std::string out = "reloaded\n";
   for (const std::string& key : reloaded->needs_restart) out += "after a restart only: " + shown(key) + "\n";
   return print(out);
@@ -281,8 +263,8 @@ int reload(const Arguments& arguments) {
 int check(const Arguments& arguments) {
   if (arguments.value("schema")) return print(config_schema());
   const std::string& file = arguments.target();
-  if (file.empty()) return fail(wrong("which file? ferrotunnel check FILE"));
-  if (const auto failed = check_config(file)) return fail_with_lines(wrong(to_text(*failed)));
+  if (file.empty()) return complain_of(wrong("which file? ferrotunnel check FILE"));
+  if (const auto failed = check_config(file)) return complain_of(wrong(to_text(*failed)));
   std::string out = shown(file, 400) + ": right\n";
   // What is allowed and hardly meant.
   if (const auto server = load_server_config(file)) {

@@ -61,13 +61,6 @@ Result<Client> build(const ClientOptions& options, Console& console, Signals& si
   return builder.build();
 }
 
-int fail(Console& console, const Error& error, int code) {
-  console->fatal(error);
-  console.close();
-  complain(error.context);
-  return code;
-}
-
 void keep_token(const ClientOptions& options, const std::optional<TokenStore>& store, Console& console) {
   if (!options.keep_join || !store) return;
   const auto saved = store->save(options.config.join);
@@ -95,7 +88,7 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
     Error why = client.error();
     if (!options.no_token.empty() && why.code == ErrorCode::Unauthorized)
       why = Error(ErrorCode::BadInput, Side::Local, false, options.no_token);
-    return fail(console, why, exit_code_of(why));
+    return end_with(console, why);
   }
   std::atomic<std::size_t> tunnels = options.config.tunnels.size();
   reloader.set([&](std::vector<std::string>& files) -> Result<Reloaded> {
@@ -108,8 +101,7 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
     tunnels = done ? std::numeric_limits<std::size_t>::max() : before;
     return done;
   });
-  if (const auto started = client->start(); !started)
-    return fail(console, started.error(), exit_code_of(started.error()));
+  if (const auto started = client->start(); !started) return end_with(console, started.error());
 
   bool kept = false;
   constexpr std::chrono::seconds kSecond(1);
@@ -123,7 +115,7 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
     const bool gave_up = progress.gave_up;
     if (auto failed = client->wait_failed(gave_up ? kSecond : std::chrono::milliseconds(0))) {
       client->stop();
-      return fail(console, *failed, exit_code_of(*failed));
+      return end_with(console, *failed);
     }
     // At the start somebody stands there to mend it; a reload that is refused all it asked for goes on.
     if (progress.tunnels_up == 0 && progress.tunnels_refused >= tunnels) {
@@ -133,7 +125,7 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
                        options.config.tunnels.size() == 1
                            ? "the server refused the tunnel " + progress.refusal
                            : "the server refused every tunnel, the last one " + progress.refusal);
-      return fail(console, none, kExitRefused);
+      return end_with(console, none);
     }
     if (console.has_live_line()) console->live(client->status());
   }

@@ -28,13 +28,6 @@ Result<Server> build(const ServerOptions& options, Console& console, Signals& si
   return builder.build();
 }
 
-int fail(Console& console, const Error& error) {
-  console->fatal(error);
-  console.close();
-  complain(error.context);
-  return exit_code_of(error);
-}
-
 }  // namespace
 
 int run_server(const ServerOptions& options, const LoadServer& again) {
@@ -46,7 +39,7 @@ int run_server(const ServerOptions& options, const LoadServer& again) {
   asked.patience.store(options.run.drain_timeout);
   Reloader reloader(options.run, console);
   auto server = build(options, console, signals, asked, reloader);
-  if (!server) return fail(console, server.error());
+  if (!server) return end_with(console, server.error());
   reloader.set([&](std::vector<std::string>& files) -> Result<Reloaded> {
     auto anew = again();
     if (!anew) return std::unexpected(std::move(anew.error()));
@@ -55,7 +48,7 @@ int run_server(const ServerOptions& options, const LoadServer& again) {
     return server->reload(anew->config);
   });
   const auto ready = server->start();
-  if (!ready) return fail(console, ready.error());
+  if (!ready) return end_with(console, ready.error());
   console->ready(*ready,
                  std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began));
 
