@@ -141,7 +141,7 @@ class Client {
   [[nodiscard]] std::optional<Error> wait_failed(std::chrono::milliseconds timeout);
   // This configuration in place of the one it was built with, or told since. Tunnels that are the same keep their connections; one whose
   // local service alone has changed keeps its address, and new visitors go to the new service; others are given up or made. Where
-  // addresses, token or TLS have changed, it signs in anew, and everything that runs ends. All or nothing. Errors: BadInput, Io, Tls.
+  // addresses, token or TLS have changed, or it had given up, it signs in anew, and everything that runs ends. All or nothing. Errors: BadInput, Io, Tls.
   [[nodiscard]] Result<Reloaded> reload(const ClientConfig& config);
   [[nodiscard]] ClientStatus status() const;
 

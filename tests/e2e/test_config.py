@@ -281,6 +281,28 @@ def test_a_client_reloads(files, echo, nginx, how):
     assert client.alive()
 
 
+@pytest.mark.parametrize("first", ["server", "client"])
+def test_a_secret_that_is_changed_in_both_files(files, echo, first):
+    """Whichever end reads its file first, the client is there in the end; a token that is taken back for good ends it."""
+    files.write_server()
+    server = files.start_server()
+    files.write_client(tcp(echo))
+    client = files.start_client()
+    client.wait_event("tunnel_up")
+    text = files.server_file.read_text()
+    files.write(files.server_file, text.replace(SECRET, "another secret of laptop"))
+    files.write_client(tcp(echo), secret="another secret of laptop")
+    if first == "client":
+        assert "the one before stays in force" in files.ask("reload", "--socket", files.socket, code=3)
+    files.ask("reload", "--state", files.state)
+    client.wait_event("tunnel_up", after=1)
+    assert client.alive() and len(server.events("session_up")) == 2
+    files.write(files.server_file, text.replace(SECRET, "a third secret of laptop"))
+    files.ask("reload", "--state", files.state)
+    assert client.wait_exit() == 3
+    files.world.processes.remove(client)
+
+
 def test_sighup_without_a_file_ends_the_program(world):
     server = world.server()
     server.signal(signal.SIGHUP)

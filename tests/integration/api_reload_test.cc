@@ -210,6 +210,21 @@ TEST_F(ApiReload, WhatWasRefusedIsAskedForAgain) {
   ASSERT_TRUE(client->wait_up("more")) << client->log.text();
 }
 
+TEST_F(ApiReload, WhoGaveUpSignsInAgain) {
+  ASSERT_TRUE(client->wait_up("web"));
+  ASSERT_TRUE(here->server->set_grants({grant("laptop", kOther)}));
+  ASSERT_TRUE(client->log.wait("disconnected for good"));
+  ASSERT_TRUE(client->client->wait_failed(5s));
+  const auto refused = client->client->reload(client_config);
+  ASSERT_FALSE(refused) << "it has to be able to sign in";
+  EXPECT_EQ(refused.error().code, ErrorCode::Unauthorized);
+  EXPECT_TRUE(client->client->wait_failed(0ms));
+  client_config.secret = kOther;
+  ASSERT_TRUE(client->client->reload(client_config));
+  ASSERT_TRUE(client->wait_up("web", 2)) << client->log.text();
+  EXPECT_FALSE(client->client->wait_failed(0ms));
+}
+
 TEST_F(ApiReload, AStopEndsAReloadUnderWay) {
   ASSERT_TRUE(client->wait_up("web"));
   const Service silent([](const Socket& socket) { (void)socket.read(1'000'000); });

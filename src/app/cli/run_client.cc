@@ -114,6 +114,12 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
     if (progress.signed_in && !std::exchange(kept, true)) keep_token(options, store, console);
     const bool gave_up = progress.gave_up;
     if (auto failed = client->wait_failed(gave_up ? kSecond : std::chrono::milliseconds(0))) {
+      // Of two ends whose files were changed, the other one may have been the first to read its own.
+      const bool by_file = !options.run.file.empty() && failed->code == ErrorCode::Unauthorized;
+      if (by_file && reloader.reload()) {
+        progress.gave_up = false;
+        continue;
+      }
       client->stop();
       return end_with(console, *failed);
     }

@@ -122,7 +122,7 @@ Result<Reloaded> ClientImpl::reload(const ClientConfig& wanted) {
 // Where it is another server, or another way to sign in, that has to work before anything is given up.
 void ClientImpl::try_change(const std::shared_ptr<Change>& change) {
   if (stopping_ || draining_) return;
-  if (!change->sign_in_anew) {
+  if (!change->sign_in_anew && !given_up_) {
     apply(*change);
     return change->tell({});
   }
@@ -134,6 +134,7 @@ void ClientImpl::try_change(const std::shared_ptr<Change>& change) {
       why.context += " (with the configuration that is new; the one before stays in force)";
       return change->tell(std::move(why));
     }
+    given_up_ = false;
     {
       const std::lock_guard state(state_mutex_);
       failed_.reset();
@@ -409,6 +410,7 @@ void ClientImpl::on_down(const Error& why) {
 }
 
 void ClientImpl::give_up(const Error& why) {
+  given_up_ = true;
   const std::lock_guard state(state_mutex_);
   failed_ = why;
   state_changed_.notify_all();

@@ -141,6 +141,7 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
   std::uint64_t connects_ = 0;
   std::uint64_t bytes_in_ = 0, bytes_out_ = 0;  // of links that are gone
   bool stopping_ = false, draining_ = false;
+  bool given_up_ = false;  // for good, unless a reload signs in
 
   std::mutex control_socket_mutex_;
   std::unique_ptr<app::ControlSocket> control_socket_;
