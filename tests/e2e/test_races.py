@@ -153,7 +153,8 @@ class Sharer:
         self.count += 1
         self.grant = f"sharer{self.count}"
         token = self.world.run("token", "new", "--name", self.grant, "--state", self.server.state).stdout.strip()
-        self.client = self.world.client("tcp", self.echo.port, "--no-save", join=token)
+        self.socket = self.world.work / f"{self.grant}.sock"
+        self.client = self.world.client("tcp", self.echo.port, "--no-save", "--control-socket", self.socket, join=token)
         self.port = self.client.wait_event("tunnel_up")["port"]
 
     def where(self):
@@ -172,6 +173,11 @@ class Sharer:
         ups = self.ups()
         assert self.world.run("kick", self.grant, "--state", self.server.state).stdout == "1 session ended\n"
         self.again(ups)
+
+    def reloaded(self):
+        for end in ("--state", self.server.state), ("--socket", self.socket):
+            done = self.world.run("reload", *end)
+            assert (done.returncode, done.stdout) == (0, "reloaded\n"), done.stderr
 
     def revoked(self):
         assert self.world.run("token", "revoke", self.grant, "--state", self.server.state).returncode == 0
@@ -201,7 +207,7 @@ def test_bytes_are_cut_at_worst_never_altered(world, echo):
     server = world.server("--log-level", "warn")
     sharer = Sharer(world, server, echo)
     visitors = HashedVisitors(sharer.where, 12)
-    acts = [sharer.kicked, sharer.revoked, sharer.paused] + ([sharer.reset] if os.geteuid() == 0 else [])
+    acts = [sharer.kicked, sharer.reloaded, sharer.revoked, sharer.paused] + ([sharer.reset] if os.geteuid() == 0 else [])
     until(lambda: visitors.whole > 10, "visitors are served")
     done = []
     ends = time.monotonic() + 15
