@@ -10,6 +10,7 @@
 #include "app/control_socket.h"
 #include "app/status_json.h"
 #include "ferrotunnel/control.h"
+#include "ferrotunnel/grants.h"
 
 namespace ferrotunnel {
 namespace {
@@ -69,6 +70,14 @@ Result<RunningServer> running_server(const std::string& state_dir) {
   if (!answer) return std::unexpected(answer.error());
   answer->erase("ok");
   return RunningServer{app::status_from_json(*answer), boost::json::serialize(*answer)};
+}
+
+Result<std::string> grant_token(const std::string& state_dir, const std::string& name) {
+  const auto answer = ask(server_in(state_dir), {{"do", "token"}, {"name", name}});
+  if (!answer) return std::unexpected(answer.error());
+  const boost::json::value* token = answer->if_contains("token");
+  if (token != nullptr && token->is_string()) return std::string(token->get_string());
+  return std::unexpected(Error(ErrorCode::Refused, Side::Local, false, "the server gave no token"));
 }
 
 Result<std::size_t> kick_clients(const std::string& state_dir, const std::string& name) {

@@ -49,18 +49,6 @@ Result<std::string> make_grant(const std::string& state_dir, const GrantOptions&
   return text;
 }
 
-Result<std::string> grant_token(const std::string& state_dir, const std::string& name) {
-  auto answer = ask_server(state_dir, {{"do", "token"}, {"name", name}});
-  if (!answer) {
-    if (answer.error().code == ErrorCode::Unreachable)
-      answer.error().context = "no server of this user runs in " + state_dir + " (" + answer.error().context + ")";
-    return std::unexpected(std::move(answer.error()));
-  }
-  const boost::json::value* token = answer->if_contains("token");
-  if (token != nullptr && token->is_string()) return std::string(token->get_string());
-  return std::unexpected(Error(ErrorCode::Refused, Side::Local, false, "the server gave no token"));
-}
-
 Result<std::vector<GrantOptions>> stored_grants(const std::string& state_dir) {
   auto grants = app::GrantStore(state_dir).load();
   if (!grants) return std::unexpected(grants.error());

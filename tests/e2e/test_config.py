@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 
@@ -279,6 +280,39 @@ def test_a_client_reloads(files, echo, nginx, how):
         assert curl("http://new.test/a.txt", files.server) == b"a"
     assert len(client.events("tunnel_up", name="echo")) == 1
     assert client.alive()
+
+
+@pytest.mark.parametrize("how", ["signal", "command"])
+def test_the_socket_that_nobody_named(files, world, echo, how):
+    """A client finds its own once, at the start: a reload does not ask at it, nor say that it is another."""
+    world.env["XDG_RUNTIME_DIR"] = str(world.work)
+    files.write_server()
+    files.start_server()
+    files.write_client(tcp(echo))
+    files.write(files.client_file, files.client_file.read_text().replace("control_socket", "# control_socket"))
+    client = files.start_client()
+    client.wait_event("tunnel_up")
+    assert json.loads(files.ask("status", "--client", "--json"))["connected"]
+    began = time.monotonic()
+    if how == "signal":
+        client.signal(signal.SIGHUP)
+    else:
+        assert files.ask("reload", "--client") == "reloaded\n"
+    assert client.wait_event("reloaded")["needs_restart"] == ""
+    assert time.monotonic() - began < 20, "it asked itself"
+    second = files.start_client("--tcp", f"more={echo.port}")
+    second.wait_event("tunnel_up", name="more")
+    assert [t["name"] for t in json.loads(files.ask("status", "--client", "--json"))["tunnels"]] == ["echo"], "the first one's"
+
+
+def test_a_tunnel_that_is_typed_goes_before_the_files(files, echo):
+    files.write_server()
+    files.start_server()
+    files.write_client(tcp(echo, "one", "tcp://:1") + tcp(echo, "two"))
+    client = files.start_client("--tcp", f"one=127.0.0.1:{echo.port}")
+    assert client.wait_event("tunnel_up", name="one")["port"] > 1 and client.wait_event("tunnel_up", name="two")
+    twice = files.world.run("client", "--config", files.client_file, "--tcp", "one=1", "--tcp", "one=2")
+    assert twice.returncode == 2 and "two tunnels are named one" in twice.stderr
 
 
 @pytest.mark.parametrize("first", ["server", "client"])

@@ -5,10 +5,10 @@
 #include <charconv>
 #include <cmath>
 #include <initializer_list>
+#include <iterator>
 
 #include "app/cli/compat.h"
 #include "app/cli/escape.h"
-#include "ferrotunnel/control.h"
 
 namespace ferrotunnel::cli {
 namespace {
@@ -190,12 +190,6 @@ Result<> load_file(const Arguments& arguments, ConfigResult<Config> (*load)(cons
   return {};
 }
 
-// Of the first client of this user; the others have none unless they are given one.
-std::string free_socket() {
-  std::string socket = default_client_socket();
-  return socket.empty() || running_client(socket) ? std::string() : socket;
-}
-
 void watch_too(std::vector<std::string>& files, std::initializer_list<std::string_view> more) {
   for (const std::string_view one : more)
     if (!one.empty()) files.emplace_back(one);
@@ -240,20 +234,18 @@ Result<TunnelConfig> parse_tunnel(const Value& value, TunnelConfig::Kind kind) {
 
 // Of the command client: those of the file, and those that were typed beside them or in place of one of the same name.
 Result<> add_typed_tunnels(const Arguments& arguments, std::vector<TunnelConfig>& tunnels) {
+  std::vector<TunnelConfig> typed;  // two of one name among them are the library's to refuse
   for (const bool http : {true, false}) {
     for (const Value& value : arguments.values(http ? "http" : "tcp")) {
       auto tunnel = parse_tunnel(value, http ? TunnelConfig::Kind::Http : TunnelConfig::Kind::Tcp);
       if (!tunnel) return std::unexpected(std::move(tunnel.error()));
-      // Two that were typed with one name are the library's to refuse.
-      const auto same = std::ranges::find_if(
-          tunnels, [&](const TunnelConfig& one) { return one.name == tunnel->name && one.to != tunnel->to; });
-      if (same != tunnels.end() && arguments.value("config")) {
-        *same = std::move(*tunnel);
-      } else {
-        tunnels.push_back(std::move(*tunnel));
-      }
+      typed.push_back(std::move(*tunnel));
     }
   }
+  std::erase_if(tunnels, [&](const TunnelConfig& one) {
+    return std::ranges::find(typed, one.name, &TunnelConfig::name) != typed.end();
+  });
+  std::ranges::move(typed, std::back_inserter(tunnels));
   if (tunnels.empty())
     return std::unexpected(
         wrong("which service? Give at least one --http NAME=TARGET or --tcp NAME=TARGET, such as --http web=8080"));
@@ -422,8 +414,8 @@ Result<ClientOptions> client_options(const Arguments& arguments, const std::opti
   read.toggle("fail-fast", config.fail_fast);
   read.seconds("origin-timeout", config.origin_connect_timeout);
   read.size("memory-limit", config.memory_limit);
-  if (arguments.command().name == "client" && config.control_socket.empty()) config.control_socket = free_socket();
   read.text("control-socket", config.control_socket);
+  options.default_socket = arguments.command().name == "client" && config.control_socket.empty();
   if (config.control_socket == "off") config.control_socket.clear();
   if (read.failed()) return std::unexpected(*read.failed());
   if (arguments.command().name == "client") {

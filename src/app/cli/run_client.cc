@@ -7,6 +7,7 @@
 #include "app/cli/reload.h"
 #include "app/cli/run.h"
 #include "ferrotunnel/client.h"
+#include "ferrotunnel/control.h"
 
 namespace ferrotunnel::cli {
 namespace {
@@ -21,9 +22,15 @@ struct Progress {
   std::string refusal;  // the last one
 };
 
-Result<Client> build(const ClientOptions& options, Console& console, Signals& signals, Progress& progress,
-                     DrainAsked& drain, Reloader& reloader) {
-  ClientBuilder builder(options.config);
+// Of the first client of this user; the others have none unless they are given one. Asked before there is a client of our own.
+std::string free_socket() {
+  std::string socket = default_client_socket();
+  return socket.empty() || running_client(socket) ? std::string() : socket;
+}
+
+Result<Client> build(const ClientConfig& config, LogLevel log_level, Console& console, Signals& signals,
+                     Progress& progress, DrainAsked& drain, Reloader& reloader) {
+  ClientBuilder builder(config);
 
   Output& out = *console;
   builder.on_connecting([&out](const Connecting& event) { out.connecting(event); });
@@ -52,8 +59,7 @@ Result<Client> build(const ClientOptions& options, Console& console, Signals& si
     ++progress.tunnels_refused;
     signals.wake();
   });
-  if (options.run.log_level >= LogLevel::Debug)
-    builder.on_visitor([&out](const VisitorEvent& event) { out.visitor(event); });
+  if (log_level >= LogLevel::Debug) builder.on_visitor([&out](const VisitorEvent& event) { out.visitor(event); });
   builder.on_error([&out](const Error& error) { out.error(error); });
   builder.on_drain_asked(
       [&signals, &drain](std::optional<std::chrono::milliseconds> patience) { return drain.ask(patience, signals); });
@@ -83,7 +89,9 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
   DrainAsked asked;
   asked.patience.store(options.run.drain_timeout);
   Reloader reloader(options.run, console);
-  auto client = build(options, console, signals, progress, asked, reloader);
+  ClientConfig config = options.config;
+  if (options.default_socket) config.control_socket = free_socket();
+  auto client = build(config, options.run.log_level, console, signals, progress, asked, reloader);
   if (!client) {
     Error why = client.error();
     if (!options.no_token.empty() && why.code == ErrorCode::Unauthorized)
@@ -95,6 +103,7 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
     auto anew = again();
     if (!anew) return std::unexpected(std::move(anew.error()));
     files = anew->run.files;
+    if (anew->default_socket && options.default_socket) anew->config.control_socket = config.control_socket;
     const std::size_t before = tunnels.exchange(std::numeric_limits<std::size_t>::max());  // not to be judged now
     auto done = client->reload(anew->config);
     if (done) asked.patience.store(anew->run.drain_timeout);
