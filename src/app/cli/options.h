@@ -42,7 +42,7 @@ struct ClientOptions {
   bool keep_join = false;  // after it worked
   // Nobody said where status, reload and drain are answered: at the socket of this user's, unless another client has it.
   bool default_socket = false;
-  std::string no_token;    // not empty: nothing to sign in with was found, and this is what to say
+  std::string no_token;  // not empty: nothing to sign in with was found, and this is what to say
 };
 
 // A flag that is a number of seconds, a day at most; untouched when it was not given. Errors: BadInput.
