@@ -66,20 +66,25 @@ class GrantBook final : public SecretSource {
     std::shared_ptr<const Grant> grant;
     std::shared_ptr<GrantUse> use;
   };
-  // What a sign-in asks for, by a digest of the name that nobody outside can make: which steps a look-up takes, and what memory it touches, has
-  // nothing to do with whether there is a grant of that name. One that is unknown finds somebody's keys, and 0 of them count.
+  // What a sign-in asks for, by a digest of the name that nobody outside can make. In words, so that a look-up can take all of them through a
+  // mask: which steps it takes and what memory it reads has nothing to do with the name. Wiped on destruction.
   using Digest = std::array<std::byte, 32>;
-  struct alignas(64) Proving {  // all of them lie in cache lines alike
-    Digest digest{};
-    GrantKeys keys;
+  struct alignas(64) Proving {
+    Proving() = default;
+    Proving(const Digest& digest, const GrantKeys& keys);
+    Proving(const Proving&) = default;
+    Proving& operator=(const Proving&) = default;
+    ~Proving();
+    [[nodiscard]] GrantKeys keys() const;
+    std::array<std::uint64_t, (sizeof(Digest) + GrantKeys::kMost * sizeof(AuthKey)) / 8 + 1>
+        words{};  // digest, keys, count
   };
   [[nodiscard]] Digest digest_of(std::string_view name) const;
 
   const AuthKey pepper_ = AuthKey::random();
   mutable std::mutex mutex_;
   std::map<std::string, Entry, std::less<>> entries_;
-  std::vector<Proving> proving_{1};      // never empty: the first is nobody's
-  std::vector<std::uint64_t> heads_{0};  // of their digests, for the scan
+  std::vector<Proving> proving_;
   std::atomic<std::uint64_t> version_{0};
 };
 

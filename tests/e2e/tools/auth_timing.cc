@@ -1,9 +1,9 @@
-// auth_timing TRIES [TOKEN]: whether the time to a refusal tells a grant that is unknown from a secret that is wrong.
+// auth_timing TRIES [TOKEN | control]: whether the time to a refusal tells a grant that is unknown from a secret that is wrong.
 //
 // TRIES of each kind, in an order of chance. Without a token the server's handshake alone, in this process: from the last byte of `auth` handed in
-// to the refusal being there. With the token of a server (its grant is the known one; plain TCP, so that TLS does not hide it): from the
-// write of `auth` to the first byte of the refusal, every 8 tries from another address of 127.0.0.0/8, since a server does not listen to one
-// that fails more often.
+// to the refusal being there; `control` compares two unknown names, between which there is nothing to find. With the token of a server (its
+// grant is the known one; plain TCP, so that TLS does not hide it): from the write of `auth` to the first byte of the refusal, every 8 tries
+// from another address of 127.0.0.0/8, since a server does not listen to one that fails more often.
 //
 // Prints a JSON line: t of Welch's test, means and deviations in ns, and how many tries were left out: those above the 95th percentile of both
 // kinds together, one bound for both. Rates of preemption and interrupts have no secret in them.
@@ -24,7 +24,6 @@ namespace {
 using namespace ferrotunnel;  // NOLINT(google-build-using-namespace): a program of one file
 using test::Steady;
 
-constexpr std::size_t kPool = 512;  // prepared messages of each kind
 constexpr unsigned kTriesAnAddress = 8;
 
 struct Sample {
@@ -53,14 +52,11 @@ std::string auth(const std::string& grant) {
 
 class Judge {
  public:
-  explicit Judge(const std::string& known) {
-    std::string unknown = known;
+  // Two kinds: a name that is unknown, and `known`; or two that are unknown, to see what the measurement finds where there is nothing.
+  Judge(const std::string& known, bool control) : names_{known, known} {
     // Of the same length, and differing only at the end: a comparison that stops early is met too.
-    unknown.back() = known.back() == 'x' ? 'y' : 'x';
-    for (std::size_t i = 0; i < kPool; ++i) {
-      messages_[0].push_back(auth(unknown));
-      messages_[1].push_back(auth(known));
-    }
+    names_[0].back() = known.back() == 'x' ? 'y' : 'x';
+    if (control) names_[1].back() = known.back() == 'w' ? 'v' : 'w';
   }
   // One of both kinds, by chance, until each has had its tries.
   template <class Try>
@@ -70,11 +66,10 @@ class Judge {
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i < tries ? 0 : 1;
     std::ranges::shuffle(order, random);
     for (auto& kind : times_) kind.reserve(tries);
-    // From one place in memory: where a message lies is measured else (with two kinds that were the same, t was 6).
-    std::string message(messages_[0][0].size(), ' ');
+    // Made anew for each try and handed over from one place in memory: where a message lies, or comes from, is measured else.
+    std::string message = auth(names_[0]);
     for (const std::uint8_t kind : order) {
-      const std::string& chosen = messages_[kind][random() % kPool];
-      std::ranges::copy(chosen, message.begin());
+      std::ranges::copy(auth(names_[kind]), message.begin());
       times_[kind].push_back(one(message));
     }
   }
@@ -97,7 +92,7 @@ class Judge {
   }
 
  private:
-  std::array<std::vector<std::string>, 2> messages_;  // unknown, known
+  std::array<std::string, 2> names_;  // unknown, known
   std::array<std::vector<double>, 2> times_;
 };
 
@@ -105,7 +100,7 @@ double since(Steady::time_point began) {
   return std::chrono::duration<double, std::nano>(Steady::now() - began).count();
 }
 
-void in_process(std::size_t tries) {
+void in_process(std::size_t tries, bool control) {
   session::GrantBook grants;
   std::vector<session::Grant> all;
   for (const char* name : {"laptop-a", "laptop-m", "laptop-z"}) {
@@ -115,7 +110,7 @@ void in_process(std::size_t tries) {
     all.push_back(std::move(grant));
   }
   grants.replace(std::move(all));
-  Judge judge("laptop-m");
+  Judge judge("laptop-m", control);
   const auto preface = wire::encode(wire::Preface{});
   judge.run(tries, [&](const std::string& message) {
     session::ServerHandshakeOptions options;
@@ -130,7 +125,7 @@ void in_process(std::size_t tries) {
     if (!refused) test::give_up("a wrong proof", "was not refused");
     return took;
   });
-  judge.print("in process");
+  judge.print(control ? "in process, two unknown" : "in process");
 }
 
 class Address {
@@ -157,7 +152,7 @@ std::size_t read_all(int fd, std::string& into, std::size_t at_least) {
 }
 
 void over_the_network(std::size_t tries, const session::JoinToken& token) {
-  Judge judge(token.grant);
+  Judge judge(token.grant, false);
   const auto preface = wire::encode(wire::Preface{});
   Address address;
   judge.run(tries, [&](const std::string& message) {
@@ -187,15 +182,16 @@ void over_the_network(std::size_t tries, const session::JoinToken& token) {
 int main(int argc, char** argv) {
   const std::size_t tries = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 0;
   if (tries < 100 || argc > 3) {
-    std::fputs("usage: auth_timing TRIES [TOKEN], at least 100\n", stderr);
+    std::fputs("usage: auth_timing TRIES [TOKEN | control], at least 100\n", stderr);
     return 2;
   }
   ::signal(SIGPIPE, SIG_IGN);
-  if (argc == 2) {
-    in_process(tries);
+  const std::string_view what = argc > 2 ? argv[2] : "";
+  if (argc == 2 || what == "control") {
+    in_process(tries, argc > 2);
     return 0;
   }
-  const auto token = session::decode_join_token(argv[2]);
+  const auto token = session::decode_join_token(what);
   if (!token || token->tls) test::give_up("the token", token ? "is for TLS" : "is none");
   over_the_network(tries, *token);
   return 0;
