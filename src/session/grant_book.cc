@@ -102,7 +102,7 @@ GrantKeys GrantBook::keys(std::string_view grant) const {
   {
     const std::lock_guard lock(mutex_);
     for (const Proving& one : proving_) {
-      const std::uint64_t mask = -static_cast<std::uint64_t>(one.words[0] == head);
+      const std::uint64_t mask = -static_cast<std::uint64_t>(opaque(static_cast<std::uint32_t>(one.words[0] == head)));
       for (std::size_t i = 0; i < kept.words.size(); ++i) kept.words[i] |= one.words[i] & mask;
     }
   }
