@@ -14,6 +14,7 @@
 #include "base/buffer_pool.h"
 #include "base/clock.h"
 #include "transport/deadline.h"
+#include "transport/pipe.h"
 #include "transport/poller.h"
 #include "transport/turn.h"
 
@@ -31,6 +32,7 @@ class Shard final : private TurnObserver {
   [[nodiscard]] boost::asio::io_context& io() { return io_; }
   [[nodiscard]] Poller& poller() { return *poller_; }
   [[nodiscard]] BufferPool& buffers() { return buffers_; }
+  [[nodiscard]] PipePool& pipes() { return pipes_; }
   [[nodiscard]] MutBytes read_buffer();
   // The time at the start of the turn; the clock's own outside of one.
   [[nodiscard]] TimePoint now() const { return in_turn_ ? now_ : Clock::now(); }
@@ -59,6 +61,7 @@ class Shard final : private TurnObserver {
   boost::asio::io_context io_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   BufferPool buffers_;
+  PipePool pipes_;
   std::unique_ptr<Poller> poller_;
   DeadlineWheel deadlines_;
   std::unique_ptr<std::byte[]> read_buffer_;
