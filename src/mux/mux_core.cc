@@ -457,14 +457,14 @@ std::size_t MuxCore::produce_data(MutBytes out, transport::Pipe* pipe) {
     MuxStream& stream = ready_streams_.front();
     unready(stream);
     const std::size_t room =
-        std::min<std::size_t>({left - wire::kHeaderSize, limits_.quantum, stream.send_credit_, wire::kMaxData});
+        std::min<std::size_t>({left - wire::kHeaderSize, limits_.quantum, stream.send_credit_, turn_});
     stream.wants_write_ = false;
     // What was large the last time is likely to be so again.
     const bool piped =
         pipe != nullptr && stream.bulk_ && stream.send_credit_ >= kSpliceLeast && stream.handler_->splices();
     transport::Fill fill;
     if (piped) {
-      fill = stream.handler_->fill_pipe(stream, *pipe, std::min<std::size_t>(stream.send_credit_, piped_quantum_));
+      fill = stream.handler_->fill_pipe(stream, *pipe, std::min<std::size_t>(stream.send_credit_, turn_));
       if (stream.dead_) pipe->clear();
     } else {
       fill = stream.handler_->fill(stream, out.subspan(used + wire::kHeaderSize, room));

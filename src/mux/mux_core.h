@@ -7,6 +7,7 @@
 // The peer's violations are values: receive() returns the Error, after which the shell flushes (GOAWAY is queued) and closes.
 #pragma once
 
+#include <algorithm>
 #include <boost/intrusive/list.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <memory>
@@ -89,6 +90,8 @@ class MuxCore {
   [[nodiscard]] const MuxCounters& counters() const { return counters_; }
   // What the streams opened here count against, until they are over. Before the first of them.
   void set_quota(std::shared_ptr<StreamQuota> quota) { quota_ = std::move(quota); }
+  // The largest DATA that is sent from now on; of what is copied, within limits.quantum too.
+  void set_turn(std::size_t bytes) { turn_ = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, wire::kMaxData)); }
   // For tests of exhaustion: the next id that this side will use.
   void set_next_id(std::uint32_t id) { next_id_ = id; }
 
@@ -167,7 +170,7 @@ class MuxCore {
   std::optional<Error> failure_;
   bool failure_told_ = false;  // by receive()
 
-  std::uint32_t piped_quantum_ = wire::kMaxData;  // the largest DATA that is sent from a pipe
+  std::uint32_t turn_ = wire::kMaxData;
 
   // Output that is not DATA: encoded frames.
   std::vector<std::byte> control_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "transport/tcp/delivery.h"
+#include "transport/tcp/socket.h"
 
 namespace ferrotunnel::mux {
 
@@ -196,7 +197,17 @@ bool MuxLink::write_pending() {
   return true;
 }
 
+void MuxLink::look_at_pace() {
+  const TimePoint now = shard_.now();
+  if (!pace_.due(now)) return;
+  const auto rate = transport::delivery_rate_of(stream_->fd());
+  if (!pace_.look(rate ? rate->bytes_per_second : UINT64_MAX, rate && rate->idle, now)) return;
+  core_.set_turn(pace_.bytes());
+  transport::set_unsent(stream_->fd(), std::clamp(pace_.bytes() / 2, LinkPace::kLeast, transport::kMostUnsent));
+}
+
 void MuxLink::produce() {
+  look_at_pace();
   if (!out_) out_ = shard_.buffers().borrow(kOutBuffer);
   transport::Pipe* pipe = nullptr;
   if (stream_->plain() && core_.wants_pipe()) {
@@ -205,7 +216,7 @@ void MuxLink::produce() {
   }
   out_begin_ = 0;
   producing_ = true;
-  out_end_ = core_.produce(out_.bytes(), shard_.now(), pipe);
+  out_end_ = core_.produce(out_.bytes().first(std::min(kOutBuffer, pace_.bytes())), shard_.now(), pipe);
   producing_ = false;
 }
 

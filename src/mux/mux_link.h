@@ -17,6 +17,7 @@
 #include <optional>
 #include <vector>
 
+#include "mux/link_pace.h"
 #include "mux/mux_core.h"
 #include "transport/byte_stream.h"
 #include "transport/deadline.h"
@@ -76,6 +77,7 @@ class MuxLink final : public transport::Link,
     return out_begin_ < out_end_ || (out_pipe_ != nullptr && !out_pipe_->empty());
   }
   void produce();
+  void look_at_pace();
   void last_words();
   void linger();
   void finish_close();
@@ -95,6 +97,7 @@ class MuxLink final : public transport::Link,
   transport::Pipe* full_pipe_ = nullptr;  // the next piece is copied: there is no room in this one
   bool header_next_ = false;              // the piece before came by a pipe
   std::uint64_t written_ = 0;
+  LinkPace pace_;
   TimePoint last_received_{};
   std::optional<Error> closed_;
   bool watched_ = false, producing_ = false;

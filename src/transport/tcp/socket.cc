@@ -16,7 +16,6 @@ namespace ferrotunnel::transport {
 namespace {
 
 constexpr int kBacklog = 4096;
-constexpr int kNotSentLowWater = 128 * 1024;
 
 void set_option(int fd, int level, int name, int value) { ::setsockopt(fd, level, name, &value, sizeof value); }
 
@@ -223,8 +222,12 @@ void set_keepalive(int fd, Duration silence) {
 
 void tune_link(int fd) {
   set_nodelay(fd);
+  set_unsent(fd, kMostUnsent);
+}
+
+void set_unsent(int fd, std::size_t most) {
 #ifdef TCP_NOTSENT_LOWAT
-  set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kNotSentLowWater);
+  set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(most));
 #endif
 }
 

@@ -66,7 +66,9 @@ struct Connecting {
 
 // For a link: small segments go at once, and the kernel's unsent queue stays short, so that control frames do not wait behind it
 // (TCP_NOTSENT_LOWAT, where the system has it).
+inline constexpr std::size_t kMostUnsent = 128 * 1024;
 void tune_link(int fd);
+void set_unsent(int fd, std::size_t most);  // that queue alone
 void set_nodelay(int fd);
 // After so much silence the kernel asks the other machine whether it is there, and ends the connection when it gets no answer for as long
 // again. 0: never. Of a listener, its connections inherit it.
