@@ -236,6 +236,9 @@ class Visitors:
             except (Lost, OSError) as error:
                 self._ended(kind, began, error, "lost")
                 time.sleep(0.05)  # perhaps there is nobody: not to spin
+            except Exception as error:  # noqa: BLE001 an answer that cannot be read: whoever visits must not die of it unnoticed
+                cut_off = isinstance(error, ValueError) and "b''" in str(error)  # where a chunk's size should be, the end
+                self._ended(kind, began, error, "lost" if cut_off else "altered")
 
     def _ended(self, kind, began, error, name):
         if name != "altered" and self.faults.excuse(began):
