@@ -1,6 +1,7 @@
 """Mixed traffic and faults for as long as one likes; every byte is held against what it has to be.
 
-usage: bench/soak.py [BINARY] [--minutes N] [--tls on|off] [--carry mux|direct|auto] [--visitors N] [--seed N] [--break alter|lose] [--json FILE]
+usage: bench/soak.py [BINARY] [--minutes N] [--tls on|off] [--carry mux|direct|auto] [--visitors N] [--seed N] [--patience S]
+                     [--break alter|lose] [--json FILE]
 
 Bulk up and down of sizes of chance, echoes with half-close, readers who stall, visitors who go away, origins that reset, HTTP requests on kept
 connections. Meanwhile, one after the other: the client and the server are killed by `kill -9` and started again, the origin dies and comes back,
@@ -8,7 +9,7 @@ sessions are kicked, both ends reload. In the second half nobody is killed, so t
 cut (counted apart), never altered; a reload cuts nothing.
 
 Prints a line a minute (more often in a short run), and at the end the slope of RSS in that second half after its warm-up, and descriptors against the
-start. Ends with 0 when no byte was lost or altered, else 1. --break spoils the origin: it has to end with 1.
+start. Ends with 0 when no byte was lost or altered, else 1. Whoever waits for --patience seconds (60) without a byte has lost it. --break spoils the origin: it has to end with 1.
 """
 import argparse
 import json
@@ -21,8 +22,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import ends  # noqa: E402
 
-FIRST_HALF = ("kill client", "kick", "reload", "origin dies", "kill server", "reload")
-SECOND_HALF = ("kick", "reload", "origin dies", "reload")
+FIRST_HALF = ("kill client", "kill server", "reload", "kick", "origin dies", "reload")
+SECOND_HALF = ("reload", "origin dies", "reload", "kick")
 
 
 class Soak:
@@ -40,7 +41,7 @@ class Soak:
         self.client = self.start_client()
         self.whole_again()
         self.start_fds = self.fds()
-        self.visitors = traffic.Visitors(self.where, self.ledger, self.faults, options.visitors, options.seed)
+        self.visitors = traffic.Visitors(self.where, self.ledger, self.faults, options.visitors, options.seed, options.patience)
 
     # --- the two ends
 
@@ -155,7 +156,7 @@ class Soak:
 
     def settled_fds(self):
         """When all visitors have gone: what is warm gets the time to grow cold."""
-        last = time.monotonic() + (45 if self.options.minutes >= 2 else 10)
+        last = time.monotonic() + (45 if self.options.minutes >= 2 else 3)
         while (fds := self.fds()) != self.start_fds and time.monotonic() < last:
             time.sleep(0.25)
         return fds
@@ -200,6 +201,7 @@ def main():
     parser.add_argument("--carry", choices=("mux", "direct", "auto"))
     parser.add_argument("--visitors", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--patience", type=float, default=60)
     parser.add_argument("--break", choices=("alter", "lose"))
     parser.add_argument("--json")
     options = parser.parse_args()

@@ -21,7 +21,6 @@ _BLOCK = random.Random(20261124).randbytes(PERIOD)
 _BLOCK += _BLOCK[:262_144]
 HEAD = struct.Struct("!c7xQQ8x")
 ANSWER = struct.Struct("!Q32s")
-STALLED = 60.0  # seconds without a byte either way, where somebody reads, that count as lost
 
 
 def content(seed, offset, n):
@@ -210,7 +209,8 @@ class Visitors:
     KINDS = ("upload", "upload", "download", "download", "echo", "echo", "stalled", "leaves", "reset", "http", "http", "http")
     SIZES = (0, 1, 100, 5_000, 70_000, 70_000, 600_000, 3_000_000, 9_000_000)
 
-    def __init__(self, where, ledger, faults, count, seed=1):
+    def __init__(self, where, ledger, faults, count, seed=1, patience=60.0):
+        self.patience = patience  # seconds without a byte either way, where somebody reads, that count as lost
         self.where, self.ledger, self.faults = where, ledger, faults
         self.over = threading.Event()
         self.threads = [threading.Thread(target=self._run, args=(random.Random(seed * 1000 + n),), daemon=True) for n in range(count)]
@@ -220,7 +220,7 @@ class Visitors:
     def stop(self):
         """Those under way finish. Gives how many have not in time."""
         self.over.set()
-        last = time.monotonic() + STALLED + 30
+        last = time.monotonic() + self.patience + 30
         for thread in self.threads:
             thread.join(max(0.1, last - time.monotonic()))
         return sum(thread.is_alive() for thread in self.threads)
@@ -249,7 +249,7 @@ class Visitors:
     # --- raw
 
     def _connect(self):
-        visitor = socket.create_connection(self.where()[0], timeout=STALLED)
+        visitor = socket.create_connection(self.where()[0], timeout=self.patience)
         visitor.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return visitor
 
@@ -317,17 +317,16 @@ class Visitors:
         if checker.count < size:
             raise Lost(f"{what}: {checker.count} of {size}")
 
-    @staticmethod
-    def _exchange(visitor, chance, kind, size, seed, sends=0, pause=0.0):
+    def _exchange(self, visitor, chance, kind, size, seed, sends=0, pause=0.0):
         """Sends the head and `sends` bytes in pieces of all sizes, half-closes, and yields what comes until the end."""
         out, sent, shut = HEAD.pack(kind, size, seed), 0, False
         visitor.setblocking(False)
         last, pause_at = time.monotonic(), (chance.randrange(1, max(2, size)) if pause else None)
         got = 0
         while True:
-            readable, writable, _ = select.select([visitor], [] if shut else [visitor], [], STALLED)
-            if not readable and not writable or time.monotonic() - last > STALLED:
-                raise Lost(f"nothing moved for {STALLED:.0f} s after {got} of {size}")
+            readable, writable, _ = select.select([visitor], [] if shut else [visitor], [], self.patience)
+            if not readable and not writable or time.monotonic() - last > self.patience:
+                raise Lost(f"nothing moved for {self.patience:.0f} s after {got} of {size}")
             if writable:
                 if not out and sent < sends:
                     out = content(seed, sent, min(sends - sent, chance.choice((1, 700, 17_000, 262_144))))
@@ -359,7 +358,7 @@ class Visitors:
         moved = 0
         visitor = HttpVisitor(self.where()[1])
         with visitor:
-            visitor.socket.settimeout(STALLED)
+            visitor.socket.settimeout(self.patience)
             for _ in range(chance.randrange(1, 12)):
                 size, seed = min(600_000, chance.choice(self.SIZES)), chance.randrange(PERIOD)
                 if chance.random() < 0.3:
