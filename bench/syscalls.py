@@ -70,6 +70,8 @@ class Cases:
 
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         first = connection.recv(1, socket.MSG_PEEK)
+        if first in (b"D", b"U", b"E"):
+            connection.recv(1)  # what stays unread makes the close an RST
         if first == b"D":  # all down, then the end
             block = bytes(1 << 20)
             for _ in range(BULK >> 20):
@@ -107,13 +109,14 @@ class Cases:
         for _ in range(OPERATIONS):
             with socket.create_connection(self.raw, 60) as visitor:
                 visitor.sendall(b"Ex")
-                assert visitor.recv(2)
+                assert visitor.recv(1)
 
     def pings(self):
         with socket.create_connection(self.raw, 60) as visitor:
             visitor.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            visitor.sendall(b"E")
             for _ in range(OPERATIONS):
-                visitor.sendall(b"E" * 64)
+                visitor.sendall(b"x" * 64)
                 got = 0
                 while got < 64:
                     got += len(visitor.recv(64))

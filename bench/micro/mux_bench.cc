@@ -65,7 +65,7 @@ struct Pair {
 
 // Until vectors have grown and every stream has had its turn.
 bool warm_up(Pair& pair, int streams) {
-  for (int i = 0; i < 64 + streams / 8; ++i)
+  for (int i = 0; i < 64 + std::min(streams, 2000); ++i)
     if (!pair.turn()) return false;
   return true;
 }
