@@ -45,11 +45,11 @@ def tls_flags(tls):
 
 
 def write_client_file(path, token, tunnels, carry=None, more=""):
-    """tunnels: (name, to, url). carry: nothing says nothing, so that a binary without the key is served too."""
+    """tunnels: (name, to, url). carry is said of TCP tunnels alone, as it is theirs; nothing says nothing, so that a binary without the key is served too."""
     lines = ["[client]", f'token = "{token}"', more]
     for name, to, url in tunnels:
         lines += [f"[tunnels.{name}]", f'to = "{to}"', f'url = "{url}"']
-        if carry:
+        if carry and url.startswith("tcp:"):
             lines.append(f'carry = "{carry}"')
     new = Path(path).with_suffix(".new")
     new.write_text("\n".join(lines) + "\n")

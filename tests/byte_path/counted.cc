@@ -71,7 +71,7 @@ void operator delete[](void* block, std::size_t, std::align_val_t) noexcept { st
 void operator delete(void* block, const std::nothrow_t&) noexcept { std::free(block); }
 void operator delete[](void* block, const std::nothrow_t&) noexcept { std::free(block); }
 
-// The weak names of a sanitizer's own wrappers give way to these; this program has one thread, so there is nothing for them to see.
+// The weak names of AddressSanitizer's own wrappers give way to these.
 #define FT_COUNTED_LOCK(name, type)                                   \
   extern "C" int name(type* lock) noexcept {                          \
     static std::atomic<int (*)(type*)> kept{nullptr};                 \
