@@ -281,6 +281,11 @@ class Visitors:
     def _leaves(self, chance):
         seed, got = chance.randrange(PERIOD), 0
         with self._connect() as visitor:
+            if chance.random() < 0.25:  # without a word, or in the middle of the first one
+                visitor.sendall(HEAD.pack(b"D", 50_000_000, seed)[:chance.randrange(HEAD.size)])
+                if chance.random() < 0.5:
+                    reset(visitor)
+                return 0
             visitor.sendall(HEAD.pack(b"D", 50_000_000, seed))
             checker, leave = Checker(seed, "download that is left"), chance.randrange(1, 2_000_000)
             while got < leave:
