@@ -162,8 +162,8 @@ class Load:
             print(f"{count} TCP tunnels of one client ({self.words()}):")
             self.put("MB the server grew for the tunnels", (grown - empty) / 1024)
             self.put("client MB, tunnels", ends.memory(self.process.pid)["pss"] / 1024)
-            self.put("descriptors of the server", ends.descriptors(self.server.pid))
-            self.each_served(world, ports)
+            self.put("descriptors of the server, tunnels", ends.descriptors(self.server.pid))
+            self.each_served(world, ports, "tunnels")
         finally:
             close()
 
@@ -190,16 +190,16 @@ class Load:
             self.put("seconds until all were up", took)
             self.put("MB the server grew for the sessions", (grown - empty) / 1024)
             self.put("KB a session", (grown - empty) / count)
-            self.put("descriptors of the server", ends.descriptors(self.server.pid))
-            self.each_served(world, [event["port"] for process in processes for event in process.events("up")])
+            self.put("descriptors of the server, sessions", ends.descriptors(self.server.pid))
+            self.each_served(world, [event["port"] for process in processes for event in process.events("up")], "sessions")
         finally:
             close()
 
-    def each_served(self, world, ports):
+    def each_served(self, world, ports, whose):
         visitors = Visitors(world, ports, len(ports))
         told = visitors.ask("open")
-        self.check("a visitor of each", told, len(ports))
-        self.put("visitors that failed, one each", told["failed"])
+        self.check(f"a visitor of each of the {whose}", told, len(ports))
+        self.put(f"visitors that failed, one each of the {whose}", told["failed"])
         visitors.ask("close")
         visitors.end()
 

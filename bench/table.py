@@ -2,7 +2,7 @@
 
 usage: bench/table.py [--from build/bench] [--into docs/performance.md] [--print]
 
-Takes the JSON files that scripts/bench left: floor, peers, http, wan, load, syscalls. Each table says when its file was made; machine and commit are those of
+Takes the JSON files that scripts/bench left: floor, peers, http, wan, stall, load, syscalls. Each table says when its file was made; machine and commit are those of
 now. --print writes to stdout in place of the file.
 """
 import argparse
@@ -64,6 +64,10 @@ def load(found):
     return table(["", "measured"], [[name, said(value)] for name, value in found["figures"].items()])
 
 
+def stall(found):
+    return table(["", "measured"], [["pairs of runs", str(len(found["pairs"]))], ["rate that the active ones keep, median of the pairs", said(found["ratio"])]])
+
+
 def goals(all_):
     """Issue 5's lines that these figures decide: (what, measured, goal, met)."""
     peers, lines = all_.get("peers", {}), []
@@ -95,6 +99,9 @@ def goals(all_):
     ratio("ping", "ours", "rathole", "ping32 p99 us", 1)
     ratio("ping", "ours", "rathole", "ping32 cpu us/op", 0.8)
     most("KB an idle visitor (peers.py)", of("ours", "KB per idle conn"), 2)
+    if "stall" in all_:
+        kept = all_["stall"]["ratio"]
+        lines.append(("rate that 64 keep beside 64 stalled readers", kept, 0.9, kept >= 0.9))
     figures = all_.get("load", {}).get("figures", {})
     sys.path.insert(0, str(ROOT / "bench"))
     import load as bench_load
@@ -124,7 +131,7 @@ def machine():
 
 
 PARTS = {"floor": ("What loopback gives", floor), "peers": ("TCP tunnels side by side", side_by_side), "http": ("HTTP side by side", side_by_side),
-         "wan": ("Over a long road", side_by_side), "load": ("Many at once", load), "syscalls": ("System calls", syscalls)}
+         "wan": ("Over a long road", side_by_side), "stall": ("Beside readers who stand still", stall), "load": ("Many at once", load), "syscalls": ("System calls", syscalls)}
 
 
 def text(folder):
