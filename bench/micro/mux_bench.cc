@@ -5,10 +5,14 @@
 #include <memory>
 #include <vector>
 
+#include "allocations.h"
 #include "mux/mux_core.h"
+#include "wire/frame.h"
 
 namespace ferrotunnel::mux {
 namespace {
+
+using bench::CountAllocations;
 
 // Sends without an end where it is told to, and takes all that comes.
 struct End final : MuxHost, transport::LinkHandler, transport::StreamHandler {
@@ -59,20 +63,86 @@ struct Pair {
   TimePoint now{};
 };
 
-// Arguments: streams, bytes that each has at a time.
+// Until vectors have grown and every stream has had its turn.
+bool warm_up(Pair& pair, int streams) {
+  for (int i = 0; i < 64 + std::min(streams, 2000); ++i)
+    if (!pair.turn()) return false;
+  return true;
+}
+
+// Arguments: streams, bytes that each has at a time. All of them are ready.
 void mux_data(benchmark::State& state) {
   Pair pair(static_cast<int>(state.range(0)), static_cast<std::size_t>(state.range(1)));
+  if (!warm_up(pair, static_cast<int>(state.range(0)))) return state.SkipWithError("nothing comes");
+  const std::uint64_t bytes = pair.client.taken;
+  const std::uint64_t frames = pair.client.core.counters().data_frames_in;
+  {
+    const CountAllocations count(state);
+    for (auto _ : state) {
+      if (!pair.turn()) return state.SkipWithError("nothing more comes");
+    }
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(pair.client.taken - bytes));
+  state.counters["frames"] = benchmark::Counter(
+      static_cast<double>(pair.client.core.counters().data_frames_in - frames), benchmark::Counter::kIsRate);
+}
+BENCHMARK(mux_data)
+    ->Args({1, 64})
+    ->Args({1, 1024})
+    ->Args({1, 16 << 10})
+    ->Args({1, 1 << 20})
+    ->Args({64, 1 << 20})
+    ->Args({64, 1024})
+    ->Args({1000, 1024})
+    ->Args({10'000, 64});
+
+// One stream that has something among many that have not (the argument): what nobody sends costs nothing.
+void mux_one_of_many(benchmark::State& state) {
+  Pair pair(1, 1024);
+  for (std::int64_t i = 0; i < state.range(0); ++i)
+    if (!pair.server.core.open({}, pair.server)) return state.SkipWithError("it cannot be opened");
+  if (!warm_up(pair, static_cast<int>(state.range(0)))) return state.SkipWithError("nothing comes");
+  const CountAllocations count(state);
   for (auto _ : state) {
     if (!pair.turn()) return state.SkipWithError("nothing more comes");
   }
-  state.SetBytesProcessed(static_cast<std::int64_t>(pair.client.taken));
-  state.counters["frames"] =
-      benchmark::Counter(static_cast<double>(pair.client.core.counters().data_frames_in), benchmark::Counter::kIsRate);
 }
-BENCHMARK(mux_data)->Args({1, 1 << 20})->Args({64, 1 << 20})->Args({64, 1024})->Args({10'000, 64});
+BENCHMARK(mux_one_of_many)->Arg(0)->Arg(10'000);
+
+// Receiving alone: a read buffer's worth of DATA frames of the argument's size, of one stream whose handler takes all.
+void mux_receive(benchmark::State& state) {
+  const auto size = static_cast<std::uint32_t>(state.range(0));
+  Pair pair(1, 64);
+  if (!warm_up(pair, 1)) return state.SkipWithError("nothing comes");
+  std::vector<std::byte> frames;
+  do {
+    const std::size_t at = frames.size();
+    frames.resize(at + wire::kHeaderSize + size);
+    wire::encode_header({wire::FrameType::Data, 0, size, 2}, frames.data() + at);  // a server's first stream
+  } while (frames.size() < (48 << 10));
+  std::vector<std::byte> answers(64 << 10);
+  const std::uint64_t bytes = pair.client.taken;
+  const auto turn = [&] {
+    pair.now += std::chrono::milliseconds(1);
+    const bool good = pair.client.core.receive(frames, pair.now).has_value();
+    while (pair.client.core.has_output()) benchmark::DoNotOptimize(pair.client.core.produce(answers, pair.now));
+    return good;
+  };
+  for (int i = 0; i < 16; ++i)
+    if (!turn()) return state.SkipWithError("it is refused");
+  {
+    const CountAllocations count(state);
+    for (auto _ : state)
+      if (!turn()) return state.SkipWithError("it is refused");
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(pair.client.taken - bytes));
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * (frames.size() / (wire::kHeaderSize + size))));
+}
+BENCHMARK(mux_receive)->Arg(64)->Arg(1024)->Arg(16 << 10)->Arg(40 << 10);
 
 void mux_open_and_reset(benchmark::State& state) {
   Pair pair(0, 1);
+  const CountAllocations count(state);
   for (auto _ : state) {
     pair.now += std::chrono::seconds(1);  // the limit of opens a second is not what is measured
     auto stream = pair.server.core.open({}, pair.server);
