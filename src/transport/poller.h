@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 namespace boost::asio {
@@ -48,8 +49,12 @@ class Poller {
   virtual void await(int fd, PollHandler& handler, std::uint32_t what) = 0;
   // Watches fd until remove(). The handler stays valid until then. Readiness that stands at the time of the call is reported.
   [[nodiscard]] virtual Result<> add(int fd, PollHandler& handler) = 0;
-  // Forgets fd, which is still open; nothing more is reported to the handler, not even from the batch at hand.
+  // Forgets fd, which is still open and may be closed or added again; nothing more is reported to the handler, not even from the batch at
+  // hand.
   virtual void remove(int fd, PollHandler& handler) = 0;
+  // After something was ready, looks again and again for so long before it sleeps: a shorter way to the next byte, for a core that is never
+  // at rest. 0: sleeps at once. The portable twin always does.
+  virtual void set_busy_poll(Duration) {}
 };
 
 // The best one for this system; `portable` asks for the twin, for tests.
