@@ -1,15 +1,31 @@
 #include "transport/epoll_poller.h"
 
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <system_error>
 
 namespace ferrotunnel::transport {
+namespace {
+constexpr std::uint64_t kOwn = UINT64_MAX;  // no connection's
+}
 
 EpollPoller::EpollPoller(boost::asio::io_context& io, TurnObserver& turns) : io_(io), turns_(turns), set_(io) {
   const int fd = epoll_create1(EPOLL_CLOEXEC);
   if (fd < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
   set_.assign(fd);
+  alarm_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  for (const int own : {alarm_.get(), timer_.get()}) {
+    // Edge-triggered and never read: each write and each expiry is an edge.
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;
+    event.data.u64 = kOwn;
+    if (own < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, own, &event) < 0)
+      throw std::system_error(errno, std::generic_category(), "a descriptor to wake up by");
+  }
   wait();
 }
 
@@ -45,37 +61,65 @@ void EpollPoller::wait() {
 }
 
 void EpollPoller::on_wake() {
-  bool any = false;
-  for (int round = 0; round < kRounds; ++round) {
-    if (!look()) {
-      if (round > 0) quiet_ = kQuietBatches;
-      break;
-    }
-    any = true;
-    // To look again costs one call; to go back to sleep with something there costs three. A second look that found nothing is not
-    // taken again for a while.
-    if (quiet_ > 0 && --quiet_ > 0) break;
-  }
-  if (busy_poll_ > Duration::zero()) {
-    const TimePoint now = Clock::now();
-    if (any) busy_until_ = now + busy_poll_;
-    // By way of the io_context, whose other work goes on meanwhile.
-    if (now < busy_until_) return boost::asio::post(io_, [this] { on_wake(); });
-  }
+  const TimePoint now = Clock::now();
+  turns_.in_poller(true);
+  stay(now);
+  turns_.in_poller(false);
+  // By way of the io_context, whose other work goes on meanwhile.
+  if (busy_poll_ > Duration::zero() && Clock::now() < busy_until_) return boost::asio::post(io_, [this] { on_wake(); });
   wait();
 }
 
-// False: nothing was there.
-bool EpollPoller::look() {
-  const int count = epoll_wait(set_.native_handle(), events_.data(), kBatch, 0);
-  if (count <= 0) return false;
+// Turns, for as long as there is something to do, or may be soon: one event that followed on another within kStay is taken as a sign.
+void EpollPoller::stay(TimePoint now) {
+  const TimePoint until = now + kStay;
+  const bool often = now - last_event_ < kStay;
+  // A timeout of each sleep would cost more than the sleeps save: on a virtual machine setting a timer is a trip to the host.
+  if (often) {
+    const itimerspec limit{{0, 0}, {0, std::chrono::nanoseconds(kStay).count()}};
+    ::timerfd_settime(timer_.get(), 0, &limit, nullptr);
+  }
+  while (true) {
+    const bool spin = now < busy_until_;
+    const bool next = turns_.has_next();
+    const int count = look(often && !spin && !next);
+    now = Clock::now();
+    if (count > 0) {
+      last_event_ = now;
+      busy_until_ = now + busy_poll_;
+    }
+    if (now >= until || turns_.has_posted()) return;
+    // What waited before this look: the ready descriptors had their turn first.
+    if (next) {
+      turns_.run_next();
+    } else if (count == 0 && !spin && !turns_.has_next()) {
+      return;
+    }
+  }
+}
+
+// How many connections were ready. `sleep`: until one is, or something is posted, or kStay is over.
+int EpollPoller::look(bool sleep) {
+  if (sleep) {
+    asleep_.store(
+        true);  // before has_posted(), as on_posted() looks at it behind the post: one of the two sees the other
+    sleep = !turns_.has_posted();
+  }
+  const int count = epoll_wait(set_.native_handle(), events_.data(), kBatch, sleep ? -1 : 0);
+  asleep_.store(false, std::memory_order_relaxed);
+  if (count <= 0 || (count == 1 && events_[0].data.u64 == kOwn)) return 0;
   turns_.on_turn_begin();
   for (int i = 0; i < count; ++i) dispatch(events_[static_cast<std::size_t>(i)]);
   turns_.on_turn_end();
-  return true;
+  return count;
+}
+
+void EpollPoller::on_posted() {
+  if (asleep_.load()) (void)eventfd_write(alarm_.get(), 1);
 }
 
 void EpollPoller::dispatch(const epoll_event& event) {
+  if (event.data.u64 == kOwn) return;
   const int fd = static_cast<int>(event.data.u64 & UINT32_MAX);
   const Watched watched = watched_[static_cast<std::size_t>(fd)];
   if (watched.added != (event.data.u64 >> 32)) return;  // of a connection that had the number before

@@ -7,10 +7,12 @@
 #include <sys/epoll.h>
 
 #include <array>
+#include <atomic>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <vector>
 
 #include "transport/poller.h"
+#include "transport/tcp/socket.h"
 
 namespace ferrotunnel::transport {
 
@@ -22,18 +24,19 @@ class EpollPoller final : public Poller {
   void await(int, PollHandler&, std::uint32_t) override {}
 
   void set_busy_poll(Duration time) override { busy_poll_ = time; }
+  void on_posted() override;
 
  private:
   void wait();
   void on_wake();
-  [[nodiscard]] bool look();
+  void stay(TimePoint now);
+  [[nodiscard]] int look(bool sleep);
   void dispatch(const epoll_event& event);
 
   static constexpr int kBatch = 256;
-  // A busy set is looked at this often before other work of the io_context (timers, coroutines) gets its turn.
-  static constexpr int kRounds = 8;
-  // A set that was found quiet behind a batch is trusted to be so for this many batches.
-  static constexpr int kQuietBatches = 8;
+  // While there is traffic the thread sleeps in this set, not in the io_context's: one call in place of three. It goes back to the
+  // io_context, for its timers and the like, as often as this, and at once for what was posted.
+  static constexpr Duration kStay = std::chrono::milliseconds(10);
 
   struct Watched {
     PollHandler* handler = nullptr;  // none: free, or removed
@@ -45,7 +48,9 @@ class EpollPoller final : public Poller {
   boost::asio::posix::stream_descriptor set_;
   std::vector<Watched> watched_;  // by descriptor
   std::array<epoll_event, kBatch> events_{};
-  int quiet_ = 0;  // batches behind which no second look is taken
+  UniqueFd alarm_, timer_;  // in the set: what is posted ends the sleep, and so does kStay
+  std::atomic<bool> asleep_{false};
+  TimePoint last_event_{};
   Duration busy_poll_{};
   TimePoint busy_until_{};
 };
