@@ -89,7 +89,7 @@ level = "debug"
   ASSERT_EQ(config->grants.size(), 1u);
   const GrantOptions& grant = config->grants[0];
   EXPECT_EQ(grant.name, "laptop");
-  EXPECT_EQ(grant.from, "server.toml:29");
+  EXPECT_EQ(grant.from, "server.toml:30");
   EXPECT_THAT(grant.secrets, ElementsAre("one-secret-of-16-bytes"));
   EXPECT_THAT(grant.hosts, ElementsAre("*.example.com"));
   EXPECT_THAT(grant.ports, ElementsAre("2222", "3000-3010"));
