@@ -101,8 +101,8 @@ void EpollPoller::stay(TimePoint now) {
 // How many connections were ready. `sleep`: until one is, or something is posted, or kStay is over.
 int EpollPoller::look(bool sleep) {
   if (sleep) {
-    asleep_.store(
-        true);  // before has_posted(), as on_posted() looks at it behind the post: one of the two sees the other
+    // Before has_posted(), as on_posted() looks at it behind the post: one of the two sees the other.
+    asleep_.store(true);
     sleep = !turns_.has_posted();
   }
   const int count = epoll_wait(set_.native_handle(), events_.data(), kBatch, sleep ? -1 : 0);
