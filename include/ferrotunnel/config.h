@@ -76,7 +76,8 @@ struct ServerConfig {
   std::vector<GrantOptions> grants;
   std::vector<std::string> trusted_proxies;
   unsigned threads = 0;
-  std::size_t memory_limit = 256u << 20;  // bytes
+  std::size_t memory_limit = 256u << 20;   // bytes
+  std::chrono::microseconds busy_poll{0};  // how long a thread that had something to do looks for more before it sleeps
   // Visitors at once, of all tunnels; past it newcomers are refused. 0: as many as there are descriptors for, less a reserve that keeps
   // clients able to sign in.
   std::uint32_t max_visitors = 0;
@@ -99,7 +100,8 @@ struct ClientConfig {
   bool tls_skip_verify = false;  // any certificate will do: for trials only
   std::vector<TunnelConfig> tunnels;
   std::chrono::milliseconds origin_connect_timeout{10'000};
-  std::size_t memory_limit = 256u << 20;  // bytes
+  std::size_t memory_limit = 256u << 20;   // bytes
+  std::chrono::microseconds busy_poll{0};  // how long a thread that had something to do looks for more before it sleeps
   bool fail_fast = false;
   std::string control_socket;  // where status, reload and drain are answered; "": nowhere
   ProgramConfig program;

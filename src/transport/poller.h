@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 namespace boost::asio {
@@ -35,6 +36,13 @@ class TurnObserver {
  public:
   virtual void on_turn_begin() = 0;
   virtual void on_turn_end() = 0;
+  // Whether work waits that is not readiness: tasks for a turn of their own, which run_next() runs; and what was posted, which
+  // only the io_context runs.
+  [[nodiscard]] virtual bool has_next() const = 0;
+  virtual void run_next() = 0;
+  [[nodiscard]] virtual bool has_posted() const = 0;
+  // From now on, until false: the Poller looks after has_next() by itself.
+  virtual void in_poller(bool now) = 0;
 
  protected:
   ~TurnObserver() = default;
@@ -48,8 +56,14 @@ class Poller {
   virtual void await(int fd, PollHandler& handler, std::uint32_t what) = 0;
   // Watches fd until remove(). The handler stays valid until then. Readiness that stands at the time of the call is reported.
   [[nodiscard]] virtual Result<> add(int fd, PollHandler& handler) = 0;
-  // Forgets fd, which is still open; nothing more is reported to the handler, not even from the batch at hand.
+  // Forgets fd, which is still open and may be closed or added again; nothing more is reported to the handler, not even from the batch at
+  // hand.
   virtual void remove(int fd, PollHandler& handler) = 0;
+  // After something was ready, looks again and again for so long before it sleeps: a shorter way to the next byte, for a core that is never
+  // at rest. 0: sleeps at once. The portable twin always does.
+  virtual void set_busy_poll(Duration) {}
+  // Something was posted to the io_context: it has its turn soon. Any thread.
+  virtual void on_posted() {}
 };
 
 // The best one for this system; `portable` asks for the twin, for tests.

@@ -17,7 +17,10 @@ MutBytes Shard::read_buffer() {
 }
 
 void Shard::run() { io_.run(); }
-void Shard::stop() { io_.stop(); }
+void Shard::stop() {
+  io_.stop();
+  poller_->on_posted();
+}
 
 void Shard::at_turn_end(TurnTask& task) {
   if (task.scheduled()) return;
@@ -32,14 +35,23 @@ void Shard::next_turn(TurnTask& task) {
 }
 
 void Shard::ask_for_turn() {
-  if (turn_asked_) return;
+  if (turn_asked_ || in_poller_) return;
   turn_asked_ = true;
   post([this] {
     turn_asked_ = false;
-    on_turn_begin();
-    run_tasks(next_tasks_);
-    on_turn_end();
+    run_next();
   });
+}
+
+void Shard::run_next() {
+  on_turn_begin();
+  run_tasks(next_tasks_);
+  on_turn_end();
+}
+
+void Shard::in_poller(bool now) {
+  in_poller_ = now;
+  if (!now && has_next()) ask_for_turn();
 }
 
 void Shard::on_turn_begin() {

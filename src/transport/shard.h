@@ -5,6 +5,7 @@
 // (or before run()).
 #pragma once
 
+#include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -46,7 +47,12 @@ class Shard final : private TurnObserver {
   // Any thread.
   template <class Function>
   void post(Function&& function) {
-    boost::asio::post(io_, std::forward<Function>(function));
+    posted_.fetch_add(1);
+    boost::asio::post(io_, [this, run = std::forward<Function>(function)]() mutable {
+      posted_.fetch_sub(1);
+      run();
+    });
+    poller_->on_posted();
   }
   void run();
   void stop();
@@ -54,6 +60,10 @@ class Shard final : private TurnObserver {
  private:
   void on_turn_begin() override;
   void on_turn_end() override;
+  [[nodiscard]] bool has_next() const override { return !next_tasks_.empty() || !end_tasks_.empty(); }
+  void run_next() override;
+  [[nodiscard]] bool has_posted() const override { return posted_.load() > 0; }
+  void in_poller(bool now) override;
   void run_tasks(TurnTasks& tasks);
   void ask_for_turn();
 
@@ -69,6 +79,8 @@ class Shard final : private TurnObserver {
   TimePoint now_{};
   bool in_turn_ = false;
   bool turn_asked_ = false;
+  bool in_poller_ = false;
+  std::atomic<int> posted_{0};  // and not run yet
 };
 
 }  // namespace ferrotunnel::transport

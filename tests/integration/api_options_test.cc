@@ -37,6 +37,7 @@ TEST(ApiOptions, OfAServer) {
            {"certificate", [](ServerBuilder& b) { b.tls(false).tls_certificate("cert.pem", "key.pem"); }},
            {"threads", [](ServerBuilder& b) { b.threads(257); }},
            {"memory", [](ServerBuilder& b) { b.memory_limit(0); }},
+           {"busy_poll", [](ServerBuilder& b) { b.busy_poll(1001us); }},
            {"memory", [](ServerBuilder& b) { b.memory_limit(1000); }},
        }) {
     auto builder = Server::builder();
@@ -106,6 +107,7 @@ TEST(ApiOptions, OfAClient) {
            {"timeout",
             [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").origin_connect_timeout(-5ms); }},
            {"memory", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").memory_limit(0); }},
+           {"busy_poll", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").busy_poll(-1us); }},
        }) {
     auto builder = Client::builder();
     bad.set(builder);

@@ -18,6 +18,9 @@ constexpr std::array kOutputFlags = {
          "After SIGTERM or SIGINT, how long visitors that are there may take to finish. A second signal stops at once. "
          "Default 10."},
     Flag{"memory-limit", "SIZE", "All buffers together, in bytes or with K, M or G behind the number. Default 256M."},
+    Flag{"busy-poll-us", "MICROSECONDS",
+         "How long a thread that had something to do looks for more before it sleeps, at most 1000: bytes wait less, a "
+         "core is kept busy. Default 0."},
 };
 
 constexpr Flag kConfigFlag{

@@ -71,6 +71,13 @@ class Reader {
     into = number;
   }
 
+  void microseconds(std::string_view flag, std::chrono::microseconds& into) {
+    constexpr std::uint32_t kMost = 1000;
+    std::uint32_t given = static_cast<std::uint32_t>(into.count());
+    number(flag, 0u, kMost, given);
+    into = std::chrono::microseconds(given);
+  }
+
   void seconds(std::string_view flag, std::chrono::milliseconds& into) {
     std::optional<std::chrono::milliseconds> given;
     if (auto read = read_seconds(arguments_, flag, given); !read) return fail(read.error());
@@ -385,6 +392,7 @@ Result<ServerOptions> server_options(const Arguments& arguments) {
   constexpr unsigned kMostThreads = 1024;
   read.number("threads", 0u, kMostThreads, config.threads);
   read.size("memory-limit", config.memory_limit);
+  read.microseconds("busy-poll-us", config.busy_poll);
   read.number("max-visitors", 0u, 0xffff'ffffu, config.max_visitors);
   read.seconds("host-lease", config.host_lease);
   read.seconds("tcp-keepalive", config.tcp_keepalive);
@@ -414,6 +422,7 @@ Result<ClientOptions> client_options(const Arguments& arguments, const std::opti
   read.toggle("fail-fast", config.fail_fast);
   read.seconds("origin-timeout", config.origin_connect_timeout);
   read.size("memory-limit", config.memory_limit);
+  read.microseconds("busy-poll-us", config.busy_poll);
   read.text("control-socket", config.control_socket);
   options.default_socket = arguments.command().name == "client" && config.control_socket.empty();
   if (config.control_socket == "off") config.control_socket.clear();

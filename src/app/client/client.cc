@@ -85,6 +85,10 @@ ClientBuilder& ClientBuilder::memory_limit(std::size_t bytes) {
   options_->memory_limit = bytes;
   return *this;
 }
+ClientBuilder& ClientBuilder::busy_poll(std::chrono::microseconds time) {
+  options_->busy_poll = time;
+  return *this;
+}
 ClientBuilder& ClientBuilder::fail_fast(bool on) {
   options_->fail_fast = on;
   return *this;

@@ -37,6 +37,7 @@ ClientImpl::ClientImpl(Options options, app::ClientPlan plan)
       origin_connect_timeout_(options_.origin_connect_timeout),
       config_(options_) {
   fill_random(instance_);
+  shard_.poller().set_busy_poll(options_.busy_poll);
   for (app::PlannedTunnel& tunnel : plan.tunnels) add_tunnel(std::move(tunnel));
 }
 
@@ -154,6 +155,7 @@ void ClientImpl::try_change(const std::shared_ptr<Change>& change) {
 
 void ClientImpl::apply(Change& change) {
   budget_.set_limit(change.config.memory_limit);
+  shard_.poller().set_busy_poll(change.config.busy_poll);
   origin_connect_timeout_ = change.config.origin_connect_timeout;
   if (origins_) origins_->set_connect_deadline(origin_connect_timeout_);
   tls_ = std::move(change.tls);  // for the next dial, also where only what is in the files has changed

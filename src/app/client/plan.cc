@@ -110,6 +110,8 @@ Result<ClientPlan> plan_client(const ClientConfig& config) {
   if (config.origin_connect_timeout <= std::chrono::milliseconds::zero() || config.origin_connect_timeout > kMostTime)
     return bad("the timeout for connecting to a local service has to be more than 0, and no more than a year");
   if (config.memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
+  if (config.busy_poll < std::chrono::microseconds::zero() || config.busy_poll > std::chrono::milliseconds(1))
+    return bad("busy_poll has to be a time from 0 to 1 ms");
   if (config.tunnels.empty()) return bad("there is no tunnel to make: add one with http() or tcp()");
   ClientPlan plan;
   std::set<std::string> names, hosts;

@@ -52,6 +52,8 @@ Result<ServerPlan> plan_server(const ServerConfig& config) {
   if (!config.tls && !config.tls_certificate.empty()) return bad("a TLS certificate is given, but TLS is off");
   if (!config.tls && !config.tls_client_ca.empty()) return bad("mutual TLS needs TLS, which is off");
   if (config.memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
+  if (config.busy_poll < std::chrono::microseconds::zero() || config.busy_poll > std::chrono::milliseconds(1))
+    return bad("busy_poll has to be a time from 0 to 1 ms");
   if (config.threads > 256) return bad("at most 256 threads");
   auto proxies = transport::IpSet::parse(config.trusted_proxies);
   if (!proxies) return bad("trusted proxies: " + proxies.error().context);

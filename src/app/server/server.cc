@@ -69,6 +69,10 @@ ServerBuilder& ServerBuilder::memory_limit(std::size_t bytes) {
   options_->memory_limit = bytes;
   return *this;
 }
+ServerBuilder& ServerBuilder::busy_poll(std::chrono::microseconds time) {
+  options_->busy_poll = time;
+  return *this;
+}
 ServerBuilder& ServerBuilder::max_visitors(std::uint32_t count) {
   options_->max_visitors = count;
   return *this;

@@ -26,11 +26,14 @@ ServerShard::ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budge
       shard_(index, budget),
       routes_(server.router()),
       http_(shard_, routes_, links_, http_options(server), *this),
-      proxies_(shard_, live_->trusted_proxies, server.options().proxies) {}
+      proxies_(shard_, live_->trusted_proxies, server.options().proxies) {
+  shard_.poller().set_busy_poll(live_->config.busy_poll);
+}
 
 void ServerShard::set_live(LivePtr live) {
   live_ = std::move(live);
   proxies_.trust(live_->trusted_proxies);
+  shard_.poller().set_busy_poll(live_->config.busy_poll);
   if (http_listener_) http_listener_->keep_alive(live_->config.tcp_keepalive);
   std::erase_if(leases_, [this](LeaseEnd& lease) { return !lease.last(live_->config.host_lease); });
 }

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cerrno>
 
@@ -14,6 +15,8 @@ namespace ferrotunnel::transport {
 namespace {
 
 constexpr std::size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;  // 16 KiB
+// Sealed records that go out by one call. More would cost no less; a peer that does not read makes a stream keep as many.
+constexpr std::size_t kGathered = 5 * kRecord;
 
 bool is_ip(const std::string& host) {
   in6_addr address{};
@@ -230,6 +233,14 @@ IoResult TlsStream::read(MutBytes into) {
   if (failed_ != 0) return {IoStatus::Error, 0, failed_};
   if (eof_) return {IoStatus::Eof, 0, 0};
   if (io_.blocked()) finish_shutdown();
+  io_.begin_read(into.size());
+  const IoResult result = read_records(into);
+  io_.end_read();
+  SSL_free_buffers(ssl_);  // unless part of a record is in them
+  return result;
+}
+
+IoResult TlsStream::read_records(MutBytes into) {
   std::size_t got = 0;
   drained_ = false;
   while (got < into.size()) {
@@ -237,7 +248,10 @@ IoResult TlsStream::read(MutBytes into) {
     ERR_clear_error();
     if (SSL_read_ex(ssl_, into.data() + got, into.size() - got, &n) == 1) {
       got += n;
-      continue;
+      io_.enough = true;
+      if (!io_.drained() || SSL_has_pending(ssl_) == 1) continue;
+      drained_ = true;
+      break;
     }
     const int error = SSL_get_error(ssl_, 0);
     if (error == SSL_ERROR_WANT_READ) {
@@ -260,13 +274,14 @@ IoResult TlsStream::read(MutBytes into) {
 
 // Half a record that OpenSSL holds does not count: only the socket can complete it, and the Poller will tell of that.
 bool TlsStream::read_pending() const {
-  return end_held_ || (ready_ && failed_ == 0 && !eof_ && !drained_ && SSL_has_pending(ssl_) == 1);
+  return end_held_ || (ready_ && failed_ == 0 && !eof_ && !drained_ && (io_.holds() || SSL_has_pending(ssl_) == 1));
 }
 
 IoResult TlsStream::write(std::span<const iovec> given) {
   assert(ready_ || failed_ != 0);
   if (failed_ != 0) return {IoStatus::Error, 0, failed_};
-  if (!io_.flush()) return io_.error != 0 ? fail_write() : IoResult{IoStatus::WouldBlock, 0, 0};
+  finish_shutdown();
+  if (io_.blocked()) return io_.error != 0 ? fail_write() : IoResult{IoStatus::WouldBlock, 0, 0};
   Pieces pieces(given);
   std::size_t taken = 0;
   if (owed_ && !pieces.empty()) {
@@ -274,20 +289,24 @@ IoResult TlsStream::write(std::span<const iovec> given) {
     taken = 1;
     owed_ = false;
   }
-  while (!pieces.empty()) {
+  io_.gathers = true;
+  bool sealed = true, sent = true;
+  while (sent && !pieces.empty()) {
     const ConstBytes record = pieces.next();
-    io_.more = !pieces.empty();
     std::size_t n = 0;
     ERR_clear_error();
-    const bool sealed = SSL_write_ex(ssl_, record.data(), record.size(), &n) == 1;
-    io_.more = false;
-    if (!sealed) return fail_write();
+    sealed = SSL_write_ex(ssl_, record.data(), record.size(), &n) == 1;
+    if (!sealed) break;
     assert(n == record.size());  // one record, and a BIO that takes it all
     taken += n;
-    if (!io_.blocked()) continue;
+    if (pieces.empty() || io_.unsent.size() > kGathered - kRecord) sent = io_.flush(!pieces.empty());
+  }
+  io_.gathers = false;
+  SSL_free_buffers(ssl_);
+  if (!sealed || io_.error != 0) return fail_write();
+  if (!sent) {
     owed_ = true;
     --taken;
-    break;
   }
   if (taken == 0) return {IoStatus::WouldBlock, 0, 0};
   return {IoStatus::Ok, taken, 0};

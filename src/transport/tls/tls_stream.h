@@ -3,8 +3,9 @@
 // First handshake() until Done, then the calls of ByteStream. An end of the TCP connection without close_notify is an error
 // (ECONNRESET), so that a cut is never taken for a FIN. Owner's shard only.
 //
-// A sealed record that the socket does not take is kept here, at most one a write(), so that OpenSSL never has to be asked again
-// with the same bytes. write() then comes short by at least one byte: the owner waits for room and comes back. What it comes back
+// Records are sealed and sent several at a time, and received so. Those that the socket does not take are kept here, so that OpenSSL never
+// has to be asked again with the same bytes; there are no more of them than one call sends (socket_bio.h), and none before it took those.
+// At rest a stream holds no record, nor memory for one. write() then comes short by at least one byte: the owner waits for room and comes back. What it comes back
 // with has to begin with the bytes that were not taken, for the first of them is sealed already. A stream of raw bytes and a frame
 // that has begun do so by themselves; whoever reorders whole frames after a WouldBlock must not do it with frames of one byte.
 #pragma once
@@ -44,6 +45,7 @@ class TlsStream final : public ByteStream {
   [[nodiscard]] IoResult read(MutBytes into) override;
   [[nodiscard]] IoResult write(std::span<const iovec> pieces) override;
   [[nodiscard]] bool read_pending() const override;
+  // A full socket may not take the end yet: then the next read() or write() goes on with it, be it one of nothing.
   void shutdown_write() override;
   void abort() override;
   [[nodiscard]] Error explain(const IoResult&) const override { return failure_; }
@@ -57,6 +59,10 @@ class TlsStream final : public ByteStream {
 
   [[nodiscard]] std::string_view version() const;  // "TLSv1.3"
   [[nodiscard]] std::string_view cipher() const;
+  [[nodiscard]] std::uint64_t socket_receives() const { return io_.receives; }  // calls
+  [[nodiscard]] std::uint64_t socket_sends() const { return io_.sends; }
+  // Memory of records that wait here to be sent or read.
+  [[nodiscard]] std::size_t socket_memory() const { return io_.unsent.capacity() + io_.kept.capacity(); }
   [[nodiscard]] std::uint64_t socket_bytes_in() const { return io_.bytes_in; }
   [[nodiscard]] std::uint64_t socket_bytes_out() const { return io_.bytes_out; }
 
@@ -68,6 +74,7 @@ class TlsStream final : public ByteStream {
   IoResult fail(int error, Error why);
   IoResult fail_from_openssl();
   IoResult fail_write();
+  [[nodiscard]] IoResult read_records(MutBytes into);
   void finish_shutdown();
 
   const std::shared_ptr<const Fingerprint> pin_;  // what the context's verifier points to

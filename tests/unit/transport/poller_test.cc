@@ -179,6 +179,71 @@ TEST_P(Pollers, NothingAfterRemove) {
   EXPECT_EQ(drain(a.get()), 2u) << "the descriptor is still its owner's";
 }
 
+TEST_P(Pollers, OneThatIsRemovedAndStaysOpenIsQuietAndMayComeBack) {
+  auto [a, b] = tcp_pair();
+  Watcher first, second, other;
+  auto [c, d] = unix_pair();
+  ASSERT_TRUE(poller().add(c.get(), other));
+  ASSERT_TRUE(poller().add(a.get(), first));
+  EXPECT_TRUE(until([&] { return first.saw(kWritable); }));
+  poller().remove(a.get(), first);
+  first.clear();
+  for (int i = 0; i < 5; ++i) {
+    say(b.get(), "to nobody");
+    run_ready();
+  }
+  EXPECT_EQ(first.calls, 0);
+  // What came meanwhile stands when it is added again, by whomever.
+  ASSERT_TRUE(poller().add(a.get(), second));
+  EXPECT_TRUE(until([&] { return second.saw(kReadable | kWritable); }));
+  EXPECT_EQ(first.calls, 0);
+  poller().remove(a.get(), first);  // whose it no longer is
+  drain(a.get());
+  second.clear();
+  poller().await(a.get(), second, kReadable);
+  say(b.get(), "x");
+  EXPECT_TRUE(until([&] { return second.saw(kReadable); }));
+  poller().remove(a.get(), second);
+  poller().remove(c.get(), other);
+}
+
+TEST(EpollBusyPoll, LooksForSoLongAndLetsOthersWorkMeanwhile) {
+  ShardFixture world(false);
+  Shard& shard = world.shard;
+  constexpr Duration kWindow = 300ms;
+  auto [a, b] = unix_pair();
+  Watcher watcher;
+  ASSERT_TRUE(shard.poller().add(a.get(), watcher));
+  EXPECT_TRUE(world.until([&] { return watcher.saw(kWritable); }));
+  const auto asleep = [&] {
+    shard.io().restart();
+    return shard.io().poll_one() == 0;
+  };
+  EXPECT_TRUE(world.until(asleep)) << "without it, it sleeps at once";
+
+  shard.poller().set_busy_poll(kWindow);
+  say(b.get(), "x");
+  watcher.clear();
+  EXPECT_TRUE(world.until([&] { return watcher.saw(kReadable); }));
+  const TimePoint heard = Clock::now();
+  bool posted = false;
+  boost::asio::post(shard.io(), [&] { posted = true; });
+  int looks = 0;
+  while (!asleep()) {
+    ++looks;
+    ASSERT_LT(Clock::now(), heard + 20s);
+  }
+  EXPECT_GE(Clock::now(), heard + kWindow - 50ms);
+  EXPECT_GT(looks, 10);
+  EXPECT_TRUE(posted);
+  // And it still wakes.
+  watcher.clear();
+  drain(a.get());
+  say(b.get(), "y");
+  EXPECT_TRUE(world.until([&] { return watcher.saw(kReadable); }));
+  shard.poller().remove(a.get(), watcher);
+}
+
 TEST_P(Pollers, RemoveInsideABatchSilencesTheRest) {
   // All are ready together; the first one that is told removes (and destroys) all the others.
   constexpr int kCount = 50;

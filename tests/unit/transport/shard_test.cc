@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -150,6 +151,41 @@ TEST_P(ShardTurns, PostFromOtherThreadsAndStop) {
   shard.post([this] { shard.stop(); });
   runner.join();
   EXPECT_EQ(done, 2000);
+}
+
+TEST_P(ShardTurns, APostEndsTheSleepBetweenTwoBursts) {
+  // While there is traffic the shard sleeps in its own set: what is posted from elsewhere must not wait for the next byte.
+  struct Reader final : PollHandler {
+    explicit Reader(int at) : fd(at) {}
+    int fd;
+    std::atomic<int> got = 0;
+    void on_ready(std::uint32_t) override {
+      char byte[64];
+      while (::recv(fd, byte, sizeof byte, 0) > 0) ++got;
+    }
+  };
+  auto [a, b] = unix_pair();
+  Reader reader(a.get());
+  ASSERT_TRUE(shard.poller().add(a.get(), reader));
+  std::thread runner([this] { shard.run(); });
+  std::atomic<int> done = 0;
+  for (int i = 0; i < 300; ++i) {
+    (void)::send(b.get(), "x", 1, MSG_NOSIGNAL);  // a reader that is late leaves no room: then there is traffic enough
+    shard.post([&done] { ++done; });
+    if (i % 3 == 0) std::this_thread::sleep_for(1ms);  // some find it asleep
+  }
+  std::atomic<bool> last = false;
+  const TimePoint asked = Clock::now();
+  shard.post([&] {
+    last = true;
+    shard.stop();
+  });
+  runner.join();
+  EXPECT_TRUE(last);
+  EXPECT_EQ(done, 300);
+  EXPECT_LT(Clock::now() - asked, 10s);
+  EXPECT_GT(reader.got, 0);
+  shard.poller().remove(a.get(), reader);
 }
 
 TEST_P(ShardTurns, TheReadBufferIsOne) {

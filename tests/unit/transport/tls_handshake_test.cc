@@ -18,6 +18,30 @@ TEST(TlsHandshake, PinnedOverUnixAndTcp) {
   }
 }
 
+TEST(TlsHandshake, AesWhereBothEndsHaveItAndChaChaWhereOneHasNot) {
+  const auto cipher = [](const char* client_suites, const char* server_suites) {
+    const TlsClientContext client = pinned_client();
+    const TlsServerContext server = server_context();
+    if (client_suites != nullptr) SSL_CTX_set_ciphersuites(client.native(), client_suites);
+    if (server_suites != nullptr) SSL_CTX_set_ciphersuites(server.native(), server_suites);
+    TlsPair pair(unix_pair(), client, server);
+    pair.handshake();
+    EXPECT_TRUE(pair.up());
+    EXPECT_EQ(pair.client->cipher(), pair.server->cipher());
+    return std::string(pair.client->cipher());
+  };
+  // What a machine without AES instructions says.
+  constexpr const char* kSlow = "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
+  constexpr const char* kChaCha = "TLS_CHACHA20_POLY1305_SHA256";
+#if defined(__x86_64__)
+  const bool quick = __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
+  EXPECT_EQ(cipher(nullptr, nullptr), quick ? "TLS_AES_128_GCM_SHA256" : kChaCha);
+#endif
+  EXPECT_EQ(cipher(kSlow, nullptr), kChaCha);
+  EXPECT_EQ(cipher(nullptr, kSlow), kChaCha);
+  EXPECT_EQ(cipher("TLS_AES_256_GCM_SHA384", nullptr), "TLS_AES_256_GCM_SHA384");  // an end that has only that
+}
+
 TEST(TlsHandshake, ExporterIsThatOfThisConnectionAndLabel) {
   const auto connect = [] {
     TlsPair pair(unix_pair(), pinned_client(), server_context());

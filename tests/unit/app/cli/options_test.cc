@@ -88,12 +88,15 @@ TEST_F(CliOptions, HttpCanBeTurnedOff) {
 }
 
 TEST_F(CliOptions, NumbersSizesAndTimes) {
-  const auto options = server({"server", "--threads", "2", "--drain-timeout", "0.5", "--memory-limit", "64M"});
+  const auto options =
+      server({"server", "--threads", "2", "--drain-timeout", "0.5", "--memory-limit", "64M", "--busy-poll-us", "70"});
   ASSERT_TRUE(options);
   EXPECT_EQ(options->config.threads, 2u);
   EXPECT_EQ(options->run.drain_timeout, std::chrono::milliseconds(500));
   EXPECT_EQ(options->config.memory_limit, 64u << 20);
+  EXPECT_EQ(options->config.busy_poll, std::chrono::microseconds(70));
   for (const Words& wrong : {Words{"--threads", "x"},
+                             {"--busy-poll-us", "1001"},
                              {"--threads", "-1"},
                              {"--threads", "9999"},
                              {"--threads", ""},

@@ -39,6 +39,7 @@ tls_key = "/k"
 tls_client_ca = "/ca"
 trusted_proxies = "10.0.0.0/8"
 threads = 3
+busy_poll_us = 50
 memory_limit = 1048576
 max_visitors = 77
 host_lease = 1.5
@@ -78,6 +79,7 @@ level = "debug"
   EXPECT_EQ(config->tls_client_ca, "/ca");
   EXPECT_THAT(config->trusted_proxies, ElementsAre("10.0.0.0/8"));
   EXPECT_EQ(config->threads, 3u);
+  EXPECT_EQ(config->busy_poll, std::chrono::microseconds(50));
   EXPECT_EQ(config->memory_limit, 1u << 20);
   EXPECT_EQ(config->max_visitors, 77u);
   EXPECT_EQ(config->host_lease, 1500ms);
@@ -87,7 +89,7 @@ level = "debug"
   ASSERT_EQ(config->grants.size(), 1u);
   const GrantOptions& grant = config->grants[0];
   EXPECT_EQ(grant.name, "laptop");
-  EXPECT_EQ(grant.from, "server.toml:29");
+  EXPECT_EQ(grant.from, "server.toml:30");
   EXPECT_THAT(grant.secrets, ElementsAre("one-secret-of-16-bytes"));
   EXPECT_THAT(grant.hosts, ElementsAre("*.example.com"));
   EXPECT_THAT(grant.ports, ElementsAre("2222", "3000-3010"));
@@ -132,6 +134,7 @@ TEST(ConfigServer, WhatTheServerWouldRefuseHasItsPlace) {
   EXPECT_THAT(said("public_address = [\"a\", \":1\"]"), HasSubstr("server.toml:2:24: server.public_address: "));
   EXPECT_THAT(said("trusted_proxies = [\"10.0.0.0/33\"]"), HasSubstr("server.toml:2:20: server.trusted_proxies: "));
   EXPECT_THAT(said("memory_limit = \"1K\""), HasSubstr("a size from 1M to 1024G is wanted"));
+  EXPECT_THAT(said("busy_poll_us = 1001"), HasSubstr("a whole number from 0 to 1000 is wanted"));
   EXPECT_THAT(said("host_lease = \"25h\""), HasSubstr("a duration from 0 to 24h is wanted"));
   EXPECT_THAT(said("tls_cert = \"x\""), HasSubstr("server.toml:2:1: server.tls_cert needs tls_key beside it"));
   EXPECT_THAT(said("tls = false\ntls_client_ca = \"x\""),
