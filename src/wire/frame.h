@@ -15,6 +15,9 @@
 
 namespace ferrotunnel::wire {
 
+// Bits of Preface::features, optional ones: in force where both sides set them.
+inline constexpr std::uint64_t kFeatureDirect = 1;  // further connections may attach to a session
+
 struct Preface {
   std::uint8_t major = 1;
   std::uint8_t minor = 0;
