@@ -84,7 +84,7 @@ class PairRelay final : private TurnTask {
   struct Turn {
     std::size_t bytes = kBytesPerTurn;
     int calls = kCallsPerTurn;
-    [[nodiscard]] bool over() const { return bytes == 0 || calls == 0; }
+    [[nodiscard]] bool over() const { return bytes == 0 || calls <= 0; }
     void spend(std::size_t n) {
       bytes -= bytes < n ? bytes : n;
       --calls;
