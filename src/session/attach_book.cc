@@ -25,12 +25,12 @@ Result<AttachPlacePtr> AttachBook::take(const wire::AttachId& attach, const std:
     refused_.fetch_add(1, std::memory_order_relaxed);
     return std::unexpected(Error(ErrorCode::Closed, Side::Tunnel, true, "there is no such session of this client"));
   }
-  if (home->attached.fetch_add(1, std::memory_order_relaxed) >= home->limit) {
+  if (home->attached.fetch_add(1, std::memory_order_relaxed) >= home->limit.load(std::memory_order_relaxed)) {
     home->attached.fetch_sub(1, std::memory_order_relaxed);
     refused_.fetch_add(1, std::memory_order_relaxed);
-    return std::unexpected(
-        Error(ErrorCode::Limit, Side::Tunnel, true,
-              "the session may have " + std::to_string(home->limit) + " direct links (max_direct of the server)"));
+    return std::unexpected(Error(
+        ErrorCode::Limit, Side::Tunnel, true,
+        "the session may have " + std::to_string(home->limit.load()) + " direct links (max_direct of the server)"));
   }
   return std::make_shared<const AttachPlace>(std::move(home));
 }

@@ -22,7 +22,7 @@ struct AttachHome {
   unsigned shard = 0;
   std::string grant;
   wire::InstanceId instance{};
-  std::uint32_t limit = 0;  // connections that may be attached at once
+  std::atomic<std::uint32_t> limit{0};  // connections that may be attached at once
   std::atomic<std::uint32_t> attached{0};
 };
 
