@@ -92,7 +92,7 @@ bool ServerSession::has(std::string_view host, std::uint16_t port) const {
 }
 
 void ServerSession::prove_alive() {
-  if (probe_.armed()) return;
+  if (probe_.armed() || outlived_) return;  // the client has left, and asks for nothing
   probe_.began = shard_.shard().now();
   link_->ping();
   shard_.shard().arm(probe_, kProbe);
