@@ -53,8 +53,8 @@ struct TunnelConfig {
   std::string host;                                   // Http; "": the server picks one
   std::uint16_t port = 0;                             // Tcp; 0: the server picks one
   ProxyProtocol proxy_protocol = ProxyProtocol::Off;  // Tcp
-  Carry carry = Carry::Auto;                          // Tcp; of Http Direct is an error
   TunnelLimits limits;
+  Carry carry = Carry::Auto;  // Tcp; of Http Direct is an error
   friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
 };
 
