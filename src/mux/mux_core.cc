@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <iterator>
+#include <utility>
 
 #include "mux/mux_scope.h"
 
@@ -22,7 +24,7 @@ constexpr std::size_t kMinErased = 64 * 1024;
 constexpr std::size_t kKeptControl = 256 * 1024;
 }  // namespace
 
-void HeldBytes::append(BufferPool& pool, ConstBytes bytes) {
+void HeldBytes::append(ConstBytes bytes) {
   if (!empty()) {
     Chunk& last = chunks_.back();
     const std::size_t n = std::min(bytes.size(), last.buffer.size() - last.end);
@@ -31,7 +33,7 @@ void HeldBytes::append(BufferPool& pool, ConstBytes bytes) {
     bytes = bytes.subspan(n);
   }
   while (!bytes.empty()) {
-    Chunk chunk{pool.borrow(std::min<std::size_t>(bytes.size(), BufferPool::kSizes[2])), 0, 0};
+    Chunk chunk{pool_.borrow(std::min<std::size_t>(bytes.size(), BufferPool::kSizes[2])), 0, 0};
     const std::size_t n = std::min(bytes.size(), chunk.buffer.size());
     std::copy_n(bytes.data(), n, chunk.buffer.data());
     chunk.end = static_cast<std::uint32_t>(n);
@@ -39,6 +41,36 @@ void HeldBytes::append(BufferPool& pool, ConstBytes bytes) {
     borrowed_ += chunk.buffer.size();
     chunks_.push_back(std::move(chunk));
   }
+}
+
+void HeldBytes::count_pipe(std::size_t size) {
+  pool_.budget().add(size);
+  pool_.budget().sub(std::exchange(piped_, size));
+}
+
+void HeldBytes::keep(transport::PipeLease pipe) {
+  assert(pipe_ == nullptr && empty());
+  pipe_ = std::move(pipe);
+  count_pipe(pipe_->size());
+}
+
+void HeldBytes::pipe_changed() {
+  count_pipe(pipe_->size());
+  if (pipe_->empty()) pipe_.reset();
+}
+
+void HeldBytes::copy_pipe() {
+  std::vector<Chunk> behind;
+  behind.swap(chunks_);
+  const std::size_t used = std::exchange(first_, 0);
+  while (!pipe_->empty()) {
+    Chunk chunk{pool_.borrow(std::min<std::size_t>(pipe_->size(), BufferPool::kSizes[2])), 0, 0};
+    chunk.end = static_cast<std::uint32_t>(pipe_->read(chunk.buffer.bytes()));
+    borrowed_ += chunk.buffer.size();
+    chunks_.push_back(std::move(chunk));
+  }
+  std::move(behind.begin() + static_cast<std::ptrdiff_t>(used), behind.end(), std::back_inserter(chunks_));
+  pipe_changed();
 }
 
 void HeldBytes::pop(std::size_t n) {
@@ -193,19 +225,36 @@ void MuxCore::lost() {
 
 // ---- what is held, and credit -------------------------------------------------------------------------------------
 
-void MuxCore::hold(MuxStream& stream, ConstBytes bytes) {
-  if (bytes.empty()) return;
-  const bool crowded = !has_room(bytes.size());
-  if (crowded && !make_room(&stream, bytes.size())) return;
-  if (!stream.held_) stream.held_ = std::make_unique<HeldBytes>();
+// `append` puts n more bytes into held_ and is not called where there is no room for them: then the stream is over.
+template <class Append>
+void MuxCore::hold_more(MuxStream& stream, std::size_t n, Append append) {
+  const bool crowded = !has_room(n);
+  if (crowded && !make_room(&stream, n)) return;
+  if (!stream.held_) stream.held_ = std::make_unique<HeldBytes>(pool_);
   if (stream.held_bytes_ == 0) stalled_streams_.push_back(stream);
   const std::size_t before = stream.held_->borrowed();
-  stream.held_->append(pool_, bytes);
+  append();
   count_borrowed(before, stream.held_->borrowed());
-  stream.held_bytes_ += static_cast<std::uint32_t>(bytes.size());
-  held_ += bytes.size();
+  stream.held_bytes_ += static_cast<std::uint32_t>(n);
+  held_ += n;
   // The ends of the others may have called resume_read() for this one, before these bytes were there.
   if (crowded && !stream.delivering_) deliver_held(stream);
+}
+
+void MuxCore::hold(MuxStream& stream, ConstBytes bytes) {
+  if (bytes.empty()) return;
+  hold_more(stream, bytes.size(), [&] { stream.held_->append(bytes); });
+}
+
+// n bytes that came last are in the pipe that the stream holds, or all that are in `pipe`, which it then keeps.
+void MuxCore::hold_piped(MuxStream& stream, transport::PipeLease& pipe, std::size_t n) {
+  hold_more(stream, n, [&] {
+    if (stream.held_->pipe() != nullptr) {
+      stream.held_->pipe_changed();
+    } else {
+      stream.held_->keep(std::move(pipe));
+    }
+  });
 }
 
 bool MuxCore::has_room(std::size_t n) const {
@@ -241,18 +290,39 @@ void MuxCore::count_borrowed(std::size_t before, std::size_t after) {
   }
 }
 
+// How many bytes the handler took of the pipe; none where the stream is over.
+std::optional<std::size_t> MuxCore::deliver_piped(MuxStream& stream, transport::Pipe& pipe) {
+  const std::size_t before = pipe.size();
+  stream.delivering_ = true;
+  stream.handler_->on_pipe(stream, pipe);
+  stream.delivering_ = false;
+  if (stream.dead_) return std::nullopt;
+  return before - pipe.size();
+}
+
 void MuxCore::deliver_held(MuxStream& stream) {
   while (stream.held_bytes_ > 0) {
-    const ConstBytes front = stream.held_->front();
-    stream.delivering_ = true;
-    const std::size_t taken = stream.handler_->on_data(stream, front);
-    stream.delivering_ = false;
-    if (stream.dead_) return;
-    assert(taken <= front.size());
+    const std::size_t before = stream.held_->borrowed();
+    std::size_t taken = 0, offered = 0;
+    if (transport::Pipe* pipe = stream.held_->pipe(); pipe != nullptr && stream.handler_->splices()) {
+      offered = pipe->size();
+      const auto moved = deliver_piped(stream, *pipe);
+      if (!moved) return;
+      taken = *moved;
+      stream.held_->pipe_changed();
+    } else {
+      if (pipe != nullptr) stream.held_->copy_pipe();
+      const ConstBytes front = stream.held_->front();
+      offered = front.size();
+      stream.delivering_ = true;
+      taken = stream.handler_->on_data(stream, front);
+      stream.delivering_ = false;
+      if (stream.dead_) return;
+      assert(taken <= offered);
+      if (taken > 0) stream.held_->pop(taken);
+    }
+    count_borrowed(before, stream.held_->borrowed());
     if (taken > 0) {
-      const std::size_t before = stream.held_->borrowed();
-      stream.held_->pop(taken);
-      count_borrowed(before, stream.held_->borrowed());
       stream.held_bytes_ -= static_cast<std::uint32_t>(taken);
       held_ -= taken;
       const auto at = stalled_streams_.iterator_to(stream);
@@ -263,7 +333,7 @@ void MuxCore::deliver_held(MuxStream& stream) {
       }
       maybe_grant(stream, false);
     }
-    if (taken < front.size()) return;
+    if (taken < offered) return;
   }
   stream.held_.reset();
   if (stream.fin_received_) deliver_fin(stream);
@@ -281,7 +351,8 @@ void MuxCore::deliver_fin(MuxStream& stream) {
 // is no sign of that (its reader is slow), and now_ may be old there.
 void MuxCore::maybe_grant(MuxStream& stream, bool taken_at_once) {
   if (stream.fin_received_) return;
-  const std::uint32_t committed = stream.receive_credit_ + stream.held_bytes_;
+  const std::uint32_t coming = data_stream_ == &stream ? payload_left_ : 0;  // of the frame at hand, paid for already
+  const std::uint32_t committed = stream.receive_credit_ + stream.held_bytes_ + coming;
   if (committed > stream.window_ / 2) return;
   if (pool_.budget().tight() || held_ > limits_.max_held / 2) {
     stream.window_ = std::max(wire::kInitialCredit, stream.window_ / 2);
@@ -359,8 +430,8 @@ void MuxCore::goaway(wire::GoawayCode code, std::string_view text) {
   queue(FrameType::Goaway, 0, ConstBytes(bytes).first(8 + text.size()));
 }
 
-std::size_t MuxCore::produce(MutBytes out, TimePoint now) {
-  assert(out.size() >= kMinProduce);
+std::size_t MuxCore::produce(MutBytes out, TimePoint now, transport::Pipe* pipe) {
+  assert(out.size() >= kMinProduce && (pipe == nullptr || pipe->empty()));
   const Scope scope(*this);
   now_ = now;
   producing_ = true;
@@ -370,13 +441,14 @@ std::size_t MuxCore::produce(MutBytes out, TimePoint now) {
   consume_control(n);
   if (control_.empty()) {
     // Behind control frames too, no small frame is made for the tail of a buffer.
-    if (!failed_ && (n == 0 || out.size() - n >= wire::kHeaderSize + kMinFrameRoom)) n += produce_data(out.subspan(n));
+    if (!failed_ && (n == 0 || out.size() - n >= wire::kHeaderSize + kMinFrameRoom))
+      n += produce_data(out.subspan(n), pipe);
   }
   producing_ = false;
   return n;
 }
 
-std::size_t MuxCore::produce_data(MutBytes out) {
+std::size_t MuxCore::produce_data(MutBytes out, transport::Pipe* pipe) {
   std::size_t used = 0;
   int empty_turns = 0;
   while (!ready_streams_.empty() && empty_turns < kMaxEmptyTurns) {
@@ -387,14 +459,24 @@ std::size_t MuxCore::produce_data(MutBytes out) {
     const std::size_t room =
         std::min<std::size_t>({left - wire::kHeaderSize, limits_.quantum, stream.send_credit_, wire::kMaxData});
     stream.wants_write_ = false;
-    const transport::Fill fill = stream.handler_->fill(stream, out.subspan(used + wire::kHeaderSize, room));
+    // What was large the last time is likely to be so again.
+    const bool piped =
+        pipe != nullptr && stream.bulk_ && stream.send_credit_ >= kSpliceLeast && stream.handler_->splices();
+    transport::Fill fill;
+    if (piped) {
+      fill = stream.handler_->fill_pipe(stream, *pipe, std::min<std::size_t>(stream.send_credit_, piped_quantum_));
+      if (stream.dead_) pipe->clear();
+    } else {
+      fill = stream.handler_->fill(stream, out.subspan(used + wire::kHeaderSize, room));
+    }
     if (stream.dead_) continue;  // what it wrote there goes nowhere
-    assert(fill.n <= room);
+    assert(piped ? fill.n == pipe->size() : fill.n <= room);
+    if (piped || room >= kSpliceLeast) stream.bulk_ = fill.n >= kSpliceLeast;
     if (fill.n > 0 || fill.fin) {
       wire::encode_header({FrameType::Data, fill.fin ? wire::kFlagFin : std::uint8_t{0},
                            static_cast<std::uint32_t>(fill.n), stream.id_},
                           out.data() + used);
-      used += wire::kHeaderSize + fill.n;
+      used += wire::kHeaderSize + (piped ? 0 : fill.n);
       stream.send_credit_ -= static_cast<std::uint32_t>(fill.n);
       counters_.bytes_out += fill.n;
       ++counters_.data_frames_out;
@@ -415,7 +497,7 @@ std::size_t MuxCore::produce_data(MutBytes out) {
       }
     }
     // RESET, CREDIT and the like that a handler just queued go before the next payload.
-    if (control_begin_ < control_.size()) break;
+    if (control_begin_ < control_.size() || (pipe != nullptr && !pipe->empty())) break;
   }
   return used;
 }

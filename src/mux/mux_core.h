@@ -45,11 +45,24 @@ class MuxCore {
 
   // Takes all the bytes, calling handlers as frames (and parts of DATA) become known.
   [[nodiscard]] Result<> receive(ConstBytes bytes, TimePoint now);
+  // Bytes of the DATA at hand that are still to come; 0 between frames and inside others.
+  [[nodiscard]] std::size_t payload_left() const {
+    return header_have_ == wire::kHeaderSize && frame_.type == wire::FrameType::Data ? payload_left_ : 0;
+  }
+  // Whether they may come by a pipe instead of receive(): that of pipe_at_hand(), where the stream holds some in one already, otherwise an
+  // empty one of the caller's. Never more than payload_left() of them. receive_piped() then tells that n came, and may keep the caller's pipe.
+  static constexpr std::size_t kSpliceLeast = 16 * 1024;  // fewer are cheaper copied: two calls for three
+  [[nodiscard]] bool splices() const;
+  [[nodiscard]] transport::Pipe* pipe_at_hand() const;
+  void receive_piped(transport::PipeLease& pipe, std::size_t n, TimePoint now);
 
   // Writes whole frames to the front of `out` and returns their size in bytes; 0 when there is nothing to send.
-  // out must hold kMinProduce bytes.
+  // out must hold kMinProduce bytes. With a pipe (an empty one) the last frame's payload may be in that instead, behind its header.
   static constexpr std::size_t kMinProduce = 1024;
-  [[nodiscard]] std::size_t produce(MutBytes out, TimePoint now);
+  [[nodiscard]] std::size_t produce(MutBytes out, TimePoint now, transport::Pipe* pipe = nullptr);
+  [[nodiscard]] bool wants_pipe() const {
+    return !failed_ && !ready_streams_.empty() && ready_streams_.front().bulk_ && control_begin_ == control_.size();
+  }
   [[nodiscard]] bool has_output() const {
     return control_begin_ < control_.size() || (!failed_ && !ready_streams_.empty());
   }
@@ -99,6 +112,10 @@ class MuxCore {
 
   // A stream's life.
   void hold(MuxStream& stream, ConstBytes bytes);
+  void hold_piped(MuxStream& stream, transport::PipeLease& pipe, std::size_t n);
+  template <class Append>
+  void hold_more(MuxStream& stream, std::size_t n, Append append);
+  [[nodiscard]] std::optional<std::size_t> deliver_piped(MuxStream& stream, transport::Pipe& pipe);
   [[nodiscard]] bool has_room(std::size_t n) const;
   [[nodiscard]] bool make_room(MuxStream* stream, std::size_t n);
   void count_borrowed(std::size_t before, std::size_t after);
@@ -115,7 +132,7 @@ class MuxCore {
   // Sending.
   void queue(wire::FrameType type, std::uint32_t stream, ConstBytes payload, std::uint8_t flags = 0);
   void queue_u32(wire::FrameType type, std::uint32_t stream, std::uint32_t value);
-  [[nodiscard]] std::size_t produce_data(MutBytes out);
+  [[nodiscard]] std::size_t produce_data(MutBytes out, transport::Pipe* pipe);
   void consume_control(std::size_t n);
   void output_changed();
 
@@ -149,6 +166,8 @@ class MuxCore {
   bool failed_ = false;
   std::optional<Error> failure_;
   bool failure_told_ = false;  // by receive()
+
+  std::uint32_t piped_quantum_ = wire::kMaxData;  // the largest DATA that is sent from a pipe
 
   // Output that is not DATA: encoded frames.
   std::vector<std::byte> control_;

@@ -1,6 +1,7 @@
 #include "mux/mux_link.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "transport/tcp/delivery.h"
 
@@ -57,7 +58,7 @@ transport::LinkStatus MuxLink::status() const {
   status.ping_outstanding = core_.ping_outstanding();
   // As the kernel tells it, or as far as it took our own.
   const auto delivery = transport::delivery_of(stream_->fd());
-  status.output_waiting = !writable_ || out_begin_ < out_end_ || (delivery && delivery->waiting);
+  status.output_waiting = !writable_ || output_pending() || (delivery && delivery->waiting);
   status.output_taken = delivery ? delivery->acknowledged : written_;
   return status;
 }
@@ -95,25 +96,62 @@ void MuxLink::run_turn() {
   write_some();
 }
 
+// Where the rest of a large payload goes; none: it is copied, as everything else.
+transport::Pipe* MuxLink::pipe_for_payload() {
+  if (!stream_->plain() || !core_.splices()) return nullptr;
+  transport::Pipe* pipe = core_.pipe_at_hand();
+  if (pipe == nullptr) {
+    if (!in_pipe_) in_pipe_ = shard_.pipes().borrow();
+    pipe = in_pipe_.get();
+  }
+  return pipe == std::exchange(full_pipe_, nullptr) ? nullptr : pipe;
+}
+
+std::size_t MuxLink::read_size() const {
+  if (!stream_->plain()) return transport::Shard::kReadBuffer;
+  // The end of a payload that came by a pipe, and the header that is behind it.
+  if (header_next_ && core_.payload_left() < MuxCore::kSpliceLeast) return core_.payload_left() + wire::kHeaderSize;
+  return core_.payload_left() > kSmallRead ? transport::Shard::kReadBuffer : kSmallRead;
+}
+
 void MuxLink::read_some() {
   if (closed_ || !early_.empty()) return;
   const MutBytes buffer = shard_.read_buffer();
   std::size_t budget = kReadPerTurn;
   while (readable_ && !closed_) {
-    const transport::IoResult got = stream_->read(buffer);
+    transport::Pipe* pipe = pipe_for_payload();
+    transport::IoResult got;
+    bool drained = false;
+    if (pipe != nullptr) {
+      got = pipe->fill_from(stream_->fd(), std::min(core_.payload_left(), std::max(budget, MuxCore::kSpliceLeast)));
+      if (got.status == IoStatus::WouldBlock && !pipe->empty()) {
+        full_pipe_ = pipe;  // or the socket is empty: a read will tell
+        continue;
+      }
+    } else {
+      const MutBytes into = buffer.first(read_size());
+      got = stream_->read(into);
+      drained = got.n < into.size() && !stream_->read_pending();
+    }
     switch (got.status) {
-      case IoStatus::Ok: {
+      case IoStatus::Ok:
         last_received_ = shard_.now();
-        if (auto done = core_.receive(buffer.first(got.n), last_received_); !done) return close(done.error());
+        if (pipe != nullptr) {
+          core_.receive_piped(in_pipe_, got.n, last_received_);
+          header_next_ = true;
+        } else {
+          header_next_ = false;
+          if (auto done = core_.receive(buffer.first(got.n), last_received_); !done) return close(done.error());
+        }
+        if (core_.failure()) return close(*core_.failure());
         if (closed_) return;
-        if (got.n < buffer.size() && !peer_closed_ && !stream_->read_pending()) {
+        if (drained && !peer_closed_) {
           readable_ = false;
           shard_.poller().await(stream_->fd(), *this, kReadable);
         }
         budget -= std::min(budget, got.n);
         if (readable_ && budget == 0) return shard_.next_turn(*this);
         break;
-      }
       case IoStatus::WouldBlock:
         readable_ = false;
         shard_.poller().await(stream_->fd(), *this, kReadable);
@@ -124,21 +162,33 @@ void MuxLink::read_some() {
       case IoStatus::Error: return close(stream_->explain(got));
     }
   }
+  in_pipe_.reset();
+}
+
+transport::IoResult MuxLink::write_piece() {
+  transport::IoResult wrote;
+  const bool piped = out_pipe_ != nullptr && !out_pipe_->empty();
+  if (out_begin_ < out_end_) {
+    const iovec piece{out_.data() + out_begin_, out_end_ - out_begin_};
+    wrote = piped ? stream_->write_more({&piece, 1}) : stream_->write({&piece, 1});
+    if (wrote.status == IoStatus::Ok) out_begin_ += wrote.n;
+  } else {
+    wrote = out_pipe_->drain_to(stream_->fd(), out_pipe_->size());
+  }
+  if (wrote.status == IoStatus::Ok) written_ += wrote.n;
+  return wrote;
 }
 
 bool MuxLink::write_pending() {
-  while (out_begin_ < out_end_) {
-    const iovec piece{out_.data() + out_begin_, out_end_ - out_begin_};
-    const transport::IoResult wrote = stream_->write({&piece, 1});
-    if (wrote.status == IoStatus::Ok) {
-      out_begin_ += wrote.n;
-      written_ += wrote.n;
-      if (out_begin_ == out_end_ || !stream_->plain()) continue;
-    }
+  while (output_pending()) {
+    const bool copied = out_begin_ < out_end_;
+    const transport::IoResult wrote = write_piece();
     if (wrote.status == IoStatus::Error) {
       close(stream_->explain(wrote));
       return false;
     }
+    // A plain socket that took a part is full; a pipe may have given a part only.
+    if (wrote.status == IoStatus::Ok && (!copied || out_begin_ == out_end_ || !stream_->plain())) continue;
     writable_ = false;  // on_ready() goes on from here
     shard_.poller().await(stream_->fd(), *this, kWritable);
     return false;
@@ -146,23 +196,33 @@ bool MuxLink::write_pending() {
   return true;
 }
 
+void MuxLink::produce() {
+  if (!out_) out_ = shard_.buffers().borrow(kOutBuffer);
+  transport::Pipe* pipe = nullptr;
+  if (stream_->plain() && core_.wants_pipe()) {
+    if (!out_pipe_) out_pipe_ = shard_.pipes().borrow();
+    pipe = out_pipe_.get();
+  }
+  out_begin_ = 0;
+  producing_ = true;
+  out_end_ = core_.produce(out_.bytes(), shard_.now(), pipe);
+  producing_ = false;
+}
+
 void MuxLink::write_some() {
   if (lingering_) return;
   for (int i = 0; i < kWritesPerTurn && writable_ && !closed_; ++i) {
     if (!write_pending()) break;
     if (!core_.has_output()) break;
-    if (!out_) out_ = shard_.buffers().borrow(kOutBuffer);
-    out_begin_ = 0;
-    producing_ = true;
-    out_end_ = core_.produce(out_.bytes(), shard_.now());
-    producing_ = false;
+    produce();
     if (closed_) return finish_close();
     if (core_.failure()) return close(*core_.failure());
   }
   if (closed_) return;
   if (writable_ && !write_pending()) return;
-  if (out_begin_ == out_end_) {
+  if (!output_pending()) {
     out_.reset();
+    out_pipe_.reset();
     if (core_.drained()) return linger();
   }
   if (writable_ && core_.has_output()) shard_.next_turn(*this);
@@ -181,17 +241,12 @@ void MuxLink::on_deadline() { close(Error(ErrorCode::Closed, Side::Tunnel, true,
 // A GOAWAY that says why, as far as the socket takes it now; whole frames only, or not at all when one is half out already and stuck.
 void MuxLink::last_words() {
   for (int i = 0; i < 16 && writable_ && !lingering_; ++i) {
-    if (out_begin_ == out_end_) {
+    if (!output_pending()) {
       if (!core_.has_output()) return;
-      if (!out_) out_ = shard_.buffers().borrow(kOutBuffer);
-      out_begin_ = 0;
-      out_end_ = core_.produce(out_.bytes(), shard_.now());
+      produce();
       if (out_end_ == 0) return;
     }
-    const iovec piece{out_.data() + out_begin_, out_end_ - out_begin_};
-    const transport::IoResult wrote = stream_->write({&piece, 1});
-    if (wrote.status != IoStatus::Ok) return;
-    out_begin_ += wrote.n;
+    if (write_piece().status != IoStatus::Ok) return;
   }
 }
 
@@ -212,6 +267,8 @@ void MuxLink::finish_close() {
   if (!lingering_) stream_->shutdown_write();
   Deadline::disarm();
   out_.reset();
+  out_pipe_.reset();
+  in_pipe_.reset();
   out_begin_ = out_end_ = 0;
   TurnTask::unlink();
   shard_.at_turn_end(*this);

@@ -4,6 +4,11 @@
 // writes a bounded amount, then the next connection has its turn. While the connection takes no more, nothing is asked of the streams: so
 // visitors are not read for a link that is full.
 //
+// Where the connection is a plain socket, large payloads go by a pipe (Pipe) and never pass through user memory. To send one: splice(visitor -> pipe)
+// says how many bytes, their header goes out behind what the turn queued (MSG_MORE), then splice(pipe -> link); until the frame is whole
+// nothing else is sent. To receive one: at most kSmallRead bytes are read ahead, so that most of a large payload is still in the socket when its
+// header is known; behind a payload that went by the pipe only the next header is read.
+//
 // Owned by the session. close() and failures end it; on_link_closed() then comes once, from the top of a turn, after which the owner
 // destroys it. The shard's thread only.
 #pragma once
@@ -31,6 +36,7 @@ class MuxLink final : public transport::Link,
   static constexpr std::size_t kOutBuffer = 128 * 1024;
   static constexpr std::size_t kReadPerTurn = 256 * 1024;
   static constexpr int kWritesPerTurn = 4;
+  static constexpr std::size_t kSmallRead = 16 * 1024;
   static constexpr Duration kLinger = std::chrono::seconds(5);  // after a drain, for the peer to close too
 
   // `stream` is connected, its handshakes are done, and nothing watches it. `early`: bytes that were read from it behind the handshake.
@@ -49,7 +55,7 @@ class MuxLink final : public transport::Link,
   void ping() override { core_.send_ping(Clock::now()); }
   void goaway(std::uint32_t code, std::string_view text) override;
   void close(const Error& why) override;
-  [[nodiscard]] transport::LinkCapabilities capabilities() const override { return {}; }
+  [[nodiscard]] transport::LinkCapabilities capabilities() const override { return {.splice = stream_->plain()}; }
   [[nodiscard]] transport::LinkStatus status() const override;
   // Before start().
   void set_quota(std::shared_ptr<StreamQuota> quota) { core_.set_quota(std::move(quota)); }
@@ -61,8 +67,15 @@ class MuxLink final : public transport::Link,
   void run_turn() override;
   void on_deadline() override;
   void read_some();
+  [[nodiscard]] transport::Pipe* pipe_for_payload();
+  [[nodiscard]] std::size_t read_size() const;
   void write_some();
   [[nodiscard]] bool write_pending();
+  [[nodiscard]] transport::IoResult write_piece();
+  [[nodiscard]] bool output_pending() const {
+    return out_begin_ < out_end_ || (out_pipe_ != nullptr && !out_pipe_->empty());
+  }
+  void produce();
   void last_words();
   void linger();
   void finish_close();
@@ -77,6 +90,10 @@ class MuxLink final : public transport::Link,
 
   Buffer out_;  // borrowed while out_begin_ < out_end_
   std::size_t out_begin_ = 0, out_end_ = 0;
+  transport::PipeLease out_pipe_;         // what is in it follows out_
+  transport::PipeLease in_pipe_;          // empty, but while the core is told of what came
+  transport::Pipe* full_pipe_ = nullptr;  // the next piece is copied: there is no room in this one
+  bool header_next_ = false;              // the piece before came by a pipe
   std::uint64_t written_ = 0;
   TimePoint last_received_{};
   std::optional<Error> closed_;

@@ -162,6 +162,34 @@ void MuxCore::data_piece(ConstBytes piece, TimePoint) {
   hold(*stream, piece);
 }
 
+bool MuxCore::splices() const {
+  const MuxStream* stream = data_stream_;
+  return !failed_ && payload_left() >= kSpliceLeast && stream != nullptr && !stream->delivering_ &&
+         stream->handler_->splices() && (stream->held_bytes_ == 0 || stream->held_->only_pipe());
+}
+
+transport::Pipe* MuxCore::pipe_at_hand() const {
+  return data_stream_ != nullptr && data_stream_->held_bytes_ > 0 ? data_stream_->held_->pipe() : nullptr;
+}
+
+void MuxCore::receive_piped(transport::PipeLease& pipe, std::size_t n, TimePoint now) {
+  const Scope scope(*this);
+  now_ = now;
+  MuxStream& stream = *data_stream_;
+  counters_.bytes_in += n;
+  payload_left_ -= static_cast<std::uint32_t>(n);
+  const bool whole = payload_left_ == 0;
+  if (whole) header_have_ = 0;
+  if (stream.held_bytes_ > 0) {
+    hold_piped(stream, pipe, n);  // behind the others: who waits to take them will say when
+  } else if (const auto taken = deliver_piped(stream, *pipe)) {
+    if (!pipe->empty()) hold_piped(stream, pipe, pipe->size());
+    if (!stream.dead_ && *taken > 0) maybe_grant(stream, true);
+  }
+  if (pipe != nullptr) pipe->clear();  // its stream is over
+  if (whole) end_data();
+}
+
 void MuxCore::end_data() {
   MuxStream* stream = data_stream_;
   data_stream_ = nullptr;

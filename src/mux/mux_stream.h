@@ -11,29 +11,45 @@
 #include "base/buffer_pool.h"
 #include "base/clock.h"
 #include "transport/link.h"
+#include "transport/pipe.h"
 #include "wire/limits.h"
 
 namespace ferrotunnel::mux {
 
 class MuxCore;
 
-// Received bytes that the handler did not take yet, in order.
+// Received bytes that the handler did not take yet, in order: what is in the pipe, where there is one, then the blocks.
 class HeldBytes {
  public:
-  void append(BufferPool& pool, ConstBytes bytes);
-  [[nodiscard]] ConstBytes front() const {
+  explicit HeldBytes(BufferPool& pool) : pool_(pool) {}
+  HeldBytes(const HeldBytes&) = delete;
+  HeldBytes& operator=(const HeldBytes&) = delete;
+  ~HeldBytes() { count_pipe(0); }
+  void append(ConstBytes bytes);
+  void keep(transport::PipeLease pipe);  // nothing else is held
+  [[nodiscard]] transport::Pipe* pipe() const { return pipe_.get(); }
+  [[nodiscard]] bool only_pipe() const { return pipe_ != nullptr && empty(); }
+  void pipe_changed();                      // its size: counts it, and lets it go when it is empty
+  void copy_pipe();                         // into blocks: the handler takes no pipe
+  [[nodiscard]] ConstBytes front() const {  // of the blocks
     const Chunk& chunk = chunks_[first_];
     return {chunk.buffer.data() + chunk.begin, chunk.end - chunk.begin};
   }
   void pop(std::size_t n);  // n <= front().size()
-  [[nodiscard]] bool empty() const { return chunks_.size() == first_; }
-  [[nodiscard]] std::size_t borrowed() const { return borrowed_; }  // bytes of the blocks: what it costs
+  // Bytes of the blocks and in the pipe: what it costs.
+  [[nodiscard]] std::size_t borrowed() const { return borrowed_ + piped_; }
 
  private:
   struct Chunk {
     Buffer buffer;
     std::uint32_t begin = 0, end = 0;
   };
+  [[nodiscard]] bool empty() const { return chunks_.size() == first_; }
+  void count_pipe(std::size_t size);
+
+  BufferPool& pool_;
+  transport::PipeLease pipe_;
+  std::size_t piped_ = 0;  // bytes of it that the budget knows of
   std::vector<Chunk> chunks_;
   std::size_t first_ = 0;  // chunks before it are used up
   std::size_t borrowed_ = 0;
@@ -69,6 +85,7 @@ class MuxStream final : public transport::Stream, public StreamHook<ReadyTag>, p
   std::uint32_t receive_credit_ = wire::kInitialCredit;  // bytes that the peer may still send
   std::uint32_t window_ = wire::kInitialCredit;          // credit given plus bytes held never exceed it
   std::uint32_t held_bytes_ = 0;                         // while there are any: in the core's list of the stalled
+  bool bulk_ : 1 = false;                                // its last payload was large: the next is worth a pipe
   bool wants_write_ : 1 = false;
   bool ready_ : 1 = false;  // in the core's ring
   bool fin_sent_ : 1 = false;

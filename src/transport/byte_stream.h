@@ -45,6 +45,8 @@ class ByteStream {
 
   // Writes a prefix of the pieces, in order. n may be less than their sum.
   [[nodiscard]] virtual IoResult write(std::span<const iovec> pieces) = 0;
+  // The same, when more follows at once: a segment need not go yet (MSG_MORE, where there is such a thing).
+  [[nodiscard]] virtual IoResult write_more(std::span<const iovec> pieces) { return write(pieces); }
 
   // Whether read() may give bytes although the descriptor shows none.
   [[nodiscard]] virtual bool read_pending() const { return false; }

@@ -7,6 +7,9 @@
 //    turn and room allow, straight into the buffer that goes to the socket.
 // So nothing is buffered by the handlers, and a slow stream holds back nobody else.
 //
+// Where both the link's connection and the handler's are plain sockets, large payloads take the same way through a pipe and never pass
+// through user memory: on_pipe() and fill_pipe() are the twins of on_data() and fill(). Which one is called is the link's choice, piece by piece.
+//
 // Everything here belongs to the link's shard. Handlers may call back into the link and its streams from inside any callback.
 #pragma once
 
@@ -17,6 +20,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "transport/pipe.h"
 
 namespace ferrotunnel::transport {
 
@@ -82,6 +86,14 @@ class StreamHandler {
   virtual void on_end(Stream& stream, StreamEnd end) = 0;
   // Gives up to into.size() bytes to send.
   [[nodiscard]] virtual Fill fill(Stream& stream, MutBytes into) = 0;
+
+  // Whether the two below may be called now. Asked before each of them.
+  [[nodiscard]] virtual bool splices() const { return false; }
+  // Takes what it can from the front of the pipe, which holds nothing but this stream's next bytes. Some left pauses the stream's
+  // reading until resume_read(); the pipe then stays with the stream.
+  virtual void on_pipe(Stream& /*stream*/, Pipe& /*pipe*/) {}
+  // Moves up to `most` bytes into the pipe, which is empty.
+  [[nodiscard]] virtual Fill fill_pipe(Stream& /*stream*/, Pipe& /*pipe*/, std::size_t /*most*/) { return {}; }
 
  protected:
   ~StreamHandler() = default;

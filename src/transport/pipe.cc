@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cerrno>
 #include <utility>
@@ -84,6 +85,12 @@ std::size_t Pipe::read(MutBytes) { return 0; }
 std::unique_ptr<Pipe> PipePool::make() { return nullptr; }
 
 #endif
+
+void Pipe::clear() {
+  std::array<std::byte, 4096> nowhere;
+  while (!empty() && read(nowhere) > 0) {
+  }
+}
 
 Pipe::~Pipe() {
   ::close(read_end_);

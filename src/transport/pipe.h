@@ -38,6 +38,7 @@ class Pipe {
   [[nodiscard]] IoResult drain_to(int socket, std::size_t most, bool more = false);
   // To memory: min(into.size(), size()) bytes, all of them there.
   [[nodiscard]] std::size_t read(MutBytes into);
+  void clear();  // nobody wants what is in it any more
 
  private:
   friend class PipePool;

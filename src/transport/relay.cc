@@ -93,6 +93,21 @@ std::size_t Relay::on_data(Stream&, ConstBytes bytes) {
   return taken;
 }
 
+void Relay::on_pipe(Stream&, Pipe& pipe) {
+  while (writable_ && !write_failed_ && !pipe.empty()) {
+    const IoResult wrote = pipe.drain_to(socket_->fd(), pipe.size());
+    bytes_.to_socket += wrote.n;
+    if (wrote.status == IoStatus::Error) {
+      write_failed_ = true;
+      peer_failed();
+    } else if (wrote.status == IoStatus::WouldBlock) {
+      writable_ = false;
+      shard_.poller().await(socket_->fd(), *this, kWritable);
+    }
+  }
+  if (write_failed_) pipe.clear();
+}
+
 void Relay::on_fin(Stream&) { socket_->shutdown_write(); }
 
 Fill Relay::fill(Stream&, MutBytes into) {
@@ -106,11 +121,21 @@ Fill Relay::fill(Stream&, MutBytes into) {
   }
   if (read_done_ || !readable_) return {};
   const IoResult got = socket_->read(into);
+  return filled(got, got.n < into.size() && !socket_->read_pending());
+}
+
+// A pipe may be full of small pieces, so only WouldBlock tells that the socket is empty.
+Fill Relay::fill_pipe(Stream&, Pipe& pipe, std::size_t most) {
+  if (read_done_ || !readable_) return {};
+  return filled(pipe.fill_from(socket_->fd(), most), false);
+}
+
+Fill Relay::filled(const IoResult& got, bool drained) {
   switch (got.status) {
     case IoStatus::Ok:
       bytes_.from_socket += got.n;
       if (peer_failed_) shard_.at_turn_end(*this);  // to see whether the credit was enough
-      if (got.n < into.size() && !peer_closed_ && !socket_->read_pending()) {
+      if (drained && !peer_closed_) {
         readable_ = false;
         shard_.poller().await(socket_->fd(), *this, kReadable);
       }

@@ -1,7 +1,7 @@
 // Relay: the one byte pump. It joins a stream of a link with a socket, for as long as both last.
 //
-// It holds no buffer: what comes from the socket is read straight into the link's output, what comes from the stream is written straight
-// to the socket, and what the socket does not take stays in the stream, inside its credit. Half-close goes through both ways; an RST on
+// It holds no buffer: what comes from the socket is read straight into the link's output (or into the pipe that it is sent from), what comes from
+// the stream is written straight to the socket, and what the socket does not take stays in the stream, inside its credit. Half-close goes through both ways; an RST on
 // the socket becomes RESET peer-reset, and a RESET closes the socket with an RST. Back-pressure has two reasons, and each ends by
 // itself: the socket is full (the stream's bytes wait; on_ready resumes them), or the stream has no credit (the socket is not read; the
 // link asks again when credit comes).
@@ -66,6 +66,10 @@ class Relay final : private PollHandler, private StreamHandler, private TurnTask
   void on_fin(Stream& stream) override;
   void on_end(Stream& stream, StreamEnd end) override;
   [[nodiscard]] Fill fill(Stream& stream, MutBytes into) override;
+  [[nodiscard]] bool splices() const override { return socket_->plain() && prefix_.empty(); }
+  void on_pipe(Stream& stream, Pipe& pipe) override;
+  [[nodiscard]] Fill fill_pipe(Stream& stream, Pipe& pipe, std::size_t most) override;
+  [[nodiscard]] Fill filled(const IoResult& got, bool drained);
   void run_turn() override;
   void peer_failed();
   void fail(ResetReason reason);

@@ -33,6 +33,41 @@ TEST_P(RelayPath, FiftyMegabytesBothWays) {
   EXPECT_EQ(world.shard.buffers().lent(), 0u) << "idle again, nothing is borrowed";
 }
 
+TEST_P(RelayPath, LargePayloadsGoByPipesThatAreGivenBack) {
+  World world(GetParam());
+  auto [visitor, origin] = world.meet();
+  visitor.reading = false;
+  origin.send(5'000'000, true);
+  ASSERT_TRUE(world.until_stuck());
+  EXPECT_GT(world.shard.pipes().lent(), 0u) << "what the visitor does not take waits in one";
+  visitor.reading = true;
+  visitor.send(5'000'000, true);
+  ASSERT_TRUE(world.until_relays_end());
+  ASSERT_TRUE(world.until([&] { return visitor.over() && origin.over(); }));
+  EXPECT_EQ(visitor.received, 5'000'000u);
+  EXPECT_EQ(origin.received, 5'000'000u);
+  EXPECT_EQ(world.shard.pipes().lent(), 0u);
+  EXPECT_EQ(world.shard.buffers().budget().used(), 0u);
+}
+
+TEST_P(RelayPath, WithoutAPipeToBeHadTheyAreCopied) {
+  World world(GetParam());
+  std::vector<transport::PipeLease> all;
+  for (;;) {
+    transport::PipeLease one = world.shard.pipes().borrow();
+    if (!one) break;
+    all.push_back(std::move(one));
+  }
+  auto [visitor, origin] = world.meet();
+  visitor.send(3'000'000, true);
+  origin.send(3'000'000, true);
+  ASSERT_TRUE(world.until_relays_end());
+  ASSERT_TRUE(world.until([&] { return visitor.over() && origin.over(); }));
+  EXPECT_EQ(visitor.received, 3'000'000u);
+  EXPECT_EQ(origin.received, 3'000'000u);
+  EXPECT_GT(world.shard.pipes().refused(), 0u);
+}
+
 TEST_P(RelayPath, ManyAtOnceOverUnixSockets) {
   World world(GetParam(), nullptr, {}, Kind::Unix);
   world.at_origin = [](Peer& origin, int) { origin.send(700'001, true); };

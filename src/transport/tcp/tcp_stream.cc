@@ -21,16 +21,16 @@ IoResult TcpStream::read(MutBytes into) {
   return to_result(n);
 }
 
-IoResult TcpStream::write(std::span<const iovec> pieces) {
+IoResult TcpStream::send_pieces(std::span<const iovec> pieces, int flags) {
   ssize_t n;
   if (pieces.size() == 1) {
-    do n = ::send(fd_.get(), pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
+    do n = ::send(fd_.get(), pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL | flags);
     while (n < 0 && errno == EINTR);
   } else {
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(pieces.data());
     message.msg_iovlen = pieces.size();
-    do n = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+    do n = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | flags);
     while (n < 0 && errno == EINTR);
   }
   if (n == 0) return {IoStatus::WouldBlock, 0, 0};

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -87,6 +90,8 @@ class Recorder final : public transport::StreamHandler {
   std::uint64_t fills = 0, taken = 0;
   bool keep = true;  // false: bytes are only counted
   Stream* stream = nullptr;
+  bool piped = false;  // takes and gives by a pipe too
+  std::uint64_t pipe_fills = 0, pipe_takes = 0;
   // Run first in each callback.
   std::function<void(Stream&)> at_data, at_fin, at_end, at_fill;
 
@@ -141,6 +146,46 @@ class Recorder final : public transport::StreamHandler {
     const bool last = to_send.empty() && send_fin;
     fin_sent |= last;
     return {n, last, !to_send.empty()};
+  }
+  bool splices() const override { return piped; }
+  void on_pipe(Stream& from, transport::Pipe& pipe) override {
+    EXPECT_TRUE(piped);
+    EXPECT_FALSE(pipe.empty());
+    ++pipe_takes;
+    std::string bytes(std::min(appetite, pipe.size()), '\0');
+    const std::size_t before = pipe.size();
+    EXPECT_EQ(pipe.read({reinterpret_cast<std::byte*>(bytes.data()), bytes.size()}), bytes.size());
+    if (at_data) at_data(from);
+    EXPECT_EQ(pipe.size(), before - bytes.size());
+    if (appetite != SIZE_MAX) appetite -= bytes.size();
+    taken += bytes.size();
+    received += bytes;
+  }
+  Fill fill_pipe(Stream& from, transport::Pipe& pipe, std::size_t most) override {
+    EXPECT_TRUE(piped && pipe.empty());
+    ++pipe_fills;
+    if (at_fill) at_fill(from);
+    const std::size_t n = pour(pipe, std::string_view(to_send).substr(0, most));
+    to_send.erase(0, n);
+    const bool last = to_send.empty() && send_fin;
+    fin_sent |= last;
+    return {n, last, !to_send.empty()};
+  }
+  // As a socket would give them.
+  static std::size_t pour(transport::Pipe& pipe, std::string_view bytes) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+    std::size_t poured = 0;
+    while (poured < bytes.size()) {
+      const ssize_t n = ::send(ends[1], bytes.data() + poured, bytes.size() - poured, MSG_NOSIGNAL);
+      const transport::IoResult got = pipe.fill_from(ends[0], SIZE_MAX >> 1);
+      if (got.status != transport::IoStatus::Ok) break;
+      poured += got.n;
+      if (n != static_cast<ssize_t>(got.n)) break;  // no room for the rest: it is lost with the socket
+    }
+    ::close(ends[0]);
+    ::close(ends[1]);
+    return poured;
   }
 };
 
