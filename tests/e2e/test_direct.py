@@ -220,7 +220,7 @@ def test_500_visitors_at_once(world, echo, tls, carry):
 
 
 def test_the_pool_follows_what_is_asked_for(world, echo):
-    tunnel = Tunnel(world, echo.port, server_flags=("--config", max_direct(world, 12)))
+    tunnel = Tunnel(world, echo.port, server_flags=("--max-direct", "12"))
     until(lambda: tunnel.session()["direct_warm"] == 4, "the least")
     visitors = [connect(tunnel.public) for _ in range(8)]
     for visitor in visitors:
@@ -233,20 +233,28 @@ def test_the_pool_follows_what_is_asked_for(world, echo):
     assert tunnel.session()["direct_limited"] >= 1
 
 
-def max_direct(world, count):
-    file = world.work / "server.toml"
-    file.write_text(f"[server]\nmax_direct = {count}\n")
-    return file
-
-
 def test_a_server_without_them_and_one_that_is_told_so_later(world, echo):
-    file = max_direct(world, 0)
-    tunnel = Tunnel(world, echo.port, server_flags=("--config", file), warm=False)
-    with connect(tunnel.public) as visitor:
-        visitor.sendall(b"over the link")
-        assert read_exactly(visitor, 13) == b"over the link"
-        assert tunnel.session()["streams"] == 1
-    assert tunnel.session()["direct_taken"] == 0
+    file = world.work / "server.toml"
+
+    def write(most):
+        file.write_text(f"[server]\nmax_direct = {most}\n")
+
+    def over_the_link(tunnel):
+        with connect(tunnel.public) as visitor:
+            visitor.sendall(b"over the link")
+            assert read_exactly(visitor, 13) == b"over the link"
+            assert tunnel.session()["streams"] == 1
+
+    write(0)
+    without = Tunnel(world, echo.port, server_flags=("--config", file), warm=False)
+    over_the_link(without)
+    assert without.session()["direct_taken"] == 0
+    write(8)
+    tunnel = Tunnel(world, echo.port, server_flags=("--config", file))
+    write(0)
+    assert world.run("reload", "--state", tunnel.server.state).returncode == 0
+    until(lambda: tunnel.session()["direct_warm"] == 0, "none may be kept")
+    over_the_link(tunnel)
 
 
 def test_a_bandwidth_limit_keeps_visitors_on_the_link(world, echo):

@@ -77,6 +77,9 @@ constexpr std::array kServerOtherFlags = {
         "max-visitors", "N",
         "Visitors at once, of all tunnels; who comes then is refused. Default 0: as many as there are descriptors for, "
         "less a reserve that keeps clients able to sign in."},
+    Flag{"max-direct", "N",
+         "Direct links of a client at once (--carry of the command tcp); past it visitors go over its one connection. "
+         "Default 64; 0: none."},
     Flag{"host-lease", "SECONDS",
          "How long a host or port stays its grant's when the connection of the client that had it was lost. Default "
          "30."},

@@ -402,6 +402,7 @@ Result<ServerOptions> server_options(const Arguments& arguments) {
   read.number("threads", 0u, kMostThreads, config.threads);
   read.size("memory-limit", config.memory_limit);
   read.number("max-visitors", 0u, 0xffff'ffffu, config.max_visitors);
+  read.number("max-direct", 0u, 4096u, config.max_direct);
   read.seconds("host-lease", config.host_lease);
   read.seconds("tcp-keepalive", config.tcp_keepalive);
   if (!config.tls && !(config.tls_certificate.empty() && config.tls_client_ca.empty()))

@@ -186,6 +186,7 @@ constexpr std::array kServerKeys = {
                 "visitors "
                 "are streams of the client's one connection, as all are with 0.",
         .example = "200",
+        .flag = "max-direct",
         .set = [](Target& t, Read&& r) { t.server->max_direct = static_cast<std::uint32_t>(r.number); },
         .most = kMostDirect},
     Key{.name = "host_lease",
