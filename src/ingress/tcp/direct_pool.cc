@@ -66,6 +66,7 @@ void DirectPool::close() {
 
 void DirectPool::set_most(std::uint32_t most) {
   most_ = most;
+  while (!warm_.empty() && warm_.size() + in_use_ > most_) warm_.pop_front();
   reckon();
 }
 
