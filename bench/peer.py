@@ -2,7 +2,7 @@
 
 start(work, service_port, ingress_port, host="127.0.0.1", kind="tcp", tls=False, carry="auto") -> [server argv, client argv]
   host: where the server listens for its client. kind: "tcp" gives the service a port of its own; "http" routes the hosts x.test and
-  127.0.0.1 to it. carry: how visitors are carried; this version has one way, streams of the session's link ("mux"), so the three are the same.
+  127.0.0.1 to it. carry: how visitors of a "tcp" one are carried, as the flag --carry of the command tcp; of "http" it is always the link.
 The binary is build/release/ferrotunnel, or $FERROTUNNEL_BIN.
 """
 import json
@@ -28,7 +28,7 @@ def start(work, service_port, ingress_port, host="127.0.0.1", kind="tcp", tls=Fa
     if kind == "http":
         client += ["--http", f"a=127.0.0.1:{service_port},host=x.test", "--http", f"b=127.0.0.1:{service_port},host=127.0.0.1"]
     else:
-        client += ["--tcp", f"x=127.0.0.1:{service_port},port={ingress_port}"]
+        client += ["--tcp", f"x=127.0.0.1:{service_port},port={ingress_port},carry={carry}"]
     return [server, client + ["--no-save"]]
 
 

@@ -57,6 +57,7 @@ struct ClientStatus {
 struct TcpTunnelOptions {
   std::uint16_t port = 0;  // 0: the server picks one
   ProxyProtocol proxy_protocol = ProxyProtocol::Off;
+  Carry carry = Carry::Auto;
 };
 
 class Client;

@@ -26,6 +26,11 @@ namespace ferrotunnel {
 // the visitor came. The service has to be set up to read it.
 enum class ProxyProtocol : std::uint8_t { Off, V1, V2 };
 
+// How the visitors of a TCP tunnel are carried: as streams of the client's one connection (Mux), each over a connection of his own between client
+// and server (Direct), or the one or the other, as the road between the two is (Auto): Direct while it loses so much that visitors would wait
+// for each other.
+enum class Carry : std::uint8_t { Auto, Mux, Direct };
+
 // What a tunnel's visitors may do. At a client: what the tunnel asks for. At a server (ServerConfig::tunnel_limits): what no tunnel exceeds;
 // of two limits the lower one holds. 0 is no limit.
 struct TunnelLimits {
@@ -49,6 +54,7 @@ struct TunnelConfig {
   std::uint16_t port = 0;                             // Tcp; 0: the server picks one
   ProxyProtocol proxy_protocol = ProxyProtocol::Off;  // Tcp
   TunnelLimits limits;
+  Carry carry = Carry::Auto;  // Tcp; of Http Direct is an error
   friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
 };
 
@@ -81,6 +87,8 @@ struct ServerConfig {
   // Visitors at once, of all tunnels; past it newcomers are refused. 0: as many as there are descriptors for, less a reserve that keeps
   // clients able to sign in.
   std::uint32_t max_visitors = 0;
+  // Direct links of a client at once, warm and in use (Carry); past it visitors are streams of its link. 0: none.
+  std::uint32_t max_direct = 64;
   std::chrono::milliseconds host_lease{
       30'000};  // how long a host or port stays its grant's when its client is gone. 0: not at all
   std::chrono::milliseconds tcp_keepalive{

@@ -55,6 +55,11 @@ struct SessionStatus {
   std::chrono::seconds up{};
   std::size_t streams = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;  // from and to the client
+  // Direct links (Carry): in use and waiting for a visitor, now; and visitors so far who got one, or asked for one in vain and went over the
+  // client's link.
+  std::size_t direct = 0, direct_warm = 0;
+  std::uint64_t direct_taken = 0, direct_missed = 0;
+  std::uint64_t direct_limited = 0;  // times that max_direct stood in the way of more
 };
 
 // Visitors who were not let in, by the limit that said no (docs/limits.md). Of HTTP tunnels these are requests.
@@ -84,6 +89,7 @@ struct ServerStatus {
   std::vector<TunnelStatus> tunnels;
   std::chrono::seconds up{};
   std::uint64_t sign_ins = 0, sign_ins_refused = 0, handshakes_failed = 0;
+  std::uint64_t direct_refused = 0;      // further connections of sessions that were gone, or had max_direct
   std::uint64_t sign_ins_throttled = 0;  // connections of addresses that had failed too often
   std::size_t handshakes_waiting = 0;
   std::uint64_t proxy_headers_refused = 0;  // connections of trusted proxies that ended for want of a good PROXY header
@@ -135,6 +141,8 @@ class ServerBuilder {
 
   // Visitors at once, of all tunnels. Default 0: as many as there are descriptors for.
   ServerBuilder& max_visitors(std::uint32_t count);
+  // Direct links of a client at once (Carry). Default 64; 0: none, all visitors are carried by its link.
+  ServerBuilder& max_direct(std::uint32_t count);
   // How long a host or port stays its grant's when the client that had it is gone. Default 30 s.
   ServerBuilder& host_lease(std::chrono::milliseconds time);
   // Silence of a visitor after which the kernel asks its machine whether it is there. Default 60 s; 0: never.

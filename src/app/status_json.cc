@@ -31,9 +31,20 @@ json::object refused_json(const RefusedVisitors& refused) {
 json::object status_json(const ServerStatus& status) {
   json::array sessions, tunnels;
   for (const SessionStatus& one : status.sessions) {
-    json::object session{{"id", one.id},           {"grant", one.grant},         {"address", one.address},
-                         {"version", one.version}, {"transport", one.transport}, {"up_s", one.up.count()},
-                         {"streams", one.streams}, {"bytes_in", one.bytes_in},   {"bytes_out", one.bytes_out}};
+    json::object session{{"id", one.id},
+                         {"grant", one.grant},
+                         {"address", one.address},
+                         {"version", one.version},
+                         {"transport", one.transport},
+                         {"up_s", one.up.count()},
+                         {"streams", one.streams},
+                         {"bytes_in", one.bytes_in},
+                         {"bytes_out", one.bytes_out},
+                         {"direct", one.direct},
+                         {"direct_warm", one.direct_warm},
+                         {"direct_taken", one.direct_taken},
+                         {"direct_missed", one.direct_missed},
+                         {"direct_limited", one.direct_limited}};
     if (one.rtt.count() > 0) session["rtt_ms"] = static_cast<double>(one.rtt.count()) / 1000;
     sessions.push_back(std::move(session));
   }
@@ -53,6 +64,7 @@ json::object status_json(const ServerStatus& status) {
           {"sign_ins", status.sign_ins},
           {"sign_ins_refused", status.sign_ins_refused},
           {"sign_ins_throttled", status.sign_ins_throttled},
+          {"direct_refused", status.direct_refused},
           {"handshakes_failed", status.handshakes_failed},
           {"handshakes_waiting", status.handshakes_waiting},
           {"proxy_headers_refused", status.proxy_headers_refused},
@@ -187,6 +199,11 @@ ServerStatus status_from_json(const json::object& object) {
     one.number("streams", session.streams);
     one.number("bytes_in", session.bytes_in);
     one.number("bytes_out", session.bytes_out);
+    one.number("direct", session.direct);
+    one.number("direct_warm", session.direct_warm);
+    one.number("direct_taken", session.direct_taken);
+    one.number("direct_missed", session.direct_missed);
+    one.number("direct_limited", session.direct_limited);
     session.rtt = rtt_of(one);
   });
   from.each("tunnels", [&status](const From& one) {
@@ -204,6 +221,7 @@ ServerStatus status_from_json(const json::object& object) {
   from.number("sign_ins", status.sign_ins);
   from.number("sign_ins_refused", status.sign_ins_refused);
   from.number("sign_ins_throttled", status.sign_ins_throttled);
+  from.number("direct_refused", status.direct_refused);
   from.number("handshakes_failed", status.handshakes_failed);
   from.number("handshakes_waiting", status.handshakes_waiting);
   from.number("proxy_headers_refused", status.proxy_headers_refused);

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "origin/files/file_handler.h"
+#include "transport/pair_relay.h"
 #include "transport/tcp/tcp_stream.h"
 
 namespace ferrotunnel::origin {
@@ -60,11 +61,12 @@ class Greeting {
 
 }  // namespace
 
-// One stream and its local connection: first the dial, then the relay. Or the files, where a directory is shared.
+// One stream, or direct link, and its local connection: first the dial, then the relay. Or the files, where a directory is shared.
 class OriginDispatcher::Connection final : public boost::intrusive::list_base_hook<>,
                                            private transport::PollHandler,
                                            private transport::StreamHandler,
                                            private transport::RelayOwner,
+                                           private transport::PairRelayOwner,
                                            private files::FileHandlerOwner {
  public:
   Connection(OriginDispatcher& owner, std::uint32_t tunnel) : owner_(owner), tunnel_(tunnel) {}
@@ -72,23 +74,49 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
   ~Connection() {
     if (dial_) {
       unwatch();
-      dial_->stream.reset(ResetReason::Cancel);
+      dial_->reset(ResetReason::Cancel);
     }
+    if (direct_) --owner_.direct_;
   }
 
   void start(Stream& stream, TargetPtr target, const transport::PeerAddress& visitor) {
     if (target->files) return start_files(stream, target->files);
     stream.set_handler(*this);
-    dial_ = std::make_unique<Dial>(*this, stream, std::move(target), visitor,
+    dial_ = std::make_unique<Dial>(*this, std::move(target), visitor,
                                    owner_.shard_.now() + owner_.options_.connect_deadline);
+    dial_->stream = &stream;
     begin();
+  }
+
+  void start(transport::ByteStreamPtr link, std::string early, TargetPtr target,
+             const transport::PeerAddress& visitor) {
+    direct_ = true;
+    ++owner_.direct_;
+    dial_ = std::make_unique<Dial>(*this, std::move(target), visitor,
+                                   owner_.shard_.now() + owner_.options_.connect_deadline);
+    dial_->link = std::move(link);
+    dial_->early = std::move(early);
+    begin();
+  }
+
+  [[nodiscard]] transport::RelayBytes direct_bytes() const {
+    if (!pair_) return {};
+    const transport::PairBytes bytes = pair_->bytes();
+    return {bytes.to_first, bytes.from_first + early_};
   }
 
  private:
   // What is needed only while connecting.
   struct Dial final : transport::Deadline, NameWaiter {
-    Dial(Connection& c, Stream& s, TargetPtr t, const transport::PeerAddress& from, TimePoint until)
-        : connection(c), stream(s), target(std::move(t)), visitor(from), give_up(until) {}
+    Dial(Connection& c, TargetPtr t, const transport::PeerAddress& from, TimePoint until)
+        : connection(c), target(std::move(t)), visitor(from), give_up(until) {}
+    // The visitor's side ends, with nothing to be had here.
+    void reset(ResetReason reason) {
+      if (stream != nullptr) stream->reset(reason);
+      if (link) link->abort();
+    }
+    // Whether the visitor has said something that goes on as soon as the relay starts.
+    [[nodiscard]] bool has_said() const { return stream != nullptr ? stream->held() > 0 : !early.empty(); }
     void on_deadline() override { connection.on_deadline(); }
     void on_addresses(const Result<AddressesPtr>& answer) override { connection.on_addresses(answer); }
     [[nodiscard]] std::size_t addresses() const { return found ? found->size() : target->fallback ? 2 : 1; }
@@ -103,7 +131,9 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
       ResetReason reason;
     };
     Connection& connection;
-    Stream& stream;
+    Stream* stream = nullptr;       // or
+    transport::ByteStreamPtr link;  // a direct one, and
+    std::string early;              // what was read from it
     const TargetPtr target;
     const transport::PeerAddress visitor;
     const TimePoint give_up;
@@ -211,7 +241,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     Greeting& greeting = *dial.greeting;
     while (!greeting.rest().empty()) {
       // What the visitor said waits in the stream, and is written by the relay as soon as it starts: in the same segment.
-      const ssize_t n = send_some(dial.fd.get(), greeting.rest(), dial.stream.held() > 0);
+      const ssize_t n = send_some(dial.fd.get(), greeting.rest(), dial.has_said());
       if (n >= 0) {
         greeting.sent(static_cast<std::size_t>(n));
       } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
@@ -235,9 +265,16 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
   void relay() {
     unwatch();
     const std::unique_ptr<Dial> dial = std::move(dial_);
+    if (dial->link) {
+      early_ = dial->early.size();
+      pair_ = std::make_unique<transport::PairRelay>(owner_.shard_, std::move(dial->link),
+                                                     std::make_unique<transport::TcpStream>(std::move(dial->fd)),
+                                                     static_cast<transport::PairRelayOwner&>(*this));
+      return pair_->start({}, as_bytes(dial->early));
+    }
     relay_.emplace(owner_.shard_, std::make_unique<transport::TcpStream>(std::move(dial->fd)),
                    static_cast<transport::RelayOwner&>(*this));
-    relay_->start(dial->stream);
+    relay_->start(*dial->stream);
     if (fin_early_) relay_->end_input();
   }
 
@@ -248,7 +285,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
                                               : counters.unreachable);
     unwatch();
     const std::unique_ptr<Dial> dial = std::move(dial_);
-    dial->stream.reset(reason);
+    dial->reset(reason);
     owner_.host_.on_origin_failed(tunnel_, error);
     owner_.remove(*this, {});
   }
@@ -265,14 +302,19 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
 
   void on_relay_end(transport::Relay& relay, StreamEnd) override { owner_.remove(*this, relay.bytes()); }
 
+  void on_pair_end(transport::PairRelay&, StreamEnd) override { owner_.remove(*this, direct_bytes()); }
+
   void on_files_end(files::FileHandler& handler) override { owner_.remove(*this, handler.bytes()); }
 
   OriginDispatcher& owner_;
   const std::uint32_t tunnel_;
   std::unique_ptr<Dial> dial_;
   std::optional<transport::Relay> relay_;
+  std::unique_ptr<transport::PairRelay> pair_;  // in place of it, of a direct link
+  std::uint64_t early_ = 0;                     // bytes that went ahead of it
   std::unique_ptr<files::FileHandler> files_;
   bool fin_early_ = false;
+  bool direct_ = false;
   friend class OriginDispatcher;
 };
 
@@ -287,14 +329,34 @@ OriginDispatcher::~OriginDispatcher() {
   connections_->clear_and_dispose([](Connection* connection) { delete connection; });
 }
 
-void OriginDispatcher::dispatch(Stream& stream, std::uint32_t tunnel, TargetPtr target,
-                                const transport::PeerAddress& visitor) {
+OriginDispatcher::Connection& OriginDispatcher::add(std::uint32_t tunnel) {
   ++counters_.opened;
   ++active_;
   auto* connection = new Connection(*this, tunnel);
   connections_->push_back(*connection);
   host_.on_origin_count(tunnel, 1, {});
-  connection->start(stream, std::move(target), visitor);
+  return *connection;
+}
+
+void OriginDispatcher::dispatch(Stream& stream, std::uint32_t tunnel, TargetPtr target,
+                                const transport::PeerAddress& visitor) {
+  add(tunnel).start(stream, std::move(target), visitor);
+}
+
+void OriginDispatcher::dispatch(transport::ByteStreamPtr link, std::string early, std::uint32_t tunnel,
+                                TargetPtr target, const transport::PeerAddress& visitor) {
+  // Files are answered in HTTP, and no HTTP tunnel has direct links.
+  if (target->files || early.size() > transport::PairRelay::kMaxHead) return link->abort();
+  add(tunnel).start(std::move(link), std::move(early), std::move(target), visitor);
+}
+
+transport::RelayBytes OriginDispatcher::direct_bytes() const {
+  transport::RelayBytes sum;
+  for (const Connection& connection : *connections_) {
+    sum.from_socket += connection.direct_bytes().from_socket;
+    sum.to_socket += connection.direct_bytes().to_socket;
+  }
+  return sum;
 }
 
 void OriginDispatcher::remove(Connection& connection, transport::RelayBytes bytes) {
@@ -302,9 +364,12 @@ void OriginDispatcher::remove(Connection& connection, transport::RelayBytes byte
   ++counters_.ended;
   counters_.bytes_in += bytes.to_socket;
   counters_.bytes_out += bytes.from_socket;
-  host_.on_origin_count(connection.tunnel_, -1, bytes);
+  const bool direct = connection.direct_;
+  const std::uint32_t tunnel = connection.tunnel_;
   connections_->erase(connections_->iterator_to(connection));
   delete &connection;
+  if (direct) host_.on_direct_end(bytes);
+  host_.on_origin_count(tunnel, -1, bytes);
 }
 
 }  // namespace ferrotunnel::origin

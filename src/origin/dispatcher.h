@@ -2,6 +2,8 @@
 //
 // A target's addresses are tried one after the other; a name is looked up first. What a visitor sends while the dial is under way waits in the stream, inside its credit. A dial has a deadline; its failure is a RESET
 // that says which kind it was, so that the visitor can be told. Where a directory is shared nothing is dialled: files/file_handler.h answers.
+// A direct link, which carries one visitor without frames, is dispatched the same way; what he sends meanwhile waits in the kernel, and a failure
+// is an RST, which has no reason.
 // One per link; the link's shard only.
 #pragma once
 
@@ -9,9 +11,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "origin/names.h"
 #include "origin/target.h"
+#include "transport/byte_stream.h"
 #include "transport/deadline.h"
 #include "transport/link.h"
 #include "transport/relay.h"
@@ -35,6 +39,8 @@ class DispatcherHost {
   virtual void on_origin_failed(std::uint32_t tunnel, const Error& error) = 0;
   // A connection of this tunnel began (+1) or ended (-1).
   virtual void on_origin_count(std::uint32_t tunnel, int change, transport::RelayBytes bytes) = 0;
+  // One over a direct link ended: its bytes are none of the link's.
+  virtual void on_direct_end(transport::RelayBytes) {}
 
  protected:
   ~DispatcherHost() = default;
@@ -53,13 +59,21 @@ class OriginDispatcher final {
   void dispatch(transport::Stream& stream, std::uint32_t tunnel, TargetPtr target,
                 const transport::PeerAddress& visitor = {});
 
+  // The same for a direct link that the server gave a visitor. `early`: bytes of his that were read with OPEN, at most
+  // transport::PairRelay::kMaxHead.
+  void dispatch(transport::ByteStreamPtr link, std::string early, std::uint32_t tunnel, TargetPtr target,
+                const transport::PeerAddress& visitor);
+
   void set_connect_deadline(Duration deadline) { options_.connect_deadline = deadline; }  // from now on
 
   [[nodiscard]] std::size_t active() const { return active_; }
+  [[nodiscard]] std::size_t direct() const { return direct_; }  // of them, over direct links
+  [[nodiscard]] transport::RelayBytes direct_bytes() const;     // of those that run
   [[nodiscard]] const DispatcherCounters& counters() const { return counters_; }
 
  private:
   class Connection;
+  Connection& add(std::uint32_t tunnel);
   using Connections = boost::intrusive::list<Connection, boost::intrusive::constant_time_size<false>>;
   void remove(Connection& connection, transport::RelayBytes bytes);
 
@@ -69,7 +83,7 @@ class OriginDispatcher final {
   DispatcherCounters counters_;
   Names names_;
   std::unique_ptr<Connections> connections_;
-  std::size_t active_ = 0;
+  std::size_t active_ = 0, direct_ = 0;
 };
 
 }  // namespace ferrotunnel::origin

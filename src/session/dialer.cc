@@ -177,10 +177,10 @@ void Dialer::connected(Attempt& attempt) {
     options.exporter = exporter;
     return std::make_unique<ClientHandshake>(std::move(options));
   };
-  auto done = [this, address = target.address.text()](Result<Negotiated> result) {
+  auto done = [this, address = target.address.text(), host = target.host](Result<Negotiated> result) {
     const OnDone on_done = std::move(on_done_);
     if (!result) return on_done(std::unexpected(result.error()));
-    on_done(Dialed{std::move(*result), address});
+    on_done(Dialed{std::move(*result), address, host});
   };
   if (options_.tls) {
     auto tls = transport::TlsStream::connect(fd.release(), *options_.tls,

@@ -32,6 +32,7 @@ struct DialOptions {
 struct Dialed {
   Negotiated peer;
   std::string address;  // that was reached, as text
+  std::string host;     // as it was written
 };
 
 class Dialer {

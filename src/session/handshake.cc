@@ -207,6 +207,9 @@ Result<> ServerHandshake::on_message(wire::ControlMessage message) {
   transcript_.client_nonce = auth->nonce;
   transcript_.grant = std::move(auth->grant);
   transcript_.instance = auth->instance;
+  // Without the feature it is an unknown field, as it is to an older server.
+  const bool direct = (outcome_.features & wire::kFeatureDirect) != 0 && options_.attachable != nullptr;
+  if (direct) transcript_.attach = auth->attach;
 
   // An unknown grant, a wrong secret, one secret and two take these same steps.
   const GrantKeys found = secrets_.keys(transcript_.grant);
@@ -225,13 +228,10 @@ Result<> ServerHandshake::on_message(wire::ControlMessage message) {
   }
   const AuthKey& key = found.keys[proved];
   // From here on it is somebody whom we owe the reason.
-  if (auto admitted = secrets_.admits(transcript_.grant); !admitted) {
-    const bool for_good = admitted.error().code == ErrorCode::Unauthorized;
-    send_message(
-        wire::Refused{std::string(for_good ? wire::kRefusedExpired : wire::kRefusedLimit), admitted.error().context});
-    return std::unexpected(std::move(admitted.error()));
-  }
-  send_message(wire::Welcome{make_proof(key, transcript_, Role::Server), options_.session, options_.heartbeat_ms});
+  if (auto admitted = admit(); !admitted) return admitted;
+  wire::Welcome welcome{make_proof(key, transcript_, Role::Server), options_.session, options_.heartbeat_ms, {}};
+  if (direct && !outcome_.place) welcome.attach = outcome_.attach = options_.attach;
+  send_message(welcome);
   outcome_.grant = transcript_.grant;
   outcome_.instance = transcript_.instance;
   outcome_.peer_version = wire::clean_text(auth->version, wire::kMaxVersion);
@@ -240,6 +240,25 @@ Result<> ServerHandshake::on_message(wire::ControlMessage message) {
   outcome_.key = key;
   finish();
   return {};
+}
+
+// A sign-in asks the grant, a further connection its session.
+Result<> ServerHandshake::admit() {
+  Result<> admitted;
+  if (!transcript_.attach) {
+    admitted = secrets_.admits(transcript_.grant);
+  } else if (auto place = options_.attachable->take(*transcript_.attach, transcript_.grant, transcript_.instance)) {
+    outcome_.place = std::move(*place);
+  } else {
+    admitted = std::unexpected(std::move(place.error()));
+  }
+  if (admitted) return {};
+  const Error& why = admitted.error();
+  const std::string_view code = why.code == ErrorCode::Unauthorized ? wire::kRefusedExpired
+                                : why.code == ErrorCode::Closed     ? wire::kRefusedGone
+                                                                    : wire::kRefusedLimit;
+  send_message(wire::Refused{std::string(code), why.context});
+  return admitted;
 }
 
 // --- client ---
@@ -275,6 +294,7 @@ Result<> ClientHandshake::on_message(wire::ControlMessage message) {
   outcome_.instance = options_.instance;
   outcome_.session = wire::clean_text(welcome->session, wire::kMaxSession);
   outcome_.heartbeat_ms = welcome->heartbeat_ms;
+  if (!options_.attach && (outcome_.features & wire::kFeatureDirect) != 0) outcome_.attach = welcome->attach;
   finish();
   return {};
 }
@@ -285,16 +305,18 @@ void ClientHandshake::answer(const wire::Challenge& challenge) {
   transcript_.client_nonce = fresh_nonce(options_.nonce);
   transcript_.grant = options_.grant;
   transcript_.instance = options_.instance;
+  transcript_.attach = options_.attach;
   wire::Auth auth;
   auth.grant = options_.grant;
   auth.nonce = transcript_.client_nonce;
   auth.proof = make_proof(options_.key, transcript_, Role::Client);
   auth.instance = options_.instance;
   auth.version = options_.version;
+  auth.attach = options_.attach;
   send_message(auth);
 }
 
-Error ClientHandshake::refusal(const wire::Refused& refused) {
+Error ClientHandshake::refusal(const wire::Refused& refused) const {
   const std::string text = wire::clean_text(refused.text);
   if (refused.code == wire::kRefusedUnauthorized) {
     return {ErrorCode::Unauthorized, Side::Tunnel, false,
@@ -303,6 +325,10 @@ Error ClientHandshake::refusal(const wire::Refused& refused) {
   if (refused.code == wire::kRefusedExpired)
     return {ErrorCode::Unauthorized, Side::Tunnel, false,
             "the server refused the token: " + text + ". Ask for a new one."};
+  if (refused.code == wire::kRefusedGone)
+    return {ErrorCode::Closed, Side::Tunnel, true, "the session to attach to is gone (the server says: " + text + ")"};
+  if (refused.code == wire::kRefusedLimit && options_.attach)
+    return {ErrorCode::Limit, Side::Tunnel, true, "the server takes no further connection: " + text};
   // A code of a later version: for all we know it passes.
   return {ErrorCode::Refused, Side::Tunnel, true,
           "the server refused the connection (" + wire::clean_text(refused.code, wire::kMaxCode) + ": " + text + ")"};

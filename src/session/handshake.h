@@ -6,8 +6,12 @@
 // After an Error the owner still sends output() (a `refused` or a GOAWAY, where the peer is owed one; often nothing), then closes;
 // the deadline of 5 s is the owner's too. One owner, one thread; what a peer can make it hold is one frame of kMaxHandshakeFrame.
 //
+// A client that was told an `attach` may open further connections of its session: the same handshake, which ends in a place at that session
+// instead of a session (server), and behind which the connection is the owner's to use.
+//
 // Errors, side Tunnel: Protocol (the magic is wrong, a message is out of turn, malformed or too long), Version, Unauthorized (not
-// to be retried), Refused and Limit (the peer's GOAWAY or another `refused` code). A peer's text in them went through wire::clean_text().
+// to be retried), Refused and Limit (the peer's GOAWAY or
+// another `refused` code; Closed: the session to attach to is gone). A peer's text in them went through wire::clean_text().
 #pragma once
 
 #include <chrono>
@@ -20,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "session/attach_book.h"
 #include "session/credentials.h"
 #include "session/proof.h"
 #include "wire/control.h"
@@ -39,6 +44,10 @@ struct HandshakeOutcome {
   std::string session;          // the server's name for this session, for logs; through clean_text()
   std::uint32_t heartbeat_ms = 0;
   AuthKey key;  // at the server: what the client proved the grant with
+  // Of a sign-in with kFeatureDirect in force: what further connections of the session say.
+  std::optional<wire::AttachId> attach{};
+  // At the server, of a further connection: its place at the session. No sign-in then.
+  AttachPlacePtr place;
 };
 
 // Cuts the input into a preface and frames, and keeps what is to be sent. The part that both roles share.
@@ -99,6 +108,10 @@ struct ServerHandshakeOptions {
   std::uint32_t heartbeat_ms = 3000;
   std::optional<ExporterKey> exporter;  // of the TLS connection, where there is one
   std::optional<wire::Nonce> nonce;     // tests only; random otherwise
+  // With kFeatureDirect among the features, both: what this session's further connections shall say, and where theirs is looked up. The book
+  // outlives the handshake.
+  std::optional<wire::AttachId> attach{};
+  AttachBook* attachable = nullptr;
 };
 
 // The server says nothing at all until it has seen a whole preface: a scanner learns nothing of it.
@@ -110,6 +123,7 @@ class ServerHandshake final : public HandshakeBase {
  private:
   void on_preface() override;
   Result<> on_message(wire::ControlMessage message) override;
+  [[nodiscard]] Result<> admit();
 
   const ServerHandshakeOptions options_;
   const SecretSource& secrets_;
@@ -125,6 +139,8 @@ struct ClientHandshakeOptions {
   std::string version;          // told to the server, once it has shown a preface
   std::optional<ExporterKey> exporter;
   std::optional<wire::Nonce> nonce;  // tests only
+  // A further connection of the session that was told this. Only to a server that did, which then has kFeatureDirect.
+  std::optional<wire::AttachId> attach{};
 };
 
 class ClientHandshake final : public HandshakeBase {
@@ -135,7 +151,7 @@ class ClientHandshake final : public HandshakeBase {
   void on_preface() override;
   Result<> on_message(wire::ControlMessage message) override;
   void answer(const wire::Challenge& challenge);
-  [[nodiscard]] static Error refusal(const wire::Refused& refused);
+  [[nodiscard]] Error refusal(const wire::Refused& refused) const;
 
   ClientHandshakeOptions options_;
   bool challenged_ = false;

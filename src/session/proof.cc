@@ -40,6 +40,7 @@ std::vector<std::byte> transcript_bytes(const Transcript& transcript, Role role)
   add(bytes, as_bytes(transcript.grant));
   add(bytes, transcript.instance);
   add(bytes, transcript.exporter ? ConstBytes(*transcript.exporter) : ConstBytes());
+  if (transcript.attach) add(bytes, *transcript.attach);
   return bytes;
 }
 

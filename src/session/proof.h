@@ -28,7 +28,8 @@ struct Transcript {
   wire::Nonce client_nonce{};
   std::string grant;
   wire::InstanceId instance{};
-  std::optional<ExporterKey> exporter;  // nothing without TLS
+  std::optional<ExporterKey> exporter;     // nothing without TLS
+  std::optional<wire::AttachId> attach{};  // of a further connection: the session it belongs to
 };
 
 // T(role).

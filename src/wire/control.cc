@@ -154,11 +154,13 @@ void read(Fields& f, Auth& m) {
   f.bytes("proof", m.proof);
   f.bytes("instance", m.instance);
   m.version = f.text("version", kMaxVersion);
+  if (f.has("attach")) f.bytes("attach", m.attach.emplace());
 }
 void read(Fields& f, Welcome& m) {
   f.bytes("proof", m.proof);
   m.session = f.text("session", kMaxSession);
   f.number("heartbeat_ms", m.heartbeat_ms, kMinHeartbeatMs, kMaxHeartbeatMs);
+  if (f.has("attach")) f.bytes("attach", m.attach.emplace());
 }
 void read(Fields& f, Refused& m) {
   m.code = f.text("code", kMaxCode);
@@ -184,6 +186,14 @@ Limits read_limits(Fields& outer) {
   return m;
 }
 
+// A later version's word is as good as none said.
+Carry read_carry(Fields& f) {
+  const std::string carry = f.text("carry", kMaxCode);
+  for (const Carry one : {Carry::Mux, Carry::Direct})
+    if (carry == to_string(one)) return one;
+  return Carry::Auto;
+}
+
 void read(Fields& f, Register& m) {
   f.number("req", m.req, 0, kMaxU32);
   m.name = f.name("name");
@@ -195,6 +205,7 @@ void read(Fields& f, Register& m) {
   } else if (proto == "tcp") {
     m.proto = TunnelProto::Tcp;
     f.number("port", m.port, 0, kMaxPort);
+    if (f.has("carry")) m.carry = read_carry(f);
   } else {
     f.wrong("proto", "is not \"tcp\" or \"http\"");
   }
@@ -222,7 +233,10 @@ void read(Fields& f, Update& m) {
   f.number("tunnel", m.tunnel, 1, kMaxU32);
   m.new_origin = f.flag("new_origin");
   if (f.has("limits")) m.limits = read_limits(f);
+  if (f.has("carry")) m.carry = read_carry(f);
 }
+void read(Fields& f, DirectWanted& m) { f.number("want", m.want, 0, kMaxDirectWanted); }
+void read(Fields& f, Road& m) { f.number("loss_ppm", m.loss_ppm, 0, 1'000'000); }
 
 // Appends one JSON object, field by field.
 class Writer {
@@ -304,6 +318,7 @@ std::string write(const Auth& m) {
   w.bytes("proof", m.proof);
   w.bytes("instance", m.instance);
   w.text("version", clean_text(m.version, kMaxVersion));
+  if (m.attach) w.bytes("attach", *m.attach);
   return w.finish();
 }
 std::string write(const Welcome& m) {
@@ -311,6 +326,7 @@ std::string write(const Welcome& m) {
   w.bytes("proof", m.proof);
   w.text("session", clean_text(m.session, kMaxSession));
   w.number("heartbeat_ms", m.heartbeat_ms);
+  if (m.attach) w.bytes("attach", *m.attach);
   return w.finish();
 }
 std::string write(const Refused& m) {
@@ -345,6 +361,7 @@ std::string write(const Register& m) {
     w.text("host", m.host);
   } else {
     w.number("port", m.port);
+    if (m.carry != Carry::Auto) w.text("carry", to_string(m.carry));
   }
   if (m.limits != Limits{}) write_limits(w, m.limits);
   return w.finish();
@@ -374,6 +391,17 @@ std::string write(const Update& m) {
   w.number("tunnel", m.tunnel);
   if (m.new_origin) w.flag("new_origin");
   if (m.limits) write_limits(w, *m.limits);
+  if (m.carry) w.text("carry", to_string(*m.carry));
+  return w.finish();
+}
+std::string write(const DirectWanted& m) {
+  Writer w("direct");
+  w.number("want", m.want);
+  return w.finish();
+}
+std::string write(const Road& m) {
+  Writer w("road");
+  w.number("loss_ppm", m.loss_ppm);
   return w.finish();
 }
 std::string write(const Withdrawn& m) {
@@ -398,7 +426,7 @@ struct Known {
   std::string_view type;
   Reader reader;
 };
-constexpr std::array<Known, 10> kKnown{{
+constexpr std::array<Known, 12> kKnown{{
     {"challenge", &read_as<Challenge>},
     {"auth", &read_as<Auth>},
     {"welcome", &read_as<Welcome>},
@@ -409,6 +437,8 @@ constexpr std::array<Known, 10> kKnown{{
     {"unregister", &read_as<Unregister>},
     {"withdrawn", &read_as<Withdrawn>},
     {"update", &read_as<Update>},
+    {"direct", &read_as<DirectWanted>},
+    {"road", &read_as<Road>},
 }};
 
 // The character at the front of `text` (not empty): its bytes, 0 where they are not UTF-8, and its code point.
@@ -441,6 +471,15 @@ bool shown_as_itself(char32_t c) {
 }
 
 }  // namespace
+
+std::string_view to_string(Carry carry) {
+  switch (carry) {
+    case Carry::Auto: break;
+    case Carry::Mux: return "mux";
+    case Carry::Direct: return "direct";
+  }
+  return "auto";
+}
 
 std::string_view to_string(TunnelProto proto) { return proto == TunnelProto::Http ? "http" : "tcp"; }
 

@@ -38,6 +38,7 @@ inline constexpr std::uint64_t kMaxBandwidth = (std::uint64_t{1} << 53) - 1;
 using Nonce = std::array<std::byte, 32>;
 using Proof = std::array<std::byte, 32>;
 using InstanceId = std::array<std::byte, 16>;
+using AttachId = std::array<std::byte, 16>;  // names a session to its client's further connections
 
 struct Challenge {
   Nonce nonce{};
@@ -51,6 +52,7 @@ struct Auth {
   Proof proof{};
   InstanceId instance{};
   std::string version;
+  std::optional<AttachId> attach{};  // not a sign-in: a further connection of that session
   bool operator==(const Auth&) const = default;
 };
 
@@ -58,19 +60,25 @@ struct Welcome {
   Proof proof{};
   std::string session;
   std::uint32_t heartbeat_ms = 3000;
+  std::optional<AttachId> attach{};  // what further connections of the session say; only with kFeatureDirect
   bool operator==(const Welcome&) const = default;
 };
 
 // Codes of `refused`. A later server may know others: they may pass.
 inline constexpr std::string_view kRefusedUnauthorized = "unauthorized";
 inline constexpr std::string_view kRefusedExpired = "expired";  // proved, but over
-inline constexpr std::string_view kRefusedLimit = "limit";      // proved; as many sessions as the grant may have
+inline constexpr std::string_view kRefusedLimit = "limit";      // proved; as many as there may be
+inline constexpr std::string_view kRefusedGone = "gone";        // proved; the session to attach to is no more
 
 struct Refused {
   std::string code;
   std::string text;
   bool operator==(const Refused&) const = default;
 };
+
+// How the visitors of a TCP tunnel are carried: as streams of the link, each over a direct link, or as the road asks for.
+enum class Carry : std::uint8_t { Auto, Mux, Direct };
+[[nodiscard]] std::string_view to_string(Carry carry);
 
 enum class TunnelProto : std::uint8_t { Tcp, Http };
 [[nodiscard]] std::string_view to_string(TunnelProto proto);
@@ -92,9 +100,10 @@ struct Register {
   std::uint32_t req = 0;
   std::string name;
   TunnelProto proto = TunnelProto::Tcp;
-  std::string host;        // Http; empty: the server picks
-  std::uint16_t port = 0;  // Tcp; 0: the server picks
-  Limits limits{};         // left out where there are none
+  std::string host;           // Http; empty: the server picks
+  std::uint16_t port = 0;     // Tcp; 0: the server picks
+  Limits limits{};            // left out where there are none
+  Carry carry = Carry::Auto;  // Tcp; left out where it is that
   bool operator==(const Register&) const = default;
 };
 
@@ -132,6 +141,7 @@ struct Update {
   std::uint32_t tunnel = 0;
   bool new_origin = false;
   std::optional<Limits> limits{};  // in place of the earlier ones; nothing: those stay
+  std::optional<Carry> carry{};    // the same, of visitors to come
   bool operator==(const Update&) const = default;
 };
 
@@ -143,8 +153,21 @@ struct Withdrawn {
   bool operator==(const Withdrawn&) const = default;
 };
 
-using ControlMessage =
-    std::variant<Challenge, Auth, Welcome, Refused, Register, Registered, Rejected, Unregister, Withdrawn, Update>;
+// Server: so many warm direct links the client shall keep now.
+struct DirectWanted {
+  std::uint32_t want = 0;  // at most kMaxDirectWanted
+  bool operator==(const DirectWanted&) const = default;
+};
+inline constexpr std::uint32_t kMaxDirectWanted = 65'536;
+
+// Client: what share of what it sends over the link has to be sent again.
+struct Road {
+  std::uint32_t loss_ppm = 0;  // at most a million
+  bool operator==(const Road&) const = default;
+};
+
+using ControlMessage = std::variant<Challenge, Auth, Welcome, Refused, Register, Registered, Rejected, Unregister,
+                                    Withdrawn, Update, DirectWanted, Road>;
 
 // The JSON of a message. Text meant for people (version, session, text) goes through clean_text() first; every other field is
 // the caller's promise to keep within its limit.

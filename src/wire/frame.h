@@ -15,6 +15,9 @@
 
 namespace ferrotunnel::wire {
 
+// Bits of Preface::features, optional ones: in force where both sides set them.
+inline constexpr std::uint64_t kFeatureDirect = 1;  // further connections may attach to a session
+
 struct Preface {
   std::uint8_t major = 1;
   std::uint8_t minor = 0;
@@ -55,6 +58,8 @@ void encode_header(const FrameHeader& header, std::byte* to);  // writes kHeader
 [[nodiscard]] Result<FrameHeader> decode_header(std::span<const std::byte, kHeaderSize> bytes);
 
 // OPEN, section 3.
+// That of the one OPEN on a direct link (section 8).
+inline constexpr std::uint32_t kDirectStream = 2;
 struct OpenPayload {
   std::uint32_t tunnel = 0;
   std::uint8_t kind = 1;

@@ -80,6 +80,9 @@ constexpr std::array kServerOtherFlags = {
         "max-visitors", "N",
         "Visitors at once, of all tunnels; who comes then is refused. Default 0: as many as there are descriptors for, "
         "less a reserve that keeps clients able to sign in."},
+    Flag{"max-direct", "N",
+         "Direct links of a client at once (--carry of the command tcp); past it visitors go over its one connection. "
+         "Default 64; 0: none."},
     Flag{"host-lease", "SECONDS",
          "How long a host or port stays its grant's when the connection of the client that had it was lost. Default "
          "30."},
@@ -161,10 +164,10 @@ constexpr std::array kClientTunnelFlags = {
          "HOST is the name that visitors use, or *.NAME for "
          "every name under it; without one the server picks it. May be repeated.",
          true},
-    Flag{"tcp", "NAME=TARGET[,port=PORT][,proxy=v1|v2]",
+    Flag{"tcp", "NAME=TARGET[,port=PORT][,proxy=v1|v2][,carry=HOW]",
          "A TCP service to share. TARGET is a PORT, HOST:PORT or unix:PATH; PORT is the server's port for visitors; "
          "without one the server picks "
-         "it. proxy: as --proxy-protocol of the command tcp. May be repeated.",
+         "it. proxy, carry: as --proxy-protocol and --carry of the command tcp. May be repeated.",
          true},
 };
 // As kServerCompatFlags.
@@ -233,6 +236,9 @@ constexpr std::array kTcpTunnelFlags = {
     Flag{"proxy-protocol", "v1|v2",
          "Tell the service each visitor's address in a PROXY header before the first byte; the service has to expect "
          "it. Default: none."},
+    Flag{"carry", "auto|mux|direct",
+         "How visitors are carried: mux, all over the client's one connection to the server; direct, each over one of "
+         "its own; auto, direct while the road between the two is lossy. Default auto."},
     Flag{"name", "NAME", "What the tunnel is called in logs. Default tcp."},
 };
 constexpr std::array kTcpGroups = {

@@ -27,6 +27,12 @@ bool parse_proxy(std::string_view text, ProxyProtocol& into) {
   return true;
 }
 
+bool parse_carry(std::string_view text, Carry& into) {
+  if (text != "auto" && text != "mux" && text != "direct") return false;
+  into = text == "mux" ? Carry::Mux : text == "direct" ? Carry::Direct : Carry::Auto;
+  return true;
+}
+
 // Reads flags one after another and keeps the first thing that is wrong, so that callers read as a list of flags.
 class Reader {
  public:
@@ -47,6 +53,10 @@ class Reader {
   void proxy_protocol(std::string_view flag, ProxyProtocol& into) {
     const auto value = arguments_.value(flag);
     if (value && !parse_proxy(value->text, into)) fail(wrong(*value, "v1 or v2"));
+  }
+  void carry(std::string_view flag, Carry& into) {
+    const auto value = arguments_.value(flag);
+    if (value && !parse_carry(value->text, into)) fail(wrong(*value, "auto, mux or direct"));
   }
   // Where it was given, in place of what was there.
   void replace_texts(std::string_view flag, std::vector<std::string>& into) {
@@ -202,7 +212,7 @@ void watch_too(std::vector<std::string>& files, std::initializer_list<std::strin
     if (!one.empty()) files.emplace_back(one);
 }
 
-// NAME=TARGET[,KEY=VALUE]..., where KEY is host (http), port or proxy (tcp).
+// NAME=TARGET[,KEY=VALUE]..., where KEY is host (http), port, proxy (tcp) or carry.
 Result<TunnelConfig> parse_tunnel(const Value& value, TunnelConfig::Kind kind) {
   const bool http = kind == TunnelConfig::Kind::Http;
   TunnelConfig tunnel;
@@ -230,6 +240,11 @@ Result<TunnelConfig> parse_tunnel(const Value& value, TunnelConfig::Kind kind) {
       return std::unexpected(wrong(said.from + ": PROXY headers are for --tcp; a web service has X-Forwarded-For"));
     } else if (key == "proxy") {
       if (!parse_proxy(said.text, tunnel.proxy_protocol)) return std::unexpected(wrong(said, "v1 or v2"));
+    } else if (key == "carry" && http && said.text == "direct") {
+      return std::unexpected(
+          wrong(said.from + ": visitors of a web service share connections to the client; direct is for --tcp"));
+    } else if (key == "carry") {
+      if (!parse_carry(said.text, tunnel.carry)) return std::unexpected(wrong(said, "auto, mux or direct"));
     } else {
       break;
     }
@@ -274,6 +289,7 @@ Result<TunnelConfig> typed_tunnel(const Arguments& arguments) {
   read.text("host", tunnel.host);
   read.number<std::uint16_t>("port", 0, 65535, tunnel.port);
   read.proxy_protocol("proxy-protocol", tunnel.proxy_protocol);
+  read.carry("carry", tunnel.carry);
   read.limits(tunnel.limits);
   if (read.failed()) return std::unexpected(*read.failed());
   return tunnel;
@@ -394,6 +410,7 @@ Result<ServerOptions> server_options(const Arguments& arguments) {
   read.size("memory-limit", config.memory_limit);
   read.microseconds("busy-poll-us", config.busy_poll);
   read.number("max-visitors", 0u, 0xffff'ffffu, config.max_visitors);
+  read.number("max-direct", 0u, 4096u, config.max_direct);
   read.seconds("host-lease", config.host_lease);
   read.seconds("tcp-keepalive", config.tcp_keepalive);
   if (!config.tls && !(config.tls_certificate.empty() && config.tls_client_ca.empty()))

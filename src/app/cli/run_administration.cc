@@ -215,7 +215,7 @@ int status(const Arguments& arguments) {
         {"CLIENT", "GRANT", "ADDRESS", "TRANSPORT", "RTT", "STREAMS", "IN", "OUT", "UP"}};
     for (const SessionStatus& one : now.sessions) {
       rows.push_back({shown(one.id), shown(one.grant), shown(one.address), shown(one.transport),
-                      one.rtt.count() > 0 ? duration_text(one.rtt) : "-", std::to_string(one.streams),
+                      one.rtt.count() > 0 ? duration_text(one.rtt) : "-", std::to_string(one.streams + one.direct),
                       amount_text(one.bytes_in), amount_text(one.bytes_out), duration_text(one.up)});
     }
     out += "\n" + table(rows);

@@ -59,6 +59,7 @@ ClientBuilder& ClientBuilder::tcp(std::string name, std::string to, TcpTunnelOpt
   made.to = std::move(to);
   made.port = options.port;
   made.proxy_protocol = options.proxy_protocol;
+  made.carry = options.carry;
   return tunnel(std::move(made));
 }
 ClientBuilder& ClientBuilder::tunnel(TunnelConfig tunnel) {

@@ -8,6 +8,7 @@
 #include "app/times.h"
 #include "base/random.h"
 #include "ferrotunnel/version.h"
+#include "transport/tcp/road.h"
 #include "wire/base64.h"
 
 namespace ferrotunnel {
@@ -157,7 +158,7 @@ void ClientImpl::apply(Change& change) {
   budget_.set_limit(change.config.memory_limit);
   shard_.poller().set_busy_poll(change.config.busy_poll);
   origin_connect_timeout_ = change.config.origin_connect_timeout;
-  if (origins_) origins_->set_connect_deadline(origin_connect_timeout_);
+  if (origins_) origins_->dispatcher.set_connect_deadline(origin_connect_timeout_);
   tls_ = std::move(change.tls);  // for the next dial, also where only what is in the files has changed
   tls_server_name_ = change.config.tls_server_name;
   token_ = std::move(change.plan.token);
@@ -200,7 +201,9 @@ void ClientImpl::update(Tunnel& tunnel, bool new_origin) {
   update.new_origin = new_origin;
   if (tunnel.told_limits != tunnel.plan.limits) update.limits = tunnel.plan.limits;
   tunnel.told_limits = tunnel.plan.limits;
-  if (update.new_origin || update.limits) link_->send_control(wire::encode(update));
+  if (tunnel.told_carry != tunnel.plan.carry) update.carry = tunnel.plan.carry;
+  tunnel.told_carry = tunnel.plan.carry;
+  if (update.new_origin || update.limits || update.carry) link_->send_control(wire::encode(update));
 }
 
 void ClientImpl::add_tunnel(app::PlannedTunnel plan) {
@@ -224,6 +227,7 @@ bool ClientImpl::drain(std::chrono::milliseconds deadline) {
         draining_ = true;
         retry_.cancel();
         dialer_.reset();
+        if (direct_) direct_->want(0);
         if (link_) link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "the client is draining");
       });
       // The wait locks nobody out: status() shows how it goes, stop() cuts it short.
@@ -269,7 +273,9 @@ void ClientImpl::stop_shard() {
   });
   thread_.join();
   keeper_.reset();
+  direct_.reset();
   origins_.reset();
+  left_.clear();
   link_.reset();
 }
 
@@ -299,6 +305,13 @@ ClientStatus ClientImpl::status() const {
       status.bytes_in += link.bytes_in;
       status.bytes_out += link.bytes_out;
     }
+    const auto add_direct = [&status](const LinkOrigins& origins) {
+      const transport::RelayBytes direct = origins.dispatcher.direct_bytes();
+      status.bytes_in += direct.to_socket;
+      status.bytes_out += direct.from_socket;
+    };
+    if (origins_) add_direct(*origins_);
+    for (const auto& left : left_) add_direct(*left);
     for (const Tunnel& tunnel : tunnels_) {
       status.visitors_now += tunnel.now;
       status.visitors += tunnel.total;
@@ -324,6 +337,7 @@ session::DialOptions ClientImpl::dial_options(const session::JoinToken& token,
   dial.handshake.key = session::AuthKey::of(token.secret);
   dial.handshake.instance = instance_;
   dial.handshake.version = std::string(version());
+  dial.handshake.features = wire::kFeatureDirect;
   return dial;
 }
 
@@ -348,6 +362,10 @@ void ClientImpl::on_dialed(Result<session::Dialed> result) {
 }
 
 void ClientImpl::adopt(session::Dialed dialed) {
+  link_fd_ = dialed.peer.stream->fd();
+  road_ = {};
+  told_loss_ = 0;
+  peer_drains_ = false;
   link_ = std::make_unique<mux::MuxLink>(shard_, std::move(dialed.peer.stream), mux::Role::Client, options_.mux,
                                          static_cast<transport::LinkHandler&>(*this), dialed.peer.early);
   if (auto started = link_->start(); !started) {
@@ -358,8 +376,8 @@ void ClientImpl::adopt(session::Dialed dialed) {
     const std::lock_guard state(state_mutex_);
     link_down_ = false;
   }
-  origins_ = std::make_unique<origin::OriginDispatcher>(shard_, origin::DispatcherOptions{origin_connect_timeout_},
-                                                        static_cast<origin::DispatcherHost&>(*this));
+  origins_ = std::make_unique<LinkOrigins>(*this);
+  open_direct(dialed);
   session::HeartbeatOptions heartbeat = options_.heartbeat;
   heartbeat.interval = std::chrono::milliseconds(dialed.peer.outcome.heartbeat_ms);
   keeper_ = std::make_unique<session::LinkKeeper>(shard_, *link_, heartbeat, [this](std::string_view what) {
@@ -385,6 +403,7 @@ void ClientImpl::register_tunnel(Tunnel& tunnel) {
   request.host = tunnel.host;
   request.port = tunnel.port;
   request.limits = tunnel.told_limits = tunnel.plan.limits;
+  request.carry = tunnel.told_carry = tunnel.plan.carry;
   link_->send_control(wire::encode(request));
 }
 
@@ -435,7 +454,7 @@ ClientImpl::Tunnel* ClientImpl::by_request(std::uint32_t req) {
 void ClientImpl::on_open(transport::Stream& stream, const transport::OpenInfo& info) {
   Tunnel* tunnel = info.tunnel == 0 ? nullptr : by_number(info.tunnel);
   if (tunnel == nullptr) return stream.reset(transport::ResetReason::NoTunnel);
-  origins_->dispatch(stream, info.tunnel, tunnel->plan.target, info.visitor);
+  origins_->dispatcher.dispatch(stream, info.tunnel, tunnel->plan.target, info.visitor);
 }
 
 void ClientImpl::on_control(std::string_view json) {
@@ -444,6 +463,8 @@ void ClientImpl::on_control(std::string_view json) {
   if (!*message) return;
   if (const auto* registered = std::get_if<wire::Registered>(&**message)) on_registered(*registered);
   if (const auto* rejected = std::get_if<wire::Rejected>(&**message)) on_rejected(*rejected);
+  if (const auto* wanted = std::get_if<wire::DirectWanted>(&**message); wanted != nullptr && direct_ && !draining_)
+    direct_->want(wanted->want);
   if (const auto* withdrawn = std::get_if<wire::Withdrawn>(&**message)) on_withdrawn(*withdrawn);
 }
 
@@ -515,6 +536,7 @@ void ClientImpl::retry_registering() {
 
 void ClientImpl::on_goaway(std::uint32_t code, std::string_view text) {
   const auto said = static_cast<wire::GoawayCode>(code);
+  peer_drains_ = said == wire::GoawayCode::Done || said == wire::GoawayCode::Exhausted;
   if (said == wire::GoawayCode::Unauthorized) {
     verdict_ =
         Error(ErrorCode::Unauthorized, Side::Tunnel, false, "the server ended the session: " + wire::clean_text(text));
@@ -545,6 +567,12 @@ void ClientImpl::on_link_closed(const Error& reason) {
 void ClientImpl::end_link() {
   register_.cancel();
   keeper_.reset();
+  road_look_.disarm();
+  direct_.reset();
+  if ((draining_ || peer_drains_) && !stopping_ && !successor_ && origins_->dispatcher.direct() > 0) {
+    origins_->left = true;
+    left_.push_back(std::move(origins_));
+  }
   origins_.reset();
   link_.reset();
   for (Tunnel& tunnel : tunnels_) {
@@ -552,9 +580,21 @@ void ClientImpl::end_link() {
     tunnel.asked = tunnel.ask_again = false;
     tunnel.now = 0;
   }
+  if (left_.empty()) link_is_down();
+}
+
+void ClientImpl::link_is_down() {
   const std::lock_guard state(state_mutex_);
   link_down_ = true;
   state_changed_.notify_all();
+}
+
+// Not here and now: we are inside what would be destroyed.
+void ClientImpl::on_left_behind() {
+  shard_.post([this] {
+    std::erase_if(left_, [](const auto& left) { return left->dispatcher.active() == 0; });
+    if (left_.empty() && !link_) link_is_down();
+  });
 }
 
 void ClientImpl::on_origin_failed(std::uint32_t number, const Error& error) {
@@ -567,7 +607,8 @@ void ClientImpl::on_origin_failed(std::uint32_t number, const Error& error) {
   options_.on_error(told);
 }
 
-void ClientImpl::on_origin_count(std::uint32_t number, int change, transport::RelayBytes) {
+void ClientImpl::on_origin_count(std::uint32_t number, int change) {
+  if (change > 0 && direct_ && !road_look_.armed()) shard_.arm(road_look_, session::kRoadLook);
   Tunnel* tunnel = by_number(number);
   if (tunnel == nullptr) return;
   if (change > 0) {
@@ -577,6 +618,35 @@ void ClientImpl::on_origin_count(std::uint32_t number, int change, transport::Re
     --tunnel->now;
   }
   if (options_.on_visitor) options_.on_visitor({change > 0, tunnel->plan.config.name, tunnel->now, tunnel->total});
+}
+
+// ---- direct links -------------------------------------------------------------------------------------------------
+
+// To the very address that was reached: another one of the name may be another server.
+void ClientImpl::open_direct(const session::Dialed& dialed) {
+  if (!dialed.peer.outcome.attach) return;
+  session::DialOptions dial = dial_options(token_, tls_, tls_server_name_.empty() ? dialed.host : tls_server_name_);
+  dial.addresses = {dialed.address};
+  dial.handshake.attach = dialed.peer.outcome.attach;
+  direct_ = std::make_unique<app::DirectLinks>(shard_, std::move(dial), static_cast<app::DirectLinksHost&>(*this));
+}
+
+void ClientImpl::on_direct_open(transport::ByteStreamPtr link, const wire::OpenPayload& open, std::string early) {
+  const Tunnel* tunnel = open.tunnel == 0 ? nullptr : by_number(open.tunnel);
+  if (tunnel == nullptr || tunnel->plan.proto() != wire::TunnelProto::Tcp) return link->abort();
+  origins_->dispatcher.dispatch(std::move(link), std::move(early), open.tunnel, tunnel->plan.target,
+                                {open.family, open.port, open.address});
+}
+
+// While somebody is there whom it may concern.
+void ClientImpl::look_at_road() {
+  if (!link_) return;
+  if (const auto count = transport::read_road(link_fd_)) road_.look(*count, shard_.now());
+  if (session::worth_saying(told_loss_, road_.loss_ppm())) {
+    told_loss_ = road_.loss_ppm();
+    link_->send_control(wire::encode(wire::Road{told_loss_}));
+  }
+  if (origins_->dispatcher.active() > 0 || told_loss_ > 0) shard_.arm(road_look_, session::kRoadLook);
 }
 
 }  // namespace ferrotunnel

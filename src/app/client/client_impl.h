@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
 #include <future>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/client/direct_links.h"
 #include "app/client/options.h"
 #include "app/client/plan.h"
 #include "app/control_answers.h"
@@ -23,11 +25,12 @@
 #include "origin/dispatcher.h"
 #include "session/dialer.h"
 #include "session/link_keeper.h"
+#include "session/road_meter.h"
 #include "transport/shard.h"
 
 namespace ferrotunnel {
 
-class ClientImpl final : private transport::LinkHandler, private origin::DispatcherHost {
+class ClientImpl final : private transport::LinkHandler, private app::DirectLinksHost {
  public:
   using Options = ClientBuilder::Options;
 
@@ -47,6 +50,7 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
     std::uint32_t req = 0;     // what it is called in `register`; never again for another
     std::uint32_t number = 0;  // the server's, while up
     wire::Limits told_limits;  // what the server was told last, over this link
+    wire::Carry told_carry = wire::Carry::Auto;
     std::string url;
     std::string host;          // asked for, or picked by the server
     std::uint16_t port = 0;    // the same
@@ -99,8 +103,33 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
   void on_control(std::string_view json) override;
   void on_goaway(std::uint32_t code, std::string_view text) override;
   void on_link_closed(const Error& why) override;
-  void on_origin_failed(std::uint32_t tunnel, const Error& error) override;
-  void on_origin_count(std::uint32_t tunnel, int change, transport::RelayBytes bytes) override;
+  void on_direct_open(transport::ByteStreamPtr link, const wire::OpenPayload& open, std::string early) override;
+
+  // The local services behind one link. Visitors who have a direct link finish after a drain, when the link is gone.
+  struct LinkOrigins final : origin::DispatcherHost {
+    explicit LinkOrigins(ClientImpl& c)
+        : client(c), dispatcher(c.shard_, origin::DispatcherOptions{c.origin_connect_timeout_}, *this) {}
+    void on_origin_failed(std::uint32_t tunnel, const Error& error) override {
+      if (!left) client.on_origin_failed(tunnel, error);
+    }
+    void on_origin_count(std::uint32_t tunnel, int change, transport::RelayBytes) override {
+      if (left) return client.on_left_behind();
+      client.on_origin_count(tunnel, change);
+    }
+    void on_direct_end(transport::RelayBytes bytes) override {
+      client.bytes_in_ += bytes.to_socket;
+      client.bytes_out_ += bytes.from_socket;
+    }
+    ClientImpl& client;
+    origin::OriginDispatcher dispatcher;
+    bool left = false;
+  };
+  void on_origin_failed(std::uint32_t tunnel, const Error& error);
+  void on_origin_count(std::uint32_t tunnel, int change);
+  void on_left_behind();
+  void link_is_down();
+  void open_direct(const session::Dialed& dialed);
+  void look_at_road();
 
   void on_registered(const wire::Registered& message);
   void on_rejected(const wire::Rejected& message);
@@ -132,7 +161,18 @@ class ClientImpl final : private transport::LinkHandler, private origin::Dispatc
   std::unique_ptr<mux::MuxLink> link_;
   std::unique_ptr<session::LinkKeeper> keeper_;
   std::optional<Error> verdict_;  // why the server ends the link, where it said so
-  std::unique_ptr<origin::OriginDispatcher> origins_;
+  std::unique_ptr<LinkOrigins> origins_;
+  std::list<std::unique_ptr<LinkOrigins>> left_;  // of links that were drained
+  std::unique_ptr<app::DirectLinks> direct_;      // none: the server does not know of them
+  struct RoadLook final : transport::Deadline {
+    explicit RoadLook(ClientImpl& client) : client_(client) {}
+    void on_deadline() override { client_.look_at_road(); }
+    ClientImpl& client_;
+  } road_look_{*this};
+  session::RoadMeter road_;
+  std::uint32_t told_loss_ = 0;  // the server
+  int link_fd_ = -1;             // the link's, to look at its road
+  bool peer_drains_ = false;     // the server said so, of this link
   std::vector<Tunnel> tunnels_;
   std::uint32_t next_req_ = 1;
   std::chrono::milliseconds origin_connect_timeout_;

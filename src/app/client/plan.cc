@@ -29,6 +29,15 @@ transport::ProxyVersion version_of(ProxyProtocol protocol) {
   return transport::ProxyVersion::Off;
 }
 
+wire::Carry carry_of(Carry carry) {
+  switch (carry) {
+    case Carry::Auto: break;
+    case Carry::Mux: return wire::Carry::Mux;
+    case Carry::Direct: return wire::Carry::Direct;
+  }
+  return wire::Carry::Auto;
+}
+
 Result<> check_host(const std::string& host) {
   if (host.empty()) return {};
   const bool wild = host.starts_with("*.");
@@ -87,13 +96,17 @@ Result<session::JoinToken> what_to_join(const ClientConfig& config) {
 Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
   if (!wire::valid_name(config.name))
     return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -), not '" + config.name + "'");
-  PlannedTunnel tunnel{config, nullptr, {}};
+  PlannedTunnel tunnel{config, nullptr, {}, {}};
   if (auto checked = check_host(config.host); !checked) return std::unexpected(checked.error());
   auto target = origin::parse_target(config.to, wire::to_string(tunnel.proto()));
   if (!target) return std::unexpected(target.error());
   if (config.proxy_protocol != ProxyProtocol::Off && config.kind != TunnelConfig::Kind::Tcp)
     return bad("the tunnel " + config.name +
                " is an http one: its service reads the visitor's address in X-Forwarded-For, not in a PROXY header");
+  if (config.carry == Carry::Direct && config.kind != TunnelConfig::Kind::Tcp)
+    return bad("the tunnel " + config.name +
+               " is an http one, whose visitors share connections to the client: carry is \"mux\" or \"auto\" there");
+  tunnel.carry = carry_of(config.carry);
   auto limits = to_wire(config.limits);
   if (!limits) return bad("the tunnel " + config.name + ": " + limits.error().context);
   tunnel.limits = std::move(*limits);

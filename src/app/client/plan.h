@@ -16,6 +16,7 @@ struct PlannedTunnel {
   TunnelConfig config;
   origin::TargetPtr target;
   wire::Limits limits;  // as the server hears them
+  wire::Carry carry = wire::Carry::Auto;
   [[nodiscard]] wire::TunnelProto proto() const {
     return config.kind == TunnelConfig::Kind::Http ? wire::TunnelProto::Http : wire::TunnelProto::Tcp;
   }

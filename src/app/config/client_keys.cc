@@ -185,6 +185,21 @@ constexpr std::array kTunnelKeys = {
               t.tunnel->config.proxy_protocol = r.text == "v1" ? ProxyProtocol::V1 : ProxyProtocol::V2;
             },
         .choices = "v1 v2"},
+    Key{.name = "carry",
+        .type = Type::Choice,
+        .fallback = "`\"auto\"`",
+        .text = "How visitors of a TCP tunnel are carried: `mux`, all over the client's one connection to the server; "
+                "`direct`, "
+                "each over one of its own, at most the server's `max_direct` at once; `auto`, direct while the road "
+                "between the "
+                "two loses so much that visitors would wait for each other. HTTP tunnels: `mux` or `auto`.",
+        .example = "\"direct\"",
+        .flag = "carry",
+        .set =
+            [](Target& t, Read&& r) {
+              t.tunnel->config.carry = r.text == "direct" ? Carry::Direct : r.text == "mux" ? Carry::Mux : Carry::Auto;
+            },
+        .choices = "auto mux direct"},
 };
 
 }  // namespace

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint64_t kMostCount = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 40;
+constexpr std::uint64_t kMostDirect = 4096;
 constexpr std::uint64_t kDay = 24ull * 3'600'000;
 constexpr std::uint64_t kMostKeepalive = 9ull * 3'600'000;  // Linux has 15 bits of seconds for it
 
@@ -187,6 +188,16 @@ constexpr std::array kServerKeys = {
         .example = "10000",
         .set = [](Target& t, Read&& r) { t.server->max_visitors = static_cast<std::uint32_t>(r.number); },
         .most = kMostCount},
+    Key{.name = "max_direct",
+        .type = Type::Number,
+        .fallback = "64",
+        .text = "Direct links of a client at once, each of which carries one visitor (`carry` of a tunnel). Past it "
+                "visitors "
+                "are streams of the client's one connection, as all are with 0.",
+        .example = "200",
+        .flag = "max-direct",
+        .set = [](Target& t, Read&& r) { t.server->max_direct = static_cast<std::uint32_t>(r.number); },
+        .most = kMostDirect},
     Key{.name = "host_lease",
         .type = Type::Duration,
         .fallback = "`\"30s\"`",

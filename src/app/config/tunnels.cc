@@ -161,12 +161,14 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
     return result.has_value();
   };
   const bool http = tunnel.kind == TunnelConfig::Kind::Http;
-  TunnelConfig named, addressed, proxied;
+  TunnelConfig named, addressed, proxied, carried;
   named.name = tunnel.name;
-  addressed.name = proxied.name = "probe";
+  addressed.name = proxied.name = carried.name = "probe";
   addressed.host = tunnel.host;
   proxied.kind = tunnel.kind;
   proxied.proxy_protocol = tunnel.proxy_protocol;
+  carried.kind = tunnel.kind;
+  carried.carry = tunnel.carry;
   bool right = true;
   if (const auto checked = check_tunnel(named); !checked) {
     errors_.add(table.place, checked.error().context);
@@ -177,6 +179,11 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
   if (const auto checked = check_tunnel(proxied); !checked) {
     wrong(place("proxy_protocol"), "proxy_protocol",
           "this is an http tunnel: its service reads the visitor's address in X-Forwarded-For, not in a PROXY header");
+    right = false;
+  }
+  if (const auto checked = check_tunnel(carried); !checked) {
+    wrong(place("carry"), "carry",
+          "this is an http tunnel, whose visitors share connections to the client: carry is \"mux\" or \"auto\" there");
     right = false;
   }
   if (!right) return;

@@ -77,6 +77,10 @@ ServerBuilder& ServerBuilder::max_visitors(std::uint32_t count) {
   options_->max_visitors = count;
   return *this;
 }
+ServerBuilder& ServerBuilder::max_direct(std::uint32_t count) {
+  options_->max_direct = count;
+  return *this;
+}
 ServerBuilder& ServerBuilder::host_lease(std::chrono::milliseconds time) {
   options_->host_lease = time;
   return *this;

@@ -571,6 +571,7 @@ ServerStatus ServerImpl::status() const {
   status.sign_ins_refused = counters.refused.load(std::memory_order_relaxed);
   status.handshakes_failed = counters.failed.load(std::memory_order_relaxed);
   status.sign_ins_throttled = throttle_.refused();
+  status.direct_refused = attachable_.refused();
   status.handshakes_waiting = counters.waiting.load(std::memory_order_relaxed);
   status.buffer_bytes = budget_.used();
   status.draining = draining();

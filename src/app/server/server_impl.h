@@ -24,6 +24,7 @@
 #include "ingress/limits/visitor_count.h"
 #include "route/port_keeper.h"
 #include "route/router.h"
+#include "session/attach_book.h"
 #include "session/failure_throttle.h"
 #include "session/grant_book.h"
 #include "session/join_token.h"
@@ -55,6 +56,7 @@ class ServerImpl {
   [[nodiscard]] const Options& options() const { return options_; }
   [[nodiscard]] const session::GrantBook& grants() const { return grants_; }
   [[nodiscard]] session::FailureThrottle& throttle() { return throttle_; }
+  [[nodiscard]] session::AttachBook& attachable() { return attachable_; }
   [[nodiscard]] route::Router& router() { return router_; }
   [[nodiscard]] route::PortKeeper& ports() { return ports_; }
   [[nodiscard]] app::ServerShard& shard(unsigned index) { return *shards_[index]; }
@@ -105,6 +107,7 @@ class ServerImpl {
   std::vector<GrantOptions> configured_;  // what it was built with, or told since; under control_mutex_ once started
   session::GrantBook grants_;
   session::FailureThrottle throttle_;
+  session::AttachBook attachable_;
   app::ServerPlan plan_;  // until start()
   app::LivePtr live_;     // under control_mutex_; each shard has it too
   bool state_made_ = false;

@@ -30,11 +30,13 @@ ServerSession::ServerSession(ServerShard& shard, route::SessionId id, std::strin
       since_(Clock::now()),
       grant_(shard.server().grants().find(outcome_.grant)),
       use_(shard.server().grants().use(outcome_.grant)),
+      link_fd_(negotiated.stream->fd()),
       link_(std::make_unique<mux::MuxLink>(shard.shard(), std::move(negotiated.stream), mux::Role::Server,
                                            shard.server().options().mux, static_cast<transport::LinkHandler&>(*this),
                                            negotiated.early)) {}
 
 ServerSession::~ServerSession() {
+  leave_direct();
   keeper_.reset();
   give_up_all();  // relays let go of their streams while the link still stands
 }
@@ -49,6 +51,7 @@ Result<> ServerSession::start() {
         close(Error(ErrorCode::Timeout, Side::Tunnel, true, "the client " + std::string(what)));
       });
   up_ = true;
+  open_direct();
   grants_changed();  // since the handshake, perhaps
   if (const auto& call = shard_.server().options().on_session) {
     call({SessionEvent::Kind::Up, outcome_.session, outcome_.grant, peer_, outcome_.peer_version, transport_,
@@ -73,11 +76,14 @@ void ServerSession::drain() {
   for (auto& [number, tunnel] : tunnels_) {
     if (tunnel.tcp) tunnel.tcp->stop_accepting();
   }
+  carry_changed();
   link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "the server is draining");
 }
 
 void ServerSession::close(const Error& why) {
+  told_to_end_ = true;
   keeper_.reset();
+  if (outlived_) return on_direct_unused();
   link_->close(why);
 }
 
@@ -102,6 +108,10 @@ void ServerSession::on_control(std::string_view json) {
   if (const auto* request = std::get_if<wire::Register>(&**message)) return on_register(*request);
   if (const auto* request = std::get_if<wire::Unregister>(&**message)) return on_unregister(request->tunnel);
   if (const auto* request = std::get_if<wire::Update>(&**message)) return on_update(*request);
+  if (const auto* said = std::get_if<wire::Road>(&**message)) {
+    road_.peer_says(said->loss_ppm, shard_.shard().now());
+    return carry_changed();
+  }
   const Error why(ErrorCode::Protocol, Side::Tunnel, true, "a handshake message after the handshake");
   link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Protocol), why.context);
   close(why);
@@ -116,12 +126,23 @@ void ServerSession::on_goaway(std::uint32_t, std::string_view) {
     if (!tunnel.host.empty()) shard_.server().router().offer(tunnel.host, id_);
   }
   shard_.http().forget_session(id_);
+  carry_changed();
 }
 
 void ServerSession::on_link_closed(const Error& why) {
+  if (outlived_) return end(*outlived_);
   keeper_.reset();
+  leave_direct();
   shard_.links().remove(id_);
   shard_.http().forget_session(id_);
+  if (outlives_its_link()) {
+    outlived_ = why;
+    return;
+  }
+  end(why);
+}
+
+void ServerSession::end(const Error& why) {
   give_up_all(leaving_ || shard_.server().draining() ? Places::Free : Places::Kept);
   if (up_) {
     up_ = false;
@@ -142,6 +163,8 @@ void ServerSession::on_visitor(std::uint32_t number, int change) {
   if (change > 0) {
     ++tunnel.now;
     ++tunnel.total;
+    if (direct_ && tunnel.carry == wire::Carry::Auto && !road_look_.armed())
+      shard_.shard().arm(road_look_, session::kRoadLook);
   } else {
     --tunnel.now;
   }
@@ -231,6 +254,22 @@ void ServerSession::fill_status(ServerStatus& status) const {
   session.streams = link.streams;
   session.bytes_in = link.bytes_in;
   session.bytes_out = link.bytes_out;
+  if (direct_) {
+    const ingress::DirectCounters& direct = direct_->counters();
+    session.direct = direct_->in_use();
+    session.direct_warm = direct_->warm();
+    session.direct_taken = direct.taken;
+    session.direct_missed = direct.missed;
+    session.direct_limited = direct.limited;
+    // Seen from the client: what visitors get comes from it.
+    session.bytes_in += direct.bytes_out;
+    session.bytes_out += direct.bytes_in;
+    for (const auto& [number, tunnel] : tunnels_) {
+      const transport::RelayBytes now = tunnel.tcp ? tunnel.tcp->direct_bytes() : transport::RelayBytes{};
+      session.bytes_in += now.to_socket;
+      session.bytes_out += now.from_socket;
+    }
+  }
   status.sessions.push_back(std::move(session));
   for (const auto& [number, tunnel] : tunnels_) {
     TunnelStatus one{tunnel.name, outcome_.session, tunnel.url, tunnel.now, tunnel.total};

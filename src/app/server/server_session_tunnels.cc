@@ -66,10 +66,13 @@ void ServerSession::on_register(const wire::Register& request) {
   tunnel.asked = request.limits;
   tunnel.rules = std::move(*rules);
   tunnel.gate = std::make_shared<ingress::VisitorGate>(shard_.shard(), use_);
+  tunnel.carry = request.carry;
   if (tunnel.tcp) tunnel.tcp->limit(tunnel.gate, &shard_.server().visitors);
+  if (tunnel.tcp) tunnel.tcp->carry(tunnel.carry, direct_.get());
   limit(tunnel);
   say_tunnel(TunnelEvent::Kind::Up, tunnel.name, tunnel.url);
   tunnels_.emplace(number, std::move(tunnel));
+  carry_changed();
   link_->send_control(wire::encode(answer));
 }
 
@@ -89,7 +92,7 @@ bool ServerSession::has(std::string_view host, std::uint16_t port) const {
 }
 
 void ServerSession::prove_alive() {
-  if (probe_.armed()) return;
+  if (probe_.armed() || outlived_) return;  // the client has left, and asks for nothing
   probe_.began = shard_.shard().now();
   link_->ping();
   shard_.shard().arm(probe_, kProbe);
@@ -240,6 +243,7 @@ void ServerSession::on_unregister(std::uint32_t number) {
   Tunnel tunnel = std::move(found->second);
   tunnels_.erase(found);
   give_up(tunnel);
+  carry_changed();
 }
 
 void ServerSession::on_update(const wire::Update& request) {
@@ -247,6 +251,11 @@ void ServerSession::on_update(const wire::Update& request) {
   if (found == tunnels_.end()) return;
   Tunnel& tunnel = found->second;
   if (request.new_origin && !tunnel.host.empty()) shard_.http().forget_tunnel({id_, request.tunnel});
+  if (request.carry && tunnel.tcp) {
+    tunnel.carry = *request.carry;
+    tunnel.tcp->carry(tunnel.carry, direct_.get());
+    carry_changed();
+  }
   if (!request.limits) return;
   auto rules = to_rules(*request.limits);
   // Whom the client wants to keep out is not known: nobody comes in.
@@ -254,6 +263,7 @@ void ServerSession::on_update(const wire::Update& request) {
   tunnel.asked = *request.limits;
   tunnel.rules = std::move(*rules);
   limit(tunnel);
+  carry_changed();
 }
 
 // ---- limits -------------------------------------------------------------------------------------------------------
@@ -267,6 +277,11 @@ void ServerSession::limit(Tunnel& tunnel) {
 
 void ServerSession::limits_changed() {
   for (auto& [number, tunnel] : tunnels_) limit(tunnel);
+  if (direct_) {
+    home_->limit = shard_.live().config.max_direct;
+    direct_->set_most(shard_.live().config.max_direct);
+  }
+  carry_changed();
 }
 
 // ---- the grant changes --------------------------------------------------------------------------------------------

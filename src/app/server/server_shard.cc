@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "app/server/server_session.h"
+#include "base/random.h"
 #include "ferrotunnel/version.h"
 #include "transport/tcp/tcp_stream.h"
 #include "transport/tls/tls_stream.h"
@@ -80,6 +81,11 @@ void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketA
     options.heartbeat_ms = static_cast<std::uint32_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(server_.options().heartbeat.interval).count());
     options.exporter = exporter;
+    if (live_->config.max_direct != 0) {
+      options.features = wire::kFeatureDirect;
+      options.attachable = &server_.attachable();
+      fill_random(options.attach.emplace());
+    }
     return std::make_unique<session::ServerHandshake>(std::move(options), server_.grants());
   };
   const auto at = negotiations_.emplace(negotiations_.end());
@@ -108,7 +114,18 @@ void ServerShard::negotiated(Negotiations::iterator at, const transport::SocketA
   server_.counters.waiting.fetch_sub(1, std::memory_order_relaxed);
   if (!result) return sign_in_failed(peer, result.error());
   if (server_.draining()) return;
+  if (result->outcome.place) return attach(std::move(*result));
   admit(id, peer.text(), std::move(*result));
+}
+
+void ServerShard::attach(session::Negotiated negotiated) {
+  const session::AttachHome& home = negotiated.outcome.place->home();
+  ServerShard& other = server_.shard(home.shard);
+  auto hand_over = [&other, id = home.session, negotiated = std::move(negotiated)]() mutable {
+    if (ServerSession* session = other.find(id)) session->attach(std::move(negotiated));
+  };
+  if (&other == this) return hand_over();
+  other.shard().post(std::move(hand_over));
 }
 
 void ServerShard::sign_in_failed(const transport::SocketAddress& peer, const Error& why) {

@@ -104,6 +104,8 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void accept_client(transport::UniqueFd fd, const transport::SocketAddress& peer);
   void negotiated(Negotiations::iterator at, const transport::SocketAddress& peer, route::SessionId id,
                   Result<session::Negotiated> result);
+  // A further connection of a session, which may be on another shard.
+  void attach(session::Negotiated negotiated);
   void sign_in_failed(const transport::SocketAddress& peer, const Error& why);
   void refuse(ServerSession& session, const Error& why);
   void admit(route::SessionId id, const std::string& peer, session::Negotiated negotiated);

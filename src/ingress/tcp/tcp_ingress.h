@@ -1,4 +1,5 @@
-// TcpIngress: the public port of one TCP tunnel: each visitor becomes a stream of the session's link, and a relay.
+// TcpIngress: the public port of one TCP tunnel: each visitor becomes a stream of the session's link, and a relay; or gets a direct link to
+// himself, where the tunnel's `carry` says so and one is to be had.
 //
 // It lives on the link's shard and listens there, so a visitor never crosses threads. Owned by the server's session, and destroyed
 // with it or when the tunnel is given up; visitors that are connected end then.
@@ -12,7 +13,9 @@
 #include "ingress/limits/visitor_count.h"
 #include "ingress/limits/visitor_gate.h"
 #include "ingress/proxy_reader.h"
+#include "ingress/tcp/direct_pool.h"
 #include "transport/link.h"
+#include "transport/pair_relay.h"
 #include "transport/relay.h"
 #include "transport/shard.h"
 #include "transport/tcp/listener.h"
@@ -50,6 +53,11 @@ class TcpIngress final : private ProxiedVisitors {
     gate_ = std::move(gate);
     count_ = count;
   }
+  // Of visitors that come from now on. `pool`, of the session's direct links, outlives the ingress; none: all go over the link.
+  void carry(wire::Carry carry, DirectPool* pool) {
+    carry_ = carry;
+    pool_ = pool;
+  }
   // Of visitors that come from now on; after listen().
   void keep_alive(Duration silence) {
     if (listener_) listener_->keep_alive(silence);
@@ -61,6 +69,8 @@ class TcpIngress final : private ProxiedVisitors {
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::uint64_t accepts_failed() const { return listener_ ? listener_->failures() : 0; }
   [[nodiscard]] std::size_t active() const { return active_; }
+  // Of visitors who have a direct link now, and are not among the counters yet.
+  [[nodiscard]] transport::RelayBytes direct_bytes() const;
   [[nodiscard]] const TcpIngressCounters& counters() const { return counters_; }
 
  private:
@@ -69,7 +79,8 @@ class TcpIngress final : private ProxiedVisitors {
   void accept(transport::UniqueFd fd, const transport::PeerAddress& peer);
   void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
   void refuse(transport::UniqueFd fd, Refusal why);
-  void remove(Visitor& visitor, transport::RelayBytes bytes);
+  [[nodiscard]] bool goes_direct(const Admission& admission) const;
+  void remove(Visitor& visitor);
 
   transport::Shard& shard_;
   transport::Link& link_;
@@ -78,6 +89,8 @@ class TcpIngress final : private ProxiedVisitors {
   ProxyReader* proxies_ = nullptr;
   VisitorGatePtr gate_;
   VisitorCount* count_ = nullptr;
+  wire::Carry carry_ = wire::Carry::Auto;
+  DirectPool* pool_ = nullptr;
   std::unique_ptr<transport::Listener> listener_;
   std::unique_ptr<Visitors> visitors_;
   TcpIngressCounters counters_;

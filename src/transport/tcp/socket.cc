@@ -236,6 +236,13 @@ void set_unsent(int fd, std::size_t most) {
 #endif
 }
 
+void tune_direct(int fd, Duration silence) {
+  set_keepalive(fd, silence);
+#ifdef TCP_NOTSENT_LOWAT
+  set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0);  // the system's
+#endif
+}
+
 void close_with_reset(int fd) {
   const linger now{1, 0};
   ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);

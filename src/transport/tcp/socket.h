@@ -73,6 +73,8 @@ void set_nodelay(int fd);
 // After so much silence the kernel asks the other machine whether it is there, and ends the connection when it gets no answer for as long
 // again. 0: never. Of a listener, its connections inherit it.
 void set_keepalive(int fd, Duration silence);
+// For a direct link, which carries one visitor and nothing that has to overtake him: as tune_link() found it, and watched by the kernel.
+void tune_direct(int fd, Duration silence);
 void close_with_reset(int fd);  // SO_LINGER 0: the close that follows sends an RST
 
 }  // namespace ferrotunnel::transport

@@ -21,10 +21,19 @@ std::vector<ControlMessage> samples() {
   return {
       Challenge{counting<32>(1), "ferrotunnel 0.1.0"},
       Auth{"laptop-1.dev_x", counting<32>(2), counting<32>(3), counting<16>(4), "ferrotunnel 0.1.0"},
+      Auth{"laptop", counting<32>(2), counting<32>(3), counting<16>(4), "", counting<16>(9)},
       Welcome{counting<32>(5), "s-17", 3000},
+      Welcome{counting<32>(5), "s-18", 3000, counting<16>(9)},
       Refused{"unauthorized", "the token was not accepted"},
       Register{7, "web", TunnelProto::Http, "app.example.com", 0},
       Register{0xffff'ffff, "ssh", TunnelProto::Tcp, "", 2222},
+      Register{9, "bulk", TunnelProto::Tcp, "", 0, {}, Carry::Direct},
+      Register{10, "ssh", TunnelProto::Tcp, "", 0, {}, Carry::Mux},
+      Update{3, false, {}, Carry::Mux},
+      Update{3, false, {}, Carry::Auto},
+      DirectWanted{0},
+      DirectWanted{kMaxDirectWanted},
+      Road{1'000'000},
       Registered{7, 1, "http://app.example.com:8080", 0},
       Registered{8, 2, "tcp://:2222", 2222},
       Rejected{9, "host-taken", "app.example.com is held by another session"},
@@ -72,7 +81,8 @@ TEST(Control, EveryFieldMissingOrOfAnotherType) {
       std::size_t next = json.find(",\"", value);
       if (next == std::string::npos) next = json.size() - 1;
       const std::string without = json.substr(0, at) + json.substr(next);
-      const bool optional = name == "port" && std::holds_alternative<Registered>(message);
+      const bool optional =
+          name == "attach" || name == "carry" || (name == "port" && std::holds_alternative<Registered>(message));
       if (optional) {
         EXPECT_TRUE(decode(without)) << without;
       } else {
@@ -317,6 +327,35 @@ TEST(Base64Url, OnlyOneTextForEachValue) {
       EXPECT_EQ(base64url_encode(*decoded), text);
     }
   EXPECT_EQ(good, 256);
+}
+
+// What was on the wire before direct links is there still, byte for byte.
+TEST(Control, FieldsOfDirectLinksAreLeftOutWhereTheySayNothing) {
+  EXPECT_EQ(encode(Auth{"g", {}, {}, {}, ""}).find("attach"), std::string::npos);
+  EXPECT_EQ(encode(Welcome{{}, "s", 3000}).find("attach"), std::string::npos);
+  EXPECT_EQ(encode(Register{1, "t", TunnelProto::Tcp, "", 0}).find("carry"), std::string::npos);
+  EXPECT_EQ(encode(Register{1, "t", TunnelProto::Http, "", 0, {}, Carry::Direct}).find("carry"), std::string::npos);
+}
+
+TEST(Control, DirectLinksAndTheirLimits) {
+  const auto carry = [](std::string_view value) {
+    const auto decoded =
+        decode(R"({"type":"register","req":1,"name":"a","proto":"tcp","port":1,"carry":)" + std::string(value) + "}");
+    return decoded ? std::optional(std::get<Register>(**decoded).carry) : std::nullopt;
+  };
+  EXPECT_EQ(carry("\"direct\""), Carry::Direct);
+  EXPECT_EQ(carry("\"mux\""), Carry::Mux);
+  EXPECT_EQ(carry("\"auto\""), Carry::Auto);
+  EXPECT_EQ(carry("\"teleport\""), Carry::Auto) << "a later version's";
+  EXPECT_EQ(carry("1"), std::nullopt);
+  failure(R"({"type":"direct"})");
+  failure(R"({"type":"direct","want":-1})");
+  failure(R"({"type":"direct","want":65537})");
+  failure(R"({"type":"road","loss_ppm":1000001})");
+  failure(R"({"type":"road","loss_ppm":"much"})");
+  failure(
+      R"({"type":"welcome","proof":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","session":"s","heartbeat_ms":3000,)"
+      R"("attach":"AAAA"})");
 }
 
 }  // namespace

@@ -86,5 +86,13 @@ TEST(WireGolden, Limits) {
   EXPECT_EQ(encode(Update{1, false, Limits{}}), R"({"type":"update","tunnel":1,"limits":{}})");
 }
 
+// Section 8.
+TEST(WireGolden, DirectLinks) {
+  EXPECT_EQ(encode(DirectWanted{4}), R"({"type":"direct","want":4})");
+  EXPECT_EQ(encode(Road{9800}), R"({"type":"road","loss_ppm":9800})");
+  EXPECT_EQ(kDirectStream, 2u);
+  EXPECT_EQ(encode(Preface{.features = kFeatureDirect})[15], std::byte{1});
+}
+
 }  // namespace
 }  // namespace ferrotunnel::wire

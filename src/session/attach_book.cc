@@ -1,0 +1,38 @@
+#include "session/attach_book.h"
+
+#include <utility>
+
+namespace ferrotunnel::session {
+
+void AttachBook::add(const wire::AttachId& attach, std::shared_ptr<AttachHome> home) {
+  const std::lock_guard lock(mutex_);
+  homes_.insert_or_assign(attach, std::move(home));
+}
+
+void AttachBook::remove(const wire::AttachId& attach) {
+  const std::lock_guard lock(mutex_);
+  homes_.erase(attach);
+}
+
+Result<AttachPlacePtr> AttachBook::take(const wire::AttachId& attach, const std::string& grant,
+                                        const wire::InstanceId& instance) {
+  std::shared_ptr<AttachHome> home;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = homes_.find(attach); found != homes_.end()) home = found->second;
+  }
+  if (home == nullptr || home->grant != grant || home->instance != instance) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    return std::unexpected(Error(ErrorCode::Closed, Side::Tunnel, true, "there is no such session of this client"));
+  }
+  if (home->attached.fetch_add(1, std::memory_order_relaxed) >= home->limit.load(std::memory_order_relaxed)) {
+    home->attached.fetch_sub(1, std::memory_order_relaxed);
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    return std::unexpected(Error(
+        ErrorCode::Limit, Side::Tunnel, true,
+        "the session may have " + std::to_string(home->limit.load()) + " direct links (max_direct of the server)"));
+  }
+  return std::make_shared<const AttachPlace>(std::move(home));
+}
+
+}  // namespace ferrotunnel::session

@@ -1,0 +1,58 @@
+// AttachBook: the sessions of a server that further connections of their clients may attach to, by what each session told its client.
+//
+// A sign-in that may be attached to is added when its session begins and removed when it ends; how many connections are attached is
+// counted here, since they are accepted on any shard. Whoever asks has proved the grant before. Control path; any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/error.h"
+#include "wire/control.h"
+
+namespace ferrotunnel::session {
+
+// The session that a connection has a place at.
+struct AttachHome {
+  std::uint64_t session = 0;
+  unsigned shard = 0;
+  std::string grant;
+  wire::InstanceId instance{};
+  std::atomic<std::uint32_t> limit{0};  // connections that may be attached at once
+  std::atomic<std::uint32_t> attached{0};
+};
+
+// One connection's place; gives itself back when it dies, on whatever thread.
+class AttachPlace {
+ public:
+  explicit AttachPlace(std::shared_ptr<AttachHome> home) : home_(std::move(home)) {}
+  AttachPlace(const AttachPlace&) = delete;
+  AttachPlace& operator=(const AttachPlace&) = delete;
+  ~AttachPlace() { home_->attached.fetch_sub(1, std::memory_order_relaxed); }
+  [[nodiscard]] const AttachHome& home() const { return *home_; }
+
+ private:
+  const std::shared_ptr<AttachHome> home_;
+};
+using AttachPlacePtr = std::shared_ptr<const AttachPlace>;
+
+class AttachBook {
+ public:
+  void add(const wire::AttachId& attach, std::shared_ptr<AttachHome> home);
+  void remove(const wire::AttachId& attach);
+  // Errors: Closed (no such session, or not of this grant and client: both are "gone" to who asks), Limit.
+  [[nodiscard]] Result<AttachPlacePtr> take(const wire::AttachId& attach, const std::string& grant,
+                                            const wire::InstanceId& instance);
+  [[nodiscard]] std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<wire::AttachId, std::shared_ptr<AttachHome>> homes_;
+  std::atomic<std::uint64_t> refused_{0};
+};
+
+}  // namespace ferrotunnel::session

@@ -1,0 +1,172 @@
+// Further connections of a session: the handshake with `attach`, and against wrong ones, replays, other grants and clients, and older peers.
+#include <gtest/gtest.h>
+
+#include "handshake_pair.h"
+#include "session/attach_book.h"
+
+namespace ferrotunnel::session {
+namespace {
+
+wire::AttachId attach_of(std::uint8_t n) {
+  wire::AttachId attach{};
+  attach.fill(std::byte{n});
+  return attach;
+}
+
+// A handshake with a server that has a session to attach to: attach_of(1), of the grant "default" and the pair's client.
+struct AttachPair : HandshakePair {
+  explicit AttachPair(std::optional<wire::AttachId> attach = attach_of(1)) {
+    home->session = 17;
+    home->shard = 3;
+    home->grant = "default";
+    home->instance = client_options.instance;
+    home->limit = 2;
+    book.add(attach_of(1), home);
+    server_options.features = client_options.features = wire::kFeatureDirect;
+    server_options.attach = attach_of(2);
+    server_options.attachable = &book;
+    client_options.attach = attach;
+  }
+  std::shared_ptr<AttachHome> home = std::make_shared<AttachHome>();
+  AttachBook book;
+};
+
+TEST(Attach, ASignInIsToldWhatItsFurtherConnectionsShallSay) {
+  AttachPair pair(std::nullopt);
+  pair.run();
+  ASSERT_TRUE(pair.server->done() && pair.client->done());
+  EXPECT_EQ(pair.server->outcome().attach, attach_of(2));
+  EXPECT_EQ(pair.client->outcome().attach, attach_of(2));
+  EXPECT_EQ(pair.server->outcome().place, nullptr);
+  EXPECT_EQ(pair.home->attached, 0u);
+}
+
+TEST(Attach, AFurtherConnectionGetsAPlaceAtItsSession) {
+  for (const std::size_t chunk : {1, 7, 1 << 20}) {
+    AttachPair pair;
+    pair.server_options.exporter = pair.client_options.exporter = exporter_of(4);
+    pair.run(chunk);
+    ASSERT_TRUE(pair.server->done() && pair.client->done());
+    ASSERT_NE(pair.server->outcome().place, nullptr);
+    EXPECT_EQ(pair.server->outcome().place->home().session, 17u);
+    EXPECT_EQ(pair.server->outcome().place->home().shard, 3u);
+    EXPECT_EQ(pair.server->outcome().attach, std::nullopt);
+    EXPECT_EQ(pair.client->outcome().attach, std::nullopt) << "welcome has none here";
+    EXPECT_EQ(pair.home->attached, 1u);
+    pair.server.reset();
+    EXPECT_EQ(pair.home->attached, 0u) << "a place gives itself back";
+  }
+}
+
+// It needs no room for another session, and none that the grant has is asked for.
+TEST(Attach, TheGrantsSessionsAreNotCounted) {
+  AttachPair pair;
+  pair.secrets.refusal = Error(ErrorCode::Limit, Side::Tunnel, true, "it is full");
+  pair.run();
+  EXPECT_TRUE(pair.server->done() && pair.client->done());
+}
+
+TEST(Attach, AWrongProofIsUnauthorizedWhateverItAttachesTo) {
+  for (const std::uint8_t to : {1, 9}) {
+    AttachPair pair(attach_of(to));
+    pair.client_options.key = AuthKey::random();
+    pair.run();
+    ASSERT_TRUE(pair.server_error && pair.client_error);
+    EXPECT_EQ(pair.server_error->code, ErrorCode::Unauthorized);
+    EXPECT_EQ(pair.book.refused(), 0u) << "the book is not asked by who has proved nothing";
+  }
+}
+
+void expect_gone(AttachPair& pair) {
+  pair.run();
+  ASSERT_TRUE(pair.server_error && pair.client_error);
+  EXPECT_EQ(pair.server_error->code, ErrorCode::Closed);
+  EXPECT_EQ(pair.client_error->code, ErrorCode::Closed);
+  EXPECT_TRUE(pair.client_error->retry);
+  EXPECT_EQ(pair.home->attached, 0u);
+  EXPECT_EQ(pair.book.refused(), 1u);
+}
+
+TEST(Attach, AnotherOrAnEndedSessionIsGone) {
+  AttachPair wrong(attach_of(9));
+  expect_gone(wrong);
+  AttachPair ended;
+  ended.book.remove(attach_of(1));
+  expect_gone(ended);
+}
+
+TEST(Attach, AnotherGrantsOrClientsSessionIsGone) {
+  AttachPair client;
+  client.client_options.instance.fill(std::byte{8});
+  expect_gone(client);
+  AttachPair grant;
+  grant.secrets.add("other", grant.secret);
+  grant.client_options.grant = "other";
+  expect_gone(grant);
+}
+
+TEST(Attach, NoMoreThanTheLimit) {
+  AttachPair pair;
+  std::vector<AttachPlacePtr> places;
+  for (int i = 0; i < 2; ++i) {
+    auto place = pair.book.take(attach_of(1), "default", pair.client_options.instance);
+    ASSERT_TRUE(place);
+    places.push_back(*place);
+  }
+  pair.run();
+  ASSERT_TRUE(pair.server_error && pair.client_error);
+  EXPECT_EQ(pair.server_error->code, ErrorCode::Limit);
+  EXPECT_EQ(pair.client_error->code, ErrorCode::Limit);
+  EXPECT_TRUE(pair.client_error->retry);
+  EXPECT_EQ(pair.home->attached, 2u);
+  places.pop_back();
+  EXPECT_TRUE(pair.book.take(attach_of(1), "default", pair.client_options.instance));
+}
+
+// A recorded further connection, and one whose `attach` was put in, taken out or changed on the way, prove nothing.
+TEST(Attach, ReplayedOrChangedOnTheWayItIsUnauthorized) {
+  AttachPair recorded;
+  recorded.run();
+  ASSERT_TRUE(recorded.server->done());
+  ServerHandshake again(recorded.server_options, recorded.secrets);
+  const auto replayed = again.feed(recorded.to_server);
+  ASSERT_FALSE(replayed);
+  EXPECT_EQ(replayed.error().code, ErrorCode::Unauthorized);
+
+  using Change = void (*)(wire::Auth&);
+  const std::pair<std::optional<wire::AttachId>, Change> changes[] = {
+      {attach_of(1), [](wire::Auth& auth) { auth.attach.reset(); }},
+      {attach_of(9), [](wire::Auth& auth) { auth.attach = attach_of(1); }},
+      {std::nullopt, [](wire::Auth& auth) { auth.attach = attach_of(1); }},
+  };
+  for (const auto& [attach, change] : changes) {
+    AttachPair pair(attach);
+    pair.start();
+    ASSERT_TRUE(pair.server->feed(pair.client->take_output()));
+    ASSERT_TRUE(pair.client->feed(pair.server->take_output()));
+    auto message = last_message(pair.client->output(), 0);
+    ASSERT_TRUE(message);
+    auto auth = std::get<wire::Auth>(*message);
+    change(auth);
+    const auto fed = pair.server->feed(frame(auth));
+    ASSERT_FALSE(fed);
+    EXPECT_EQ(fed.error().code, ErrorCode::Unauthorized);
+    EXPECT_EQ(pair.home->attached, 0u);
+  }
+}
+
+// Either side without the feature: a sign-in as ever, without an `attach` anywhere.
+TEST(Attach, WithAnOlderPeerNothingIsSaidOfIt) {
+  for (const bool old_server : {true, false}) {
+    AttachPair pair(std::nullopt);
+    (old_server ? pair.server_options.features : pair.client_options.features) = 0;
+    pair.run();
+    ASSERT_TRUE(pair.server->done() && pair.client->done());
+    EXPECT_EQ(pair.client->outcome().attach, std::nullopt);
+    EXPECT_EQ(pair.server->outcome().attach, std::nullopt);
+    EXPECT_EQ(as_text(pair.to_client).find("attach"), std::string_view::npos);
+  }
+}
+
+}  // namespace
+}  // namespace ferrotunnel::session
