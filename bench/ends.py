@@ -70,3 +70,16 @@ def memory(pid):
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def descriptor_kinds(pid):
+    """{kind: count}: "socket", "pipe", "file", "anon_inode:[eventpoll]"."""
+    kinds = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            kind = os.readlink(f"/proc/{pid}/fd/{name}")
+        except FileNotFoundError:  # closed meanwhile
+            continue
+        kind = "file" if kind.startswith("/") else kind.partition(":")[0] if kind.startswith(("socket:", "pipe:")) else kind
+        kinds[kind] = kinds.get(kind, 0) + 1
+    return kinds

@@ -40,7 +40,7 @@ class Soak:
         self.write_file()
         self.client = self.start_client()
         self.whole_again()
-        self.start_fds = self.fds()
+        self.start_fds, self.start_kinds = self.fds(), self.kinds()
         self.visitors = traffic.Visitors(self.where, self.ledger, self.faults, options.visitors, options.seed, options.patience)
 
     # --- the two ends
@@ -122,6 +122,16 @@ class Soak:
     def fds(self):
         return ends.descriptors(self.server.pid), ends.descriptors(self.client.pid)
 
+    def kinds(self):
+        return [ends.descriptor_kinds(end.pid) for end in (self.server, self.client)]
+
+    def changed_kinds(self):
+        """In words, what is more or fewer than at the start."""
+        words = []
+        for end, then, now in zip(("server", "client"), self.start_kinds, self.kinds()):
+            words += [f"{end} {kind} {now.get(kind, 0) - then.get(kind, 0):+}" for kind in sorted({*then, *now}) if now.get(kind, 0) != then.get(kind, 0)]
+        return f" ({', '.join(words)})" if words else ""
+
     def row(self, minutes):
         server, client = ends.memory(self.server.pid)["rss"] / 1024, ends.memory(self.client.pid)["rss"] / 1024
         fds, ledger = self.fds(), self.ledger
@@ -168,7 +178,7 @@ class Soak:
         print("faults:", ", ".join(f"{what} {n}" for what, n in sorted(self.faults.counts.items())))
         print("whole:", ", ".join(f"{kind} {n}" for kind, n in sorted(ledger.kinds.items())))
         print(f"RSS slope after warm-up, KB a minute: server {slopes[0]:.1f}, client {slopes[1]:.1f} (over {samples[-1][0] - samples[0][0] if samples else 0:.1f} minutes)")
-        print(f"descriptors against the start: server {fds[0] - self.start_fds[0]:+}, client {fds[1] - self.start_fds[1]:+}")
+        print(f"descriptors against the start: server {fds[0] - self.start_fds[0]:+}, client {fds[1] - self.start_fds[1]:+}{self.changed_kinds()}")
         for name in ("lost", "altered"):
             for told in getattr(ledger, name)[:20]:
                 print(f"{name.upper()}: {told}")
