@@ -41,7 +41,7 @@ std::string file_with(const Row& row, const std::string& key, const std::string&
   if (name == "token") text += "grant = \"g\"\nserver = \"localhost\"\n";
   if (name == "grant") text += "token = \"0123456789abcdef\"\n";
   if (table == "tunnels" && name != "to") text += "to = \"127.0.0.1:1\"\n";
-  if (name == "proxy_protocol") text += "url = \"tcp://\"\n";
+  if (name == "proxy_protocol" || name == "carry") text += "url = \"tcp://\"\n";
   return text;
 }
 
