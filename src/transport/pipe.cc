@@ -110,6 +110,7 @@ PipePool::Lease PipePool::borrow() {
   if (!idle_.empty()) {
     pipe = std::move(idle_.back());
     idle_.pop_back();
+    least_idle_ = std::min(least_idle_, idle_.size());
   } else if (lent_ < most_) {
     pipe = make();
   }
@@ -119,6 +120,12 @@ PipePool::Lease PipePool::borrow() {
   }
   ++lent_;
   return {pipe.release(), Return(*this)};
+}
+
+bool PipePool::trim() {
+  idle_.erase(idle_.begin(), idle_.begin() + static_cast<std::ptrdiff_t>(least_idle_));
+  least_idle_ = idle_.size();
+  return !idle_.empty() || lent_ > 0;
 }
 
 void PipePool::give_back(Pipe* pipe) {

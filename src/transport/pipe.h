@@ -73,7 +73,10 @@ class PipePool {
 
   // An empty one; none: `most` are lent, or the system has none of a size worth having.
   [[nodiscard]] Lease borrow();
+  // Closes the idle ones that nobody needed since the last time. False: none is left.
+  bool trim();
   [[nodiscard]] std::size_t lent() const { return lent_; }
+  [[nodiscard]] std::size_t idle() const { return idle_.size(); }
   [[nodiscard]] std::uint64_t refused() const { return refused_; }  // how often there was none
   [[nodiscard]] static std::size_t default_most();
 
@@ -83,6 +86,7 @@ class PipePool {
 
   const std::size_t most_;
   std::vector<std::unique_ptr<Pipe>> idle_;
+  std::size_t least_idle_ = 0;  // since the last trim(): so many were not needed
   std::size_t lent_ = 0;
   std::uint64_t refused_ = 0;
 };

@@ -25,6 +25,7 @@ class Shard final : private TurnObserver {
  public:
   // What is read from a link goes through one buffer a shard: it is parsed and passed on before the next read.
   static constexpr std::size_t kReadBuffer = 128 * 1024;
+  static constexpr Duration kPipeTrim = std::chrono::seconds(5);  // a pipe that is not needed for so long is closed
 
   Shard(unsigned index, MemoryBudget& budget, bool portable_poller = false);
   ~Shard();
@@ -33,7 +34,10 @@ class Shard final : private TurnObserver {
   [[nodiscard]] boost::asio::io_context& io() { return io_; }
   [[nodiscard]] Poller& poller() { return *poller_; }
   [[nodiscard]] BufferPool& buffers() { return buffers_; }
-  [[nodiscard]] PipePool& pipes() { return pipes_; }
+  [[nodiscard]] PipePool& pipes() {
+    if (!trim_.armed()) arm(trim_, kPipeTrim);
+    return pipes_;
+  }
   [[nodiscard]] MutBytes read_buffer();
   // The time at the start of the turn; the clock's own outside of one.
   [[nodiscard]] TimePoint now() const { return in_turn_ ? now_ : Clock::now(); }
@@ -74,6 +78,13 @@ class Shard final : private TurnObserver {
   PipePool pipes_;
   std::unique_ptr<Poller> poller_;
   DeadlineWheel deadlines_;
+  struct PipeTrim final : Deadline {
+    explicit PipeTrim(Shard& owner) : shard(owner) {}
+    void on_deadline() override {
+      if (shard.pipes_.trim()) shard.arm(*this, kPipeTrim);
+    }
+    Shard& shard;
+  } trim_{*this};
   std::unique_ptr<std::byte[]> read_buffer_;
   TurnTasks end_tasks_, next_tasks_;
   TimePoint now_{};

@@ -118,7 +118,7 @@ class RawClient final : private transport::LinkHandler {
       ASSERT_TRUE(link->start());
     });
     dialer.start();
-    EXPECT_TRUE(run([&] { return link != nullptr; }));
+    EXPECT_TRUE(run([&] { return !name.empty(); }));
   }
   template <class Done>
   bool run(Done done) {

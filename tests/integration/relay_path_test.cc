@@ -48,6 +48,8 @@ TEST_P(RelayPath, LargePayloadsGoByPipesThatAreGivenBack) {
   EXPECT_EQ(origin.received, 5'000'000u);
   EXPECT_EQ(world.shard.pipes().lent(), 0u);
   EXPECT_EQ(world.shard.buffers().budget().used(), 0u);
+  transport::PipePool& pipes = world.shard.pipes();
+  EXPECT_TRUE(world.until([&] { return pipes.idle() == 0; })) << "and closed when nobody needs them any more";
 }
 
 TEST_P(RelayPath, WithoutAPipeToBeHadTheyAreCopied) {

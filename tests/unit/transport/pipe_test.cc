@@ -87,6 +87,21 @@ TEST(PipePool, LendsNoMoreThanItMayAndCountsIt) {
   EXPECT_TRUE(pool.borrow());
 }
 
+TEST(PipePool, ClosesThoseThatNobodyNeededSinceTheLastTime) {
+  PipePool pool;
+  {
+    const PipeLease a = pool.borrow(), b = pool.borrow(), c = pool.borrow();
+  }
+  EXPECT_EQ(pool.idle(), 3U);
+  EXPECT_TRUE(pool.trim()) << "they were all lent";
+  EXPECT_EQ(pool.idle(), 3U);
+  (void)pool.borrow();
+  EXPECT_TRUE(pool.trim());
+  EXPECT_EQ(pool.idle(), 1U) << "one was enough";
+  EXPECT_FALSE(pool.trim());
+  EXPECT_EQ(pool.idle(), 0U);
+}
+
 TEST(PipePool, APipeThatIsNotEmptyIsNotLentAgain) {
   PipePool pool(1);
   Pair in;
