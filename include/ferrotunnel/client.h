@@ -7,14 +7,14 @@
 //                     .build();
 //   if (!client) return fail(client.error().context);
 //   if (auto started = client->start(); !started) return fail(started.error().context);
-//   // It has its own thread, and reconnects by itself until stop(), drain() or the destructor. Wait:
+//   // It has its own threads, and reconnects by itself until stop(), drain() or the destructor. Wait:
 //   while (!asked_to_end)
 //     if (auto failed = client->wait_failed(std::chrono::seconds(1))) return fail(failed->context);
 //   client->drain(std::chrono::seconds(10));
 //
 // The whole program: tests/examples/client.cc, explained in docs/library.md.
 //
-// Owner: yours; it moves, it does not copy. Calls are safe from any thread but its own callbacks; the callbacks run on its thread, must not
+// Owner: yours; it moves, it does not copy. Calls are safe from any thread but its own callbacks; the callbacks run on its first thread, must not
 // block or destroy the client, and must not throw: an exception that leaves one ends the process.
 // A Client or ClientBuilder that was moved from is for destroying or assigning to only: start() and build() on it return an error, the other
 // calls of a Client do nothing. A builder builds once: build() after one that succeeded returns an error.
@@ -47,6 +47,7 @@ struct ClientStatus {
   std::uint64_t visitors_now = 0, visitors = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;  // from and to visitors
   std::uint64_t connects = 0;                 // how often it signed in
+  std::size_t links = 0;                      // connections that carry visitors' streams now
   struct Tunnel {
     std::string name, public_url, to;
     bool up = false;
@@ -88,7 +89,10 @@ class ClientBuilder {
   ClientBuilder& tunnel(TunnelConfig tunnel);
 
   ClientBuilder& origin_connect_timeout(std::chrono::milliseconds timeout);  // default 10 s
-  ClientBuilder& memory_limit(std::size_t bytes);                            // all buffers together; default 256 MiB
+  // Threads at most, over which the connections to the server are spread, where it wants several. The callbacks run on the first. Default 0: one
+  // for each core.
+  ClientBuilder& threads(unsigned count);
+  ClientBuilder& memory_limit(std::size_t bytes);  // all buffers together; default 256 MiB
   // After something to do, the thread looks for more for so long before it sleeps: bytes wait less, and its core rests less. At most 1 ms.
   // Default 0: it sleeps at once.
   ClientBuilder& busy_poll(std::chrono::microseconds time);

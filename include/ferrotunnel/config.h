@@ -107,6 +107,7 @@ struct ClientConfig {
   std::string tls_server_name;   // with tls_ca: the name in the server's certificate. "": the host that is dialled
   bool tls_skip_verify = false;  // any certificate will do: for trials only
   std::vector<TunnelConfig> tunnels;
+  unsigned threads = 0;
   std::chrono::milliseconds origin_connect_timeout{10'000};
   std::size_t memory_limit = 256u << 20;   // bytes
   std::chrono::microseconds busy_poll{0};  // how long a thread that had something to do looks for more before it sleeps

@@ -54,6 +54,7 @@ struct SessionStatus {
   std::chrono::microseconds rtt{};  // 0: not measured yet
   std::chrono::seconds up{};
   std::size_t streams = 0;
+  std::size_t links = 1;                      // connections that carry them, each on a thread of the server's own
   std::uint64_t bytes_in = 0, bytes_out = 0;  // from and to the client
   // Direct links (Carry): in use and waiting for a visitor, now; and visitors so far who got one, or asked for one in vain and went over the
   // client's link.

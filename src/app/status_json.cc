@@ -38,6 +38,7 @@ json::object status_json(const ServerStatus& status) {
                          {"transport", one.transport},
                          {"up_s", one.up.count()},
                          {"streams", one.streams},
+                         {"links", one.links},
                          {"bytes_in", one.bytes_in},
                          {"bytes_out", one.bytes_out},
                          {"direct", one.direct},
@@ -82,11 +83,11 @@ json::object status_json(const ClientStatus& status) {
   json::array tunnels;
   for (const ClientStatus::Tunnel& one : status.tunnels)
     tunnels.push_back(json::object{{"name", one.name}, {"url", one.public_url}, {"to", one.to}, {"up", one.up}});
-  json::object object{{"connected", status.connected},       {"address", status.address},
-                      {"session", status.session},           {"transport", status.transport},
-                      {"visitors_now", status.visitors_now}, {"visitors", status.visitors},
-                      {"bytes_in", status.bytes_in},         {"bytes_out", status.bytes_out},
-                      {"connects", status.connects},         {"tunnels", std::move(tunnels)}};
+  json::object object{
+      {"connected", status.connected}, {"address", status.address},           {"session", status.session},
+      {"transport", status.transport}, {"visitors_now", status.visitors_now}, {"visitors", status.visitors},
+      {"bytes_in", status.bytes_in},   {"bytes_out", status.bytes_out},       {"connects", status.connects},
+      {"links", status.links},         {"tunnels", std::move(tunnels)}};
   if (status.rtt.count() > 0) object["rtt_ms"] = static_cast<double>(status.rtt.count()) / 1000;
   return object;
 }
@@ -175,6 +176,7 @@ ClientStatus client_status_from_json(const json::object& object) {
   from.number("bytes_in", status.bytes_in);
   from.number("bytes_out", status.bytes_out);
   from.number("connects", status.connects);
+  from.number("links", status.links);
   from.each("tunnels", [&status](const From& one) {
     ClientStatus::Tunnel& tunnel = status.tunnels.emplace_back();
     one.text("name", tunnel.name);
@@ -197,6 +199,7 @@ ServerStatus status_from_json(const json::object& object) {
     one.text("transport", session.transport);
     one.seconds("up_s", session.up);
     one.number("streams", session.streams);
+    one.number("links", session.links);
     one.number("bytes_in", session.bytes_in);
     one.number("bytes_out", session.bytes_out);
     one.number("direct", session.direct);

@@ -79,7 +79,8 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     if (direct_) --owner_.direct_;
   }
 
-  void start(Stream& stream, TargetPtr target, const transport::PeerAddress& visitor) {
+  void start(Stream& stream, TargetPtr target, const transport::PeerAddress& visitor, bool finished) {
+    fin_early_ = finished;
     if (target->files) return start_files(stream, target->files);
     stream.set_handler(*this);
     dial_ = std::make_unique<Dial>(*this, std::move(target), visitor,
@@ -339,8 +340,8 @@ OriginDispatcher::Connection& OriginDispatcher::add(std::uint32_t tunnel) {
 }
 
 void OriginDispatcher::dispatch(Stream& stream, std::uint32_t tunnel, TargetPtr target,
-                                const transport::PeerAddress& visitor) {
-  add(tunnel).start(stream, std::move(target), visitor);
+                                const transport::PeerAddress& visitor, bool finished) {
+  add(tunnel).start(stream, std::move(target), visitor, finished);
 }
 
 void OriginDispatcher::dispatch(transport::ByteStreamPtr link, std::string early, std::uint32_t tunnel,

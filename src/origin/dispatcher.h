@@ -55,9 +55,9 @@ class OriginDispatcher final {
   ~OriginDispatcher();
 
   // Takes a stream that the server opened: it has a handler, or is reset, when this returns.
-  // `visitor` is who a target that asks for a PROXY header is told.
+  // `visitor` is who a target that asks for a PROXY header is told. `finished`: another handler has had the stream's FIN already.
   void dispatch(transport::Stream& stream, std::uint32_t tunnel, TargetPtr target,
-                const transport::PeerAddress& visitor = {});
+                const transport::PeerAddress& visitor = {}, bool finished = false);
 
   // The same for a direct link that the server gave a visitor. `early`: bytes of his that were read with OPEN, at most
   // transport::PairRelay::kMaxHead.

@@ -64,6 +64,15 @@ void Router::offer(const std::string& host, SessionId session) {
     found->second.owner.clear();
 }
 
+void Router::pin(const std::string& host, SessionId session, bool pinned) {
+  const std::lock_guard lock(mutex_);
+  const auto found = table_.find_claim(host, session);
+  if (found == table_.map_of(host).end() || found->second.target.pinned == pinned) return;
+  found->second.target.pinned = pinned;
+  dirty_ = true;
+  version_.fetch_add(1, std::memory_order_release);
+}
+
 std::shared_ptr<const RouteTable> Router::snapshot() {
   const std::lock_guard lock(mutex_);
   if (dirty_) {

@@ -25,7 +25,8 @@ using SessionId = std::uint64_t;
 struct RouteTarget {
   SessionId session = 0;
   std::uint32_t tunnel = 0;  // the session's number for it
-  unsigned shard = 0;        // where the session's link lives
+  unsigned shard = 0;        // where the session's first link lives
+  bool pinned = false;       // its visitors are all carried there, though the session has links elsewhere
 };
 
 struct TextHash {
@@ -69,6 +70,9 @@ class Router {
   bool keep(const std::string& host, SessionId session);
   // The session is about to leave: it is still found, so that visitors learn as much, and whoever claims the host next has it.
   void offer(const std::string& host, SessionId session);
+
+  // Of this session's claim, from now on: RouteTarget::pinned.
+  void pin(const std::string& host, SessionId session, bool pinned);
 
   [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
   [[nodiscard]] std::shared_ptr<const RouteTable> snapshot();

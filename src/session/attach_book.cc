@@ -15,7 +15,7 @@ void AttachBook::remove(const wire::AttachId& attach) {
 }
 
 Result<AttachPlacePtr> AttachBook::take(const wire::AttachId& attach, const std::string& grant,
-                                        const wire::InstanceId& instance) {
+                                        const wire::InstanceId& instance, wire::AttachAs as) {
   std::shared_ptr<AttachHome> home;
   {
     const std::lock_guard lock(mutex_);
@@ -25,14 +25,17 @@ Result<AttachPlacePtr> AttachBook::take(const wire::AttachId& attach, const std:
     refused_.fetch_add(1, std::memory_order_relaxed);
     return std::unexpected(Error(ErrorCode::Closed, Side::Tunnel, true, "there is no such session of this client"));
   }
-  if (home->attached.fetch_add(1, std::memory_order_relaxed) >= home->limit.load(std::memory_order_relaxed)) {
-    home->attached.fetch_sub(1, std::memory_order_relaxed);
+  AttachHome::Count& count = home->count(as);
+  const std::uint32_t limit = count.limit.load(std::memory_order_relaxed);
+  if (count.attached.fetch_add(1, std::memory_order_relaxed) >= limit) {
+    count.attached.fetch_sub(1, std::memory_order_relaxed);
     refused_.fetch_add(1, std::memory_order_relaxed);
-    return std::unexpected(Error(
-        ErrorCode::Limit, Side::Tunnel, true,
-        "the session may have " + std::to_string(home->limit.load()) + " direct links (max_direct of the server)"));
+    return std::unexpected(Error(ErrorCode::Limit, Side::Tunnel, true,
+                                 "the session may have " + std::to_string(limit) +
+                                     (as == wire::AttachAs::Link ? " links beside the first (threads of the server)"
+                                                                 : " direct links (max_direct of the server)")));
   }
-  return std::make_shared<const AttachPlace>(std::move(home));
+  return std::make_shared<const AttachPlace>(std::move(home), as);
 }
 
 }  // namespace ferrotunnel::session

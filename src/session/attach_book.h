@@ -22,21 +22,27 @@ struct AttachHome {
   unsigned shard = 0;
   std::string grant;
   wire::InstanceId instance{};
-  std::atomic<std::uint32_t> limit{0};  // connections that may be attached at once
-  std::atomic<std::uint32_t> attached{0};
+  // Connections of a kind: how many there may be at once, and are.
+  struct Count {
+    std::atomic<std::uint32_t> limit{0}, attached{0};
+  };
+  Count direct, links;
+  [[nodiscard]] Count& count(wire::AttachAs as) { return as == wire::AttachAs::Link ? links : direct; }
 };
 
 // One connection's place; gives itself back when it dies, on whatever thread.
 class AttachPlace {
  public:
-  explicit AttachPlace(std::shared_ptr<AttachHome> home) : home_(std::move(home)) {}
+  AttachPlace(std::shared_ptr<AttachHome> home, wire::AttachAs as) : home_(std::move(home)), as_(as) {}
   AttachPlace(const AttachPlace&) = delete;
   AttachPlace& operator=(const AttachPlace&) = delete;
-  ~AttachPlace() { home_->attached.fetch_sub(1, std::memory_order_relaxed); }
+  ~AttachPlace() { home_->count(as_).attached.fetch_sub(1, std::memory_order_relaxed); }
   [[nodiscard]] const AttachHome& home() const { return *home_; }
+  [[nodiscard]] wire::AttachAs as() const { return as_; }
 
  private:
   const std::shared_ptr<AttachHome> home_;
+  const wire::AttachAs as_;
 };
 using AttachPlacePtr = std::shared_ptr<const AttachPlace>;
 
@@ -46,7 +52,8 @@ class AttachBook {
   void remove(const wire::AttachId& attach);
   // Errors: Closed (no such session, or not of this grant and client: both are "gone" to who asks), Limit.
   [[nodiscard]] Result<AttachPlacePtr> take(const wire::AttachId& attach, const std::string& grant,
-                                            const wire::InstanceId& instance);
+                                            const wire::InstanceId& instance,
+                                            wire::AttachAs as = wire::AttachAs::Direct);
   [[nodiscard]] std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
 
  private:

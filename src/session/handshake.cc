@@ -208,8 +208,9 @@ Result<> ServerHandshake::on_message(wire::ControlMessage message) {
   transcript_.grant = std::move(auth->grant);
   transcript_.instance = auth->instance;
   // Without the feature it is an unknown field, as it is to an older server.
-  const bool direct = (outcome_.features & wire::kFeatureDirect) != 0 && options_.attachable != nullptr;
-  if (direct) transcript_.attach = auth->attach;
+  const bool attaches = (outcome_.features & wire::kFeaturesOfAttach) != 0 && options_.attachable != nullptr;
+  if (attaches) transcript_.attach = auth->attach;
+  if (attaches && (outcome_.features & wire::kFeatureLinks) != 0) transcript_.as = auth->as;
 
   // An unknown grant, a wrong secret, one secret and two take these same steps.
   const GrantKeys found = secrets_.keys(transcript_.grant);
@@ -230,7 +231,7 @@ Result<> ServerHandshake::on_message(wire::ControlMessage message) {
   // From here on it is somebody whom we owe the reason.
   if (auto admitted = admit(); !admitted) return admitted;
   wire::Welcome welcome{make_proof(key, transcript_, Role::Server), options_.session, options_.heartbeat_ms, {}};
-  if (direct && !outcome_.place) welcome.attach = outcome_.attach = options_.attach;
+  if (attaches && !outcome_.place) welcome.attach = outcome_.attach = options_.attach;
   send_message(welcome);
   outcome_.grant = transcript_.grant;
   outcome_.instance = transcript_.instance;
@@ -247,7 +248,8 @@ Result<> ServerHandshake::admit() {
   Result<> admitted;
   if (!transcript_.attach) {
     admitted = secrets_.admits(transcript_.grant);
-  } else if (auto place = options_.attachable->take(*transcript_.attach, transcript_.grant, transcript_.instance)) {
+  } else if (auto place = options_.attachable->take(*transcript_.attach, transcript_.grant, transcript_.instance,
+                                                    transcript_.as)) {
     outcome_.place = std::move(*place);
   } else {
     admitted = std::unexpected(std::move(place.error()));
@@ -294,7 +296,7 @@ Result<> ClientHandshake::on_message(wire::ControlMessage message) {
   outcome_.instance = options_.instance;
   outcome_.session = wire::clean_text(welcome->session, wire::kMaxSession);
   outcome_.heartbeat_ms = welcome->heartbeat_ms;
-  if (!options_.attach && (outcome_.features & wire::kFeatureDirect) != 0) outcome_.attach = welcome->attach;
+  if (!options_.attach && (outcome_.features & wire::kFeaturesOfAttach) != 0) outcome_.attach = welcome->attach;
   finish();
   return {};
 }
@@ -306,6 +308,7 @@ void ClientHandshake::answer(const wire::Challenge& challenge) {
   transcript_.grant = options_.grant;
   transcript_.instance = options_.instance;
   transcript_.attach = options_.attach;
+  transcript_.as = options_.as;
   wire::Auth auth;
   auth.grant = options_.grant;
   auth.nonce = transcript_.client_nonce;
@@ -313,6 +316,7 @@ void ClientHandshake::answer(const wire::Challenge& challenge) {
   auth.instance = options_.instance;
   auth.version = options_.version;
   auth.attach = options_.attach;
+  auth.as = options_.as;
   send_message(auth);
 }
 

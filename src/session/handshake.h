@@ -44,7 +44,7 @@ struct HandshakeOutcome {
   std::string session;          // the server's name for this session, for logs; through clean_text()
   std::uint32_t heartbeat_ms = 0;
   AuthKey key;  // at the server: what the client proved the grant with
-  // Of a sign-in with kFeatureDirect in force: what further connections of the session say.
+  // Of a sign-in with one of kFeaturesOfAttach in force: what further connections of the session say.
   std::optional<wire::AttachId> attach{};
   // At the server, of a further connection: its place at the session. No sign-in then.
   AttachPlacePtr place;
@@ -108,7 +108,7 @@ struct ServerHandshakeOptions {
   std::uint32_t heartbeat_ms = 3000;
   std::optional<ExporterKey> exporter;  // of the TLS connection, where there is one
   std::optional<wire::Nonce> nonce;     // tests only; random otherwise
-  // With kFeatureDirect among the features, both: what this session's further connections shall say, and where theirs is looked up. The book
+  // With one of kFeaturesOfAttach among the features, both: what this session's further connections shall say, and where theirs is looked up. The book
   // outlives the handshake.
   std::optional<wire::AttachId> attach{};
   AttachBook* attachable = nullptr;
@@ -139,8 +139,9 @@ struct ClientHandshakeOptions {
   std::string version;          // told to the server, once it has shown a preface
   std::optional<ExporterKey> exporter;
   std::optional<wire::Nonce> nonce;  // tests only
-  // A further connection of the session that was told this. Only to a server that did, which then has kFeatureDirect.
+  // A further connection of the session that was told this. Only to a server that did, and has the feature for `as`.
   std::optional<wire::AttachId> attach{};
+  wire::AttachAs as = wire::AttachAs::Direct;
 };
 
 class ClientHandshake final : public HandshakeBase {

@@ -41,6 +41,7 @@ std::vector<std::byte> transcript_bytes(const Transcript& transcript, Role role)
   add(bytes, transcript.instance);
   add(bytes, transcript.exporter ? ConstBytes(*transcript.exporter) : ConstBytes());
   if (transcript.attach) add(bytes, *transcript.attach);
+  if (transcript.attach && transcript.as != wire::AttachAs::Direct) add(bytes, as_bytes(to_string(transcript.as)));
   return bytes;
 }
 

@@ -30,6 +30,7 @@ struct Transcript {
   wire::InstanceId instance{};
   std::optional<ExporterKey> exporter;     // nothing without TLS
   std::optional<wire::AttachId> attach{};  // of a further connection: the session it belongs to
+  wire::AttachAs as = wire::AttachAs::Direct;
 };
 
 // T(role).

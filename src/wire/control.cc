@@ -154,7 +154,15 @@ void read(Fields& f, Auth& m) {
   f.bytes("proof", m.proof);
   f.bytes("instance", m.instance);
   m.version = f.text("version", kMaxVersion);
-  if (f.has("attach")) f.bytes("attach", m.attach.emplace());
+  if (!f.has("attach")) return;
+  f.bytes("attach", m.attach.emplace());
+  if (!f.has("as")) return;
+  const std::string as = f.text("as", kMaxCode);
+  if (as == to_string(AttachAs::Link)) {
+    m.as = AttachAs::Link;
+  } else if (as != to_string(AttachAs::Direct)) {
+    f.wrong("as", "is not \"direct\" or \"link\"");
+  }
 }
 void read(Fields& f, Welcome& m) {
   f.bytes("proof", m.proof);
@@ -236,6 +244,7 @@ void read(Fields& f, Update& m) {
   if (f.has("carry")) m.carry = read_carry(f);
 }
 void read(Fields& f, DirectWanted& m) { f.number("want", m.want, 0, kMaxDirectWanted); }
+void read(Fields& f, LinksWanted& m) { f.number("want", m.want, 0, kMaxLinksWanted); }
 void read(Fields& f, Road& m) { f.number("loss_ppm", m.loss_ppm, 0, 1'000'000); }
 
 // Appends one JSON object, field by field.
@@ -319,6 +328,7 @@ std::string write(const Auth& m) {
   w.bytes("instance", m.instance);
   w.text("version", clean_text(m.version, kMaxVersion));
   if (m.attach) w.bytes("attach", *m.attach);
+  if (m.attach && m.as != AttachAs::Direct) w.text("as", to_string(m.as));
   return w.finish();
 }
 std::string write(const Welcome& m) {
@@ -399,6 +409,11 @@ std::string write(const DirectWanted& m) {
   w.number("want", m.want);
   return w.finish();
 }
+std::string write(const LinksWanted& m) {
+  Writer w("links");
+  w.number("want", m.want);
+  return w.finish();
+}
 std::string write(const Road& m) {
   Writer w("road");
   w.number("loss_ppm", m.loss_ppm);
@@ -426,7 +441,7 @@ struct Known {
   std::string_view type;
   Reader reader;
 };
-constexpr std::array<Known, 12> kKnown{{
+constexpr std::array<Known, 13> kKnown{{
     {"challenge", &read_as<Challenge>},
     {"auth", &read_as<Auth>},
     {"welcome", &read_as<Welcome>},
@@ -438,6 +453,7 @@ constexpr std::array<Known, 12> kKnown{{
     {"withdrawn", &read_as<Withdrawn>},
     {"update", &read_as<Update>},
     {"direct", &read_as<DirectWanted>},
+    {"links", &read_as<LinksWanted>},
     {"road", &read_as<Road>},
 }};
 
@@ -480,6 +496,8 @@ std::string_view to_string(Carry carry) {
   }
   return "auto";
 }
+
+std::string_view to_string(AttachAs as) { return as == AttachAs::Link ? "link" : "direct"; }
 
 std::string_view to_string(TunnelProto proto) { return proto == TunnelProto::Http ? "http" : "tcp"; }
 

@@ -46,6 +46,10 @@ struct Challenge {
   bool operator==(const Challenge&) const = default;
 };
 
+// What a further connection of a session is to be.
+enum class AttachAs : std::uint8_t { Direct, Link };
+[[nodiscard]] std::string_view to_string(AttachAs as);
+
 struct Auth {
   std::string grant;
   Nonce nonce{};
@@ -53,6 +57,7 @@ struct Auth {
   InstanceId instance{};
   std::string version;
   std::optional<AttachId> attach{};  // not a sign-in: a further connection of that session
+  AttachAs as = AttachAs::Direct;    // with `attach`; left out where it is that
   bool operator==(const Auth&) const = default;
 };
 
@@ -60,7 +65,7 @@ struct Welcome {
   Proof proof{};
   std::string session;
   std::uint32_t heartbeat_ms = 3000;
-  std::optional<AttachId> attach{};  // what further connections of the session say; only with kFeatureDirect
+  std::optional<AttachId> attach{};  // what further connections of the session say; only with kFeaturesOfAttach
   bool operator==(const Welcome&) const = default;
 };
 
@@ -160,6 +165,13 @@ struct DirectWanted {
 };
 inline constexpr std::uint32_t kMaxDirectWanted = 65'536;
 
+// Server: so many links beside the first the client shall keep now.
+struct LinksWanted {
+  std::uint32_t want = 0;  // at most kMaxLinksWanted
+  bool operator==(const LinksWanted&) const = default;
+};
+inline constexpr std::uint32_t kMaxLinksWanted = 1024;
+
 // Client: what share of what it sends over the link has to be sent again.
 struct Road {
   std::uint32_t loss_ppm = 0;  // at most a million
@@ -167,7 +179,7 @@ struct Road {
 };
 
 using ControlMessage = std::variant<Challenge, Auth, Welcome, Refused, Register, Registered, Rejected, Unregister,
-                                    Withdrawn, Update, DirectWanted, Road>;
+                                    Withdrawn, Update, DirectWanted, LinksWanted, Road>;
 
 // The JSON of a message. Text meant for people (version, session, text) goes through clean_text() first; every other field is
 // the caller's promise to keep within its limit.

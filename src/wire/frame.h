@@ -16,7 +16,9 @@
 namespace ferrotunnel::wire {
 
 // Bits of Preface::features, optional ones: in force where both sides set them.
-inline constexpr std::uint64_t kFeatureDirect = 1;  // further connections may attach to a session
+inline constexpr std::uint64_t kFeatureDirect = 1;  // further connections may attach to a session, each for one visitor
+inline constexpr std::uint64_t kFeatureLinks = 2;   // further connections may attach to a session, each a link of it
+inline constexpr std::uint64_t kFeaturesOfAttach = kFeatureDirect | kFeatureLinks;
 
 struct Preface {
   std::uint8_t major = 1;

@@ -156,6 +156,9 @@ constexpr std::array kClientRunFlags = {
          "command client a socket of this user's, unless another client has it; else off."},
     Flag{"fail-fast", "", "Give up when the server cannot be reached at first, instead of trying again until it can."},
     Flag{"origin-timeout", "SECONDS", "How long the local service may take to accept a connection. Default 10."},
+    Flag{"threads", "N",
+         "Threads at most, over which the connections to the server are spread where it wants several. Default 0: one "
+         "for each core."},
 };
 
 constexpr std::array kClientTunnelFlags = {

@@ -13,6 +13,8 @@
 namespace ferrotunnel::cli {
 namespace {
 
+constexpr unsigned kMostThreads = 1024;
+
 using Value = Arguments::Value;
 
 Error wrong(std::string text) { return {ErrorCode::BadInput, Side::Local, false, std::move(text)}; }
@@ -405,7 +407,6 @@ Result<ServerOptions> server_options(const Arguments& arguments) {
     config.grants.push_back(std::move(grant));
   }
   read.replace_lists("trusted-proxies", config.trusted_proxies);
-  constexpr unsigned kMostThreads = 1024;
   read.number("threads", 0u, kMostThreads, config.threads);
   read.size("memory-limit", config.memory_limit);
   read.microseconds("busy-poll-us", config.busy_poll);
@@ -438,6 +439,7 @@ Result<ClientOptions> client_options(const Arguments& arguments, const std::opti
   read.files(config.tls_certificate, config.tls_key);
   read.toggle("fail-fast", config.fail_fast);
   read.seconds("origin-timeout", config.origin_connect_timeout);
+  read.number("threads", 0u, kMostThreads, config.threads);
   read.size("memory-limit", config.memory_limit);
   read.microseconds("busy-poll-us", config.busy_poll);
   read.text("control-socket", config.control_socket);

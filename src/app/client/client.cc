@@ -82,6 +82,10 @@ ClientBuilder& ClientBuilder::origin_connect_timeout(std::chrono::milliseconds t
   options_->origin_connect_timeout = timeout;
   return *this;
 }
+ClientBuilder& ClientBuilder::threads(unsigned count) {
+  options_->threads = count;
+  return *this;
+}
 ClientBuilder& ClientBuilder::memory_limit(std::size_t bytes) {
   options_->memory_limit = bytes;
   return *this;

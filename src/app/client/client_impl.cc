@@ -36,6 +36,7 @@ ClientImpl::ClientImpl(Options options, app::ClientPlan plan)
       retry_(shard_.io()),
       register_(shard_.io()),
       origin_connect_timeout_(options_.origin_connect_timeout),
+      busy_poll_(options_.busy_poll),
       config_(options_) {
   fill_random(instance_);
   shard_.poller().set_busy_poll(options_.busy_poll);
@@ -103,6 +104,8 @@ Result<Reloaded> ClientImpl::reload(const ClientConfig& wanted) {
   ClientConfig config = wanted;
   if (config.control_socket != options_.control_socket) told.needs_restart.emplace_back("client.control_socket");
   config.control_socket = options_.control_socket;
+  if (config.threads != options_.threads) told.needs_restart.emplace_back("client.threads");
+  config.threads = options_.threads;
   const auto way = [](const ClientConfig& c) {
     return std::tie(c.join, c.servers, c.grant, c.secret, c.tls, c.tls_ca, c.tls_certificate, c.tls_key,
                     c.tls_server_name, c.tls_skip_verify);
@@ -118,6 +121,9 @@ Result<Reloaded> ClientImpl::reload(const ClientConfig& wanted) {
   }
   if (auto failed = done.get()) return std::unexpected(*failed);
   config_ = std::move(config);
+  // Who comes from now on finds the new services on every shard.
+  const std::lock_guard lock(control_mutex_);
+  if (thread_.joinable()) settle_places();
   return told;
 }
 
@@ -158,6 +164,12 @@ void ClientImpl::apply(Change& change) {
   budget_.set_limit(change.config.memory_limit);
   shard_.poller().set_busy_poll(change.config.busy_poll);
   origin_connect_timeout_ = change.config.origin_connect_timeout;
+  if (branch_options_) branch_options_->connect_deadline = origin_connect_timeout_;
+  busy_poll_ = change.config.busy_poll;
+  on_places([busy_poll = busy_poll_, deadline = origin_connect_timeout_](app::ClientPlace& place) {
+    place.shard.poller().set_busy_poll(busy_poll);
+    if (place.branch) place.branch->set_connect_deadline(deadline);
+  });
   if (origins_) origins_->dispatcher.set_connect_deadline(origin_connect_timeout_);
   tls_ = std::move(change.tls);  // for the next dial, also where only what is in the files has changed
   tls_server_name_ = change.config.tls_server_name;
@@ -191,6 +203,7 @@ void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
     tunnel.last_failure.clear();  // a second refusal is told as well
     register_tunnel(tunnel);
   }
+  tell_tunnels();
 }
 
 // Before it is up there is nothing to tell: on_registered() comes back.
@@ -228,6 +241,9 @@ bool ClientImpl::drain(std::chrono::milliseconds deadline) {
         retry_.cancel();
         dialer_.reset();
         if (direct_) direct_->want(0);
+        on_places([](app::ClientPlace& place) {
+          if (place.branch) place.branch->drain("the client is draining");
+        });
         if (link_) link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "the client is draining");
       });
       // The wait locks nobody out: status() shows how it goes, stop() cuts it short.
@@ -272,6 +288,7 @@ void ClientImpl::stop_shard() {
     link_->close(Error(ErrorCode::Cancelled, Side::Local, true, "the client stops"));  // on_link_closed() ends the loop
   });
   thread_.join();
+  stop_places();
   keeper_.reset();
   direct_.reset();
   origins_.reset();
@@ -298,6 +315,7 @@ ClientStatus ClientImpl::status() const {
     if (link_) {
       const transport::LinkStatus link = link_->status();
       status.connected = true;
+      status.links = 1;
       status.address = connected_.address;
       status.session = connected_.session;
       status.transport = connected_.transport;
@@ -313,14 +331,21 @@ ClientStatus ClientImpl::status() const {
     if (origins_) add_direct(*origins_);
     for (const auto& left : left_) add_direct(*left);
     for (const Tunnel& tunnel : tunnels_) {
-      status.visitors_now += tunnel.now;
-      status.visitors += tunnel.total;
+      status.visitors_now += tunnel.visitors->now.load(std::memory_order_relaxed);
+      status.visitors += tunnel.visitors->total.load(std::memory_order_relaxed);
       status.tunnels.push_back({tunnel.plan.config.name, tunnel.url, tunnel.plan.target->text, tunnel.number != 0});
     }
     done.set_value();
   });
   // The loop may end by itself (stop() is locked out, a client that gave up keeps its loop).
   done.get_future().wait();
+  self->settle_places([&status](app::ClientPlace& place) {
+    if (place.branch) {
+      status.links += place.branch->links();
+      place.branch->add_bytes(status.bytes_in, status.bytes_out);
+    }
+    for (const auto& left : place.left) left->add_bytes(status.bytes_in, status.bytes_out);
+  });
   return status;
 }
 
@@ -337,7 +362,7 @@ session::DialOptions ClientImpl::dial_options(const session::JoinToken& token,
   dial.handshake.key = session::AuthKey::of(token.secret);
   dial.handshake.instance = instance_;
   dial.handshake.version = std::string(version());
-  dial.handshake.features = wire::kFeatureDirect;
+  dial.handshake.features = wire::kFeaturesOfAttach;
   return dial;
 }
 
@@ -464,13 +489,16 @@ void ClientImpl::on_control(std::string_view json) {
   if (const auto* registered = std::get_if<wire::Registered>(&**message)) on_registered(*registered);
   if (const auto* rejected = std::get_if<wire::Rejected>(&**message)) on_rejected(*rejected);
   if (const auto* wanted = std::get_if<wire::DirectWanted>(&**message); wanted != nullptr && direct_ && !draining_)
-    direct_->want(wanted->want);
+    want_direct(wanted->want);
+  if (const auto* wanted = std::get_if<wire::LinksWanted>(&**message)) want_links(wanted->want);
   if (const auto* withdrawn = std::get_if<wire::Withdrawn>(&**message)) on_withdrawn(*withdrawn);
 }
 
 void ClientImpl::on_registered(const wire::Registered& message) {
   Tunnel* found = by_request(message.req);
+  highest_tunnel_ = std::max(highest_tunnel_, message.tunnel);
   if (found == nullptr) {  // a reload has given it up since it was asked for
+    tell_tunnels();
     link_->send_control(wire::encode(wire::Unregister{message.tunnel}));
     return;
   }
@@ -478,6 +506,7 @@ void ClientImpl::on_registered(const wire::Registered& message) {
   tunnel.asked = false;
   tunnel.ask_again = false;
   tunnel.number = message.tunnel;
+  tell_tunnels();
   tunnel.url = message.url;
   tunnel.last_failure.clear();
   update(tunnel, false);  // a reload may have come in between
@@ -522,6 +551,7 @@ void ClientImpl::on_withdrawn(const wire::Withdrawn& message) {
   Tunnel* tunnel = by_number(message.tunnel);
   if (tunnel == nullptr) return;
   tunnel->number = 0;
+  tell_tunnels();
   tunnel->last_failure = message.text;
   if (options_.on_tunnel_failed)
     options_.on_tunnel_failed({tunnel->plan.config.name, Error(ErrorCode::Refused, Side::Tunnel, false, message.text)});
@@ -569,7 +599,9 @@ void ClientImpl::end_link() {
   keeper_.reset();
   road_look_.disarm();
   direct_.reset();
-  if ((draining_ || peer_drains_) && !stopping_ && !successor_ && origins_->dispatcher.direct() > 0) {
+  const bool finish = (draining_ || peer_drains_) && !stopping_ && !successor_;
+  leave_branches(finish);
+  if (finish && origins_->dispatcher.direct() > 0) {
     origins_->left = true;
     left_.push_back(std::move(origins_));
   }
@@ -578,9 +610,11 @@ void ClientImpl::end_link() {
   for (Tunnel& tunnel : tunnels_) {
     tunnel.number = 0;
     tunnel.asked = tunnel.ask_again = false;
-    tunnel.now = 0;
+    const std::uint64_t total = tunnel.visitors->total.load(std::memory_order_relaxed);
+    tunnel.visitors = std::make_shared<app::TunnelVisitors>();
+    tunnel.visitors->total.store(total, std::memory_order_relaxed);
   }
-  if (left_.empty()) link_is_down();
+  if (nobody_left()) link_is_down();
 }
 
 void ClientImpl::link_is_down() {
@@ -593,7 +627,7 @@ void ClientImpl::link_is_down() {
 void ClientImpl::on_left_behind() {
   shard_.post([this] {
     std::erase_if(left_, [](const auto& left) { return left->dispatcher.active() == 0; });
-    if (left_.empty() && !link_) link_is_down();
+    if (nobody_left() && !link_) link_is_down();
   });
 }
 
@@ -611,23 +645,24 @@ void ClientImpl::on_origin_count(std::uint32_t number, int change) {
   if (change > 0 && direct_ && !road_look_.armed()) shard_.arm(road_look_, session::kRoadLook);
   Tunnel* tunnel = by_number(number);
   if (tunnel == nullptr) return;
-  if (change > 0) {
-    ++tunnel->now;
-    ++tunnel->total;
-  } else if (tunnel->now > 0) {
-    --tunnel->now;
-  }
-  if (options_.on_visitor) options_.on_visitor({change > 0, tunnel->plan.config.name, tunnel->now, tunnel->total});
+  const auto [now, total] = tunnel->visitors->count(change);
+  if (options_.on_visitor) options_.on_visitor({change > 0, tunnel->plan.config.name, now, total});
 }
 
 // ---- direct links -------------------------------------------------------------------------------------------------
 
 // To the very address that was reached: another one of the name may be another server.
 void ClientImpl::open_direct(const session::Dialed& dialed) {
+  branch_options_.reset();
   if (!dialed.peer.outcome.attach) return;
   session::DialOptions dial = dial_options(token_, tls_, tls_server_name_.empty() ? dialed.host : tls_server_name_);
   dial.addresses = {dialed.address};
   dial.handshake.attach = dialed.peer.outcome.attach;
+  session::HeartbeatOptions heartbeat = options_.heartbeat;
+  heartbeat.interval = std::chrono::milliseconds(dialed.peer.outcome.heartbeat_ms);
+  branch_options_ = app::BranchOptions{dial, options_.mux, heartbeat, origin_connect_timeout_, connects_};
+  links_known_ = (dialed.peer.outcome.features & wire::kFeatureLinks) != 0;
+  if ((dialed.peer.outcome.features & wire::kFeatureDirect) == 0) return;
   direct_ = std::make_unique<app::DirectLinks>(shard_, std::move(dial), static_cast<app::DirectLinksHost&>(*this));
 }
 

@@ -1,4 +1,5 @@
-// ClientImpl: the assembly behind Client: one shard and its thread, the link to the server, and the local services behind it.
+// ClientImpl: the assembly behind Client: its first shard and thread, the first link to the server, and the local services behind it; and the
+// places, on other shards, where further links and direct links are (client_branch.h), made when the server wants the first one.
 //
 // It dials, signs in, registers its tunnels, and dispatches streams; when the link ends it does all that again after a back-off. Only
 // start(), drain(), stop(), wait_failed() and status() are called from outside; all else runs on the shard.
@@ -7,6 +8,7 @@
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
+#include <functional>
 #include <future>
 #include <list>
 #include <map>
@@ -16,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/client/client_branch.h"
 #include "app/client/direct_links.h"
 #include "app/client/options.h"
 #include "app/client/plan.h"
@@ -30,7 +33,7 @@
 
 namespace ferrotunnel {
 
-class ClientImpl final : private transport::LinkHandler, private app::DirectLinksHost {
+class ClientImpl final : private transport::LinkHandler, private app::DirectLinksHost, private app::ClientBranchHost {
  public:
   using Options = ClientBuilder::Options;
 
@@ -57,7 +60,7 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
     std::string last_failure;  // told once, until it changes
     bool asked = false;        // on this link, and not answered yet
     bool ask_again = false;    // it was refused for a reason that may pass
-    std::uint64_t now = 0, total = 0;
+    std::shared_ptr<app::TunnelVisitors> visitors = std::make_shared<app::TunnelVisitors>();  // over this session
   };
 
   // The way up.
@@ -124,6 +127,25 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
     origin::OriginDispatcher dispatcher;
     bool left = false;
   };
+  // Places (client_places.cc). The first five on their threads.
+  void on_branch_visitor(bool came, const std::string& tunnel, std::uint64_t now, std::uint64_t total) override;
+  void on_branch_origin_failed(std::uint32_t tunnel, const Error& error) override;
+  void on_branch_bytes(std::uint64_t in, std::uint64_t out) override;
+  void on_branch_link_drained(unsigned place, std::uint64_t session) override;
+  void on_branch_over(app::ClientBranch& branch) override;
+  void make_places();
+  void open_branches();
+  void want_links(std::uint32_t links);
+  void want_direct(std::uint32_t direct);
+  void tell_tunnels();  // to the places: they are others now
+  void leave_branches(bool finish);
+  void stop_places();
+  [[nodiscard]] std::vector<app::ClientPlace*> all_places();
+  void settle_places(const std::function<void(app::ClientPlace&)>& function = {});
+  template <class Function>
+  void on_places(const Function& function);  // on each, in a moment: function(ClientPlace&)
+  [[nodiscard]] bool nobody_left() const { return left_.empty() && branches_left_ == 0; }
+
   void on_origin_failed(std::uint32_t tunnel, const Error& error);
   void on_origin_count(std::uint32_t tunnel, int change);
   void on_left_behind();
@@ -162,8 +184,15 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   std::unique_ptr<session::LinkKeeper> keeper_;
   std::optional<Error> verdict_;  // why the server ends the link, where it said so
   std::unique_ptr<LinkOrigins> origins_;
-  std::list<std::unique_ptr<LinkOrigins>> left_;  // of links that were drained
-  std::unique_ptr<app::DirectLinks> direct_;      // none: the server does not know of them
+  std::list<std::unique_ptr<LinkOrigins>> left_;           // of links that were drained
+  std::unique_ptr<app::DirectLinks> direct_;               // none: the server does not know of them
+  std::vector<std::unique_ptr<app::ClientPlace>> places_;  // grows only, and only once
+  std::optional<app::BranchOptions> branch_options_;  // of this session; none: the server knows no further connections
+  bool branches_open_ = false;
+  bool links_known_ = false;                // the server may want further links
+  std::size_t branches_left_ = 0;           // of sessions that were drained, with visitors who finish
+  std::uint32_t highest_tunnel_ = 0;        // number, of this session
+  std::vector<std::uint32_t> place_links_;  // how many each place shall keep, as far as this one knows
   struct RoadLook final : transport::Deadline {
     explicit RoadLook(ClientImpl& client) : client_(client) {}
     void on_deadline() override { client_.look_at_road(); }
@@ -176,10 +205,11 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   std::vector<Tunnel> tunnels_;
   std::uint32_t next_req_ = 1;
   std::chrono::milliseconds origin_connect_timeout_;
+  std::chrono::microseconds busy_poll_;
   Connected connected_;
   unsigned attempt_ = 0;
   std::uint64_t connects_ = 0;
-  std::uint64_t bytes_in_ = 0, bytes_out_ = 0;  // of links that are gone
+  std::atomic<std::uint64_t> bytes_in_{0}, bytes_out_{0};  // of links that are gone
   bool stopping_ = false, draining_ = false;
   bool given_up_ = false;  // for good, unless a reload signs in
 
@@ -195,5 +225,10 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   bool stop_asked_ = false;      // under state_mutex_: a drain under way ends
   std::optional<Error> failed_;  // under state_mutex_
 };
+
+template <class Function>
+void ClientImpl::on_places(const Function& function) {
+  for (const auto& place : places_) place->shard.post([&place = *place, function] { function(place); });
+}
 
 }  // namespace ferrotunnel

@@ -125,6 +125,7 @@ Result<ClientPlan> plan_client(const ClientConfig& config) {
   if (config.memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
   if (config.busy_poll < std::chrono::microseconds::zero() || config.busy_poll > std::chrono::milliseconds(1))
     return bad("busy_poll has to be a time from 0 to 1 ms");
+  if (config.threads > 256) return bad("at most 256 threads");
   if (config.tunnels.empty()) return bad("there is no tunnel to make: add one with http() or tcp()");
   ClientPlan plan;
   std::set<std::string> names, hosts;

@@ -151,7 +151,13 @@ Result<> ServerImpl::reload_grants_locked() {
   if (threads_.empty()) return {};  // start() reads them
   if (auto loaded = load_grants(); !loaded) return loaded;
   on_each_shard([](app::ServerShard& shard) { shard.grants_changed(); });
+  settle_shards();
   return {};
+}
+
+// What a session told its links on other shards has been done there when this returns.
+void ServerImpl::settle_shards() const {
+  if (shards() > 1) on_each_shard([](app::ServerShard&) {});
 }
 
 // Reads certificate, key and CA; the plan is of this configuration.
@@ -211,6 +217,7 @@ Result<Reloaded> ServerImpl::reload(const ServerConfig& wanted) {
     shard.set_live(live);
     shard.grants_changed();
   });
+  settle_shards();
   if (uses_state()) write_server(make_token());
   return told;
 }
@@ -485,6 +492,41 @@ void ServerImpl::on_each_shard(const Function& function) const {
   for (auto& one : done) one.wait();
 }
 
+namespace {
+
+// What is on other shards is added to the session, or tunnel, that it belongs to.
+void merge(std::vector<app::ShardStatus>& parts, ServerStatus& status) {
+  std::unordered_map<std::string, std::size_t> sessions;
+  std::unordered_map<ingress::TunnelKey, std::size_t, ingress::TunnelKeyHash> tunnels;
+  for (app::ShardStatus& part : parts) {
+    for (const SessionStatus& one : part.status.sessions) sessions.emplace(one.id, sessions.size());
+    for (const ingress::TunnelKey& one : part.keys) tunnels.emplace(one, tunnels.size());
+    std::ranges::move(part.status.sessions, std::back_inserter(status.sessions));
+    std::ranges::move(part.status.tunnels, std::back_inserter(status.tunnels));
+    status.proxy_headers_refused += part.status.proxy_headers_refused;
+    status.idle_ended += part.status.idle_ended;
+    status.throttled += part.status.throttled;
+    status.accepts_failed += part.status.accepts_failed;
+  }
+  for (const app::ShardStatus& part : parts) {
+    for (const SessionStatus& one : part.further) {
+      const auto found = sessions.find(one.id);
+      if (found == sessions.end()) continue;  // it has ended, and the link is about to
+      SessionStatus& session = status.sessions[found->second];
+      session.links += one.links;
+      session.streams += one.streams;
+      session.bytes_in += one.bytes_in;
+      session.bytes_out += one.bytes_out;
+    }
+    for (const auto& [key, requests] : part.requests) {
+      if (const auto found = tunnels.find(key); found != tunnels.end())
+        status.tunnels[found->second].visitors_now += requests;
+    }
+  }
+}
+
+}  // namespace
+
 // Requests that are half read, or on their way from one shard to another, get their stream before the links take no more.
 void ServerImpl::let_requests_in(TimePoint until) {
   until = std::min(until, Clock::now() + kRequestGrace);
@@ -555,17 +597,14 @@ ServerStatus ServerImpl::status() const {
   ServerStatus status;
   if (threads_.empty()) return status;
   std::mutex mutex;
+  std::vector<app::ShardStatus> parts;
   on_each_shard([&](app::ServerShard& shard) {
-    ServerStatus part;
+    app::ShardStatus part;
     shard.fill_status(part);
     const std::lock_guard locked(mutex);
-    std::ranges::move(part.sessions, std::back_inserter(status.sessions));
-    std::ranges::move(part.tunnels, std::back_inserter(status.tunnels));
-    status.proxy_headers_refused += part.proxy_headers_refused;
-    status.idle_ended += part.idle_ended;
-    status.throttled += part.throttled;
-    status.accepts_failed += part.accepts_failed;
+    parts.push_back(std::move(part));
   });
+  merge(parts, status);
   status.up = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_at_);
   status.sign_ins = counters.sign_ins.load(std::memory_order_relaxed);
   status.sign_ins_refused = counters.refused.load(std::memory_order_relaxed);

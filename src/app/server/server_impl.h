@@ -60,6 +60,7 @@ class ServerImpl {
   [[nodiscard]] route::Router& router() { return router_; }
   [[nodiscard]] route::PortKeeper& ports() { return ports_; }
   [[nodiscard]] app::ServerShard& shard(unsigned index) { return *shards_[index]; }
+  [[nodiscard]] unsigned shards() const { return static_cast<unsigned>(shards_.size()); }  // fixed once they run
   [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
   [[nodiscard]] const transport::SocketAddress& tcp_listen() const { return tcp_listen_; }
   [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
@@ -99,6 +100,7 @@ class ServerImpl {
   [[nodiscard]] Result<boost::json::object> answer(const boost::json::object& question);
   void stop_shards();
   void let_requests_in(TimePoint until);
+  void settle_shards() const;
   template <class Function>
   void on_each_shard(const Function& function) const;  // runs it there and waits
 

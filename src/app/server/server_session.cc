@@ -36,6 +36,7 @@ ServerSession::ServerSession(ServerShard& shard, route::SessionId id, std::strin
                                            negotiated.early)) {}
 
 ServerSession::~ServerSession() {
+  further_.clear();  // other shards may be gone already
   leave_direct();
   keeper_.reset();
   give_up_all();  // relays let go of their streams while the link still stands
@@ -52,6 +53,7 @@ Result<> ServerSession::start() {
       });
   up_ = true;
   open_direct();
+  open_links();
   grants_changed();  // since the handshake, perhaps
   if (const auto& call = shard_.server().options().on_session) {
     call({SessionEvent::Kind::Up, outcome_.session, outcome_.grant, peer_, outcome_.peer_version, transport_,
@@ -137,12 +139,18 @@ void ServerSession::on_link_closed(const Error& why) {
   shard_.http().forget_session(id_);
   if (outlives_its_link()) {
     outlived_ = why;
+    on_further([id = id_](ServerShard& shard) {
+      if (FurtherLink* link = shard.find_further(id)) link->drain("the session is ending");
+    });
     return;
   }
   end(why);
 }
 
 void ServerSession::end(const Error& why) {
+  on_further([id = id_, why](ServerShard& shard) {
+    if (FurtherLink* link = shard.find_further(id)) link->close(why);
+  });
   give_up_all(leaving_ || shard_.server().draining() ? Places::Free : Places::Kept);
   if (up_) {
     up_ = false;
@@ -160,35 +168,31 @@ void ServerSession::on_visitor(std::uint32_t number, int change) {
   const auto found = tunnels_.find(number);
   if (found == tunnels_.end()) return;  // it was given up: its visitors are being ended
   Tunnel& tunnel = found->second;
+  TunnelCounts& counts = *tunnel.counts;
+  std::uint64_t now = 0, total = 0;
   if (change > 0) {
-    ++tunnel.now;
-    ++tunnel.total;
+    now = counts.now.fetch_add(1, std::memory_order_relaxed) + 1;
+    total = counts.total.fetch_add(1, std::memory_order_relaxed) + 1;
+    ++here_;
+    if (tunnel.gate->open() && tunnel.carry != wire::Carry::Direct) look_at_load();
     if (direct_ && tunnel.carry == wire::Carry::Auto && !road_look_.armed())
       shard_.shard().arm(road_look_, session::kRoadLook);
   } else {
-    --tunnel.now;
+    now = counts.now.fetch_sub(1, std::memory_order_relaxed) - 1;
+    total = counts.total.load(std::memory_order_relaxed);
+    --here_;
   }
-  if (const auto& call = shard_.server().options().on_visitor)
-    call({change > 0, tunnel.name, tunnel.now, tunnel.total});
+  if (const auto& call = shard_.server().options().on_visitor) call({change > 0, tunnel.name, now, total});
 }
 
 void ServerSession::on_refused(std::uint32_t number, ingress::Refusal why) {
   shard_.count_refused(why);
-  count_refused(number, why);
+  if (TunnelCounts* found = counts(number)) found->count_refused(why);
 }
 
-void ServerSession::count_refused(std::uint32_t number, ingress::Refusal why) {
-  if (const auto found = tunnels_.find(number); found != tunnels_.end())
-    ++found->second.refused[static_cast<std::size_t>(why)];
-}
-
-void ServerSession::count_request(std::uint32_t number) {
-  if (const auto found = tunnels_.find(number); found != tunnels_.end()) ++found->second.total;
-}
-
-std::string ServerSession::tunnel_name(std::uint32_t number) const {
+TunnelCounts* ServerSession::counts(std::uint32_t number) {
   const auto found = tunnels_.find(number);
-  return found == tunnels_.end() ? std::string() : found->second.name;
+  return found == tunnels_.end() ? nullptr : found->second.counts.get();
 }
 
 // ---- tunnels ------------------------------------------------------------------------------------------------------
@@ -222,6 +226,11 @@ void ServerSession::give_up(Tunnel& tunnel, Lease* lease) {
     shard_.server().router().release(tunnel.host, id_);
   }
   if (keep && !kept) session::GrantUse::give_back(use_->leases);
+  book_->remove(tunnel.number);
+  on_further([id = id_, number = tunnel.number](ServerShard& shard) {
+    if (FurtherLink* link = shard.find_further(id)) link->drop_tunnel(number);
+  });
+  if (tunnel.tcp) here_ -= static_cast<std::uint32_t>(tunnel.tcp->active());
   if (tunnel.tcp) shard_.past().idle_ended += tunnel.tcp->counters().idle_ended;
   if (tunnel.tcp) shard_.past().accepts_failed += tunnel.tcp->accepts_failed();
   if (tunnel.gate) shard_.past().throttled += tunnel.gate->throttled();
@@ -241,7 +250,8 @@ void ServerSession::give_up_all(Places places) {
   shard_.keep(std::move(lease));
 }
 
-void ServerSession::fill_status(ServerStatus& status) const {
+void ServerSession::fill_status(ShardStatus& part) const {
+  ServerStatus& status = part.status;
   const transport::LinkStatus link = link_->status();
   SessionStatus session;
   session.id = outcome_.session;
@@ -254,6 +264,8 @@ void ServerSession::fill_status(ServerStatus& status) const {
   session.streams = link.streams;
   session.bytes_in = link.bytes_in;
   session.bytes_out = link.bytes_out;
+  session.bytes_in += book_->bytes_in.load(std::memory_order_relaxed);
+  session.bytes_out += book_->bytes_out.load(std::memory_order_relaxed);
   if (direct_) {
     const ingress::DirectCounters& direct = direct_->counters();
     session.direct = direct_->in_use();
@@ -272,8 +284,9 @@ void ServerSession::fill_status(ServerStatus& status) const {
   }
   status.sessions.push_back(std::move(session));
   for (const auto& [number, tunnel] : tunnels_) {
-    TunnelStatus one{tunnel.name, outcome_.session, tunnel.url, tunnel.now, tunnel.total};
-    one.refused = to_status(tunnel.refused);
+    TunnelStatus one{tunnel.name, outcome_.session, tunnel.url, tunnel.counts->now.load(std::memory_order_relaxed),
+                     tunnel.counts->total.load(std::memory_order_relaxed)};
+    one.refused = to_status(tunnel.counts->refusals());
     if (!tunnel.host.empty()) one.visitors_now = shard_.http().requests_now({id_, number});
     if (tunnel.tcp) one.idle_ended = tunnel.tcp->counters().idle_ended;
     if (tunnel.tcp) status.accepts_failed += tunnel.tcp->accepts_failed();
@@ -281,6 +294,7 @@ void ServerSession::fill_status(ServerStatus& status) const {
     status.idle_ended += one.idle_ended;
     status.throttled += one.throttled;
     status.tunnels.push_back(std::move(one));
+    part.keys.push_back({id_, number});
   }
 }
 

@@ -1,5 +1,5 @@
-// ServerSession: one signed-in client at the server: its link, its tunnels, and their places in the router.
-// Owned by its ServerShard; that shard's thread only. It ends when its link does.
+// ServerSession: one signed-in client at the server: its first link, its tunnels, and their places in the router.
+// Owned by its ServerShard; that shard's thread only. It ends when that link does, and its links on other shards with it.
 #pragma once
 
 #include <functional>
@@ -7,8 +7,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "app/server/further_link.h"
 #include "app/server/server_shard.h"
+#include "app/server/session_book.h"
 #include "ingress/tcp/direct_pool.h"
 #include "ingress/tcp/tcp_ingress.h"
 #include "mux/mux_link.h"
@@ -45,22 +48,29 @@ class ServerSession final : private transport::LinkHandler,
   [[nodiscard]] const std::string& owner() const { return owner_; }
   [[nodiscard]] const std::string& name() const { return outcome_.session; }
   [[nodiscard]] const std::string& grant_name() const { return outcome_.grant; }
-  void count_request(std::uint32_t tunnel);
-  void count_refused(std::uint32_t tunnel, ingress::Refusal why);
-  [[nodiscard]] std::string tunnel_name(std::uint32_t tunnel) const;
-  void fill_status(ServerStatus& status) const;
+  [[nodiscard]] TunnelCounts* counts(std::uint32_t tunnel);  // none: there is no such tunnel
+  void fill_status(ShardStatus& part) const;
+
+  // Links on other shards (server_session_links.cc). So many visitors of TCP tunnels that any link may carry, for each link, make it ask
+  // for another one, while there are shards without.
+  static constexpr std::uint32_t kVisitorsPerLink = 4;
+  void want_link(unsigned shard);          // many visitors come there, and have to move here
+  void further_link_gone(unsigned shard);  // whatever it was that ended it
+  void further_link_idle(unsigned shard);
+  // A visitor that was handed to a shard which has no link any more.
+  void take_back(std::uint32_t tunnel, transport::UniqueFd fd, const transport::PeerAddress& peer,
+                 ingress::VisitorSlot slot);
 
  private:
   struct Tunnel {
     std::string name, url, host;  // host: HTTP only
     std::unique_ptr<ingress::TcpIngress> tcp;
-    std::uint64_t now = 0, total = 0;
+    TunnelCountsPtr counts;
     wire::Carry carry = wire::Carry::Auto;
     std::uint32_t number = 0;
     wire::Limits asked;              // by the client
     ingress::AddressRulesPtr rules;  // of these
     ingress::VisitorGatePtr gate;    // what holds: the server's limits too
-    ingress::RefusalCounts refused{};
   };
 
   void on_open(transport::Stream& stream, const transport::OpenInfo&) override;
@@ -69,6 +79,8 @@ class ServerSession final : private transport::LinkHandler,
   void on_link_closed(const Error& why) override;
   void on_visitor(std::uint32_t tunnel, int change) override;
   void on_refused(std::uint32_t tunnel, ingress::Refusal why) override;
+  bool on_spread(std::uint32_t tunnel, transport::UniqueFd& fd, const transport::PeerAddress& peer,
+                 ingress::VisitorSlot& slot) override;
   void on_direct_wanted(std::uint32_t want) override;
   void on_direct_unused() override;
   void on_deadline() override;  // of the grant
@@ -97,7 +109,21 @@ class ServerSession final : private transport::LinkHandler,
   void leave_direct();
   void look_at_road();
   [[nodiscard]] bool outlives_its_link() const;
-  void end(const Error& why);  // destroys us
+  [[nodiscard]] bool still_used() const;  // by visitors who are not on the first link
+  // Links on other shards.
+  struct Further {
+    enum class State : std::uint8_t { None, Wanted, Up, Leaving } state = State::None;
+    LinkLoad load;
+    [[nodiscard]] bool lives() const { return state == State::Up || state == State::Leaving; }
+    [[nodiscard]] bool wanted() const { return state == State::Wanted || state == State::Up; }
+  };
+  void open_links();
+  void attach_link(session::Negotiated negotiated);
+  void tell_links();
+  void look_at_load();
+  template <class Function>
+  void on_further(const Function& function);  // on each shard that has a link, in a moment: function(ServerShard&)
+  void end(const Error& why);                 // destroys us
   void give_up(Tunnel& tunnel, Lease* lease = nullptr);
   // Those who may come back find their places free (ServerConfig::host_lease).
   enum class Places : std::uint8_t { Free, Kept };
@@ -120,6 +146,11 @@ class ServerSession final : private transport::LinkHandler,
   std::unique_ptr<session::LinkKeeper> keeper_;
   std::shared_ptr<session::AttachHome> home_;    // what the client's further connections attach to
   std::unique_ptr<ingress::DirectPool> direct_;  // none: the client does not know of them. Outlives the tunnels
+  const std::shared_ptr<SessionBook> book_ = std::make_shared<SessionBook>();
+  std::vector<Further> further_;  // by shard; empty: one shard has all, or the client does not know of them
+  std::uint32_t links_told_ = 0;  // the client: LinksWanted
+  unsigned next_ = 0;             // the shard that is looked at first for the next visitor
+  std::uint32_t here_ = 0;        // TCP visitors on this shard
   std::map<std::uint32_t, Tunnel> tunnels_;
   std::uint32_t next_tunnel_ = 1;
   std::function<void()> successor_;
@@ -140,5 +171,14 @@ class ServerSession final : private transport::LinkHandler,
   bool up_ = false;
   bool leaving_ = false;  // the client has said so, or may not come back
 };
+
+template <class Function>
+void ServerSession::on_further(const Function& function) {
+  for (unsigned at = 0; at < further_.size(); ++at) {
+    if (!further_[at].lives()) continue;
+    ServerShard& other = shard_.server().shard(at);
+    other.shard().post([&other, function] { function(other); });
+  }
+}
 
 }  // namespace ferrotunnel::app

@@ -1,4 +1,6 @@
 // ServerSession, the part of direct links: the client's further connections, and which visitors get one.
+#include <algorithm>
+
 #include "app/server/server_session.h"
 #include "transport/tcp/road.h"
 
@@ -11,22 +13,25 @@ void ServerSession::open_direct() {
   home_->shard = shard_.shard().index();
   home_->grant = outcome_.grant;
   home_->instance = outcome_.instance;
-  home_->limit = shard_.live().config.max_direct;
+  home_->direct.limit = shard_.live().config.max_direct;
+  home_->links.limit = shard_.server().shards() - 1;
+  shard_.server().attachable().add(*outcome_.attach, home_);
+  if ((outcome_.features & wire::kFeatureDirect) == 0) return;
   direct_ =
       std::make_unique<ingress::DirectPool>(shard_.shard(), static_cast<ingress::DirectPoolHost&>(*this),
                                             shard_.live().config.max_direct, use_ != nullptr ? use_->streams : nullptr);
-  shard_.server().attachable().add(*outcome_.attach, home_);
 }
 
 void ServerSession::leave_direct() {
+  if (home_ != nullptr) shard_.server().attachable().remove(*outcome_.attach);
   if (!direct_) return;
-  shard_.server().attachable().remove(*outcome_.attach);
   direct_->close();
   road_look_.disarm();
 }
 
 // The client says nothing before it is asked: what came with the handshake is a violation.
 void ServerSession::attach(session::Negotiated negotiated) {
+  if (negotiated.outcome.place->as() == wire::AttachAs::Link) return attach_link(std::move(negotiated));
   if (direct_)
     direct_->add(std::move(negotiated.stream), std::move(negotiated.outcome.place), !negotiated.early.empty());
 }
@@ -50,7 +55,7 @@ void ServerSession::look_at_road() {
   carry_changed();
   bool concerned = road_.lossy(now);
   for (const auto& [number, tunnel] : tunnels_)
-    concerned = concerned || (tunnel.carry == wire::Carry::Auto && tunnel.tcp && tunnel.now > 0);
+    concerned = concerned || (tunnel.carry == wire::Carry::Auto && tunnel.tcp && tunnel.counts->now.load() > 0);
   if (concerned) shard_.shard().arm(road_look_, session::kRoadLook);
 }
 
@@ -60,14 +65,19 @@ void ServerSession::on_direct_wanted(std::uint32_t want) {
 
 // A drain closes the link when its streams are over. Whoever has a link of his own finishes too.
 bool ServerSession::outlives_its_link() const {
-  return direct_ && direct_->in_use() > 0 && !told_to_end_ && (leaving_ || shard_.server().draining());
+  return still_used() && !told_to_end_ && (leaving_ || shard_.server().draining());
+}
+
+bool ServerSession::still_used() const {
+  return (direct_ && direct_->in_use() > 0) || std::ranges::any_of(further_, &Further::lives);
 }
 
 // Not here and now: we may be inside what would be destroyed.
 void ServerSession::on_direct_unused() {
   if (!outlived_) return;
   shard_.shard().post([&shard = shard_, id = id_] {
-    if (ServerSession* session = shard.find(id); session != nullptr && session->outlived_)
+    ServerSession* session = shard.find(id);
+    if (session != nullptr && session->outlived_ && (session->told_to_end_ || !session->still_used()))
       session->end(*session->outlived_);
   });
 }

@@ -54,6 +54,7 @@ void ServerSession::on_register(const wire::Register& request) {
   const std::uint32_t number = next_tunnel_++;
   Tunnel tunnel;
   tunnel.name = request.name;
+  tunnel.counts = std::make_shared<TunnelCounts>(request.name);
   const Result<> done = request.proto == wire::TunnelProto::Http ? register_http(request, number, tunnel)
                                                                  : register_tcp(request, number, tunnel);
   if (!done) {
@@ -69,6 +70,7 @@ void ServerSession::on_register(const wire::Register& request) {
   tunnel.carry = request.carry;
   if (tunnel.tcp) tunnel.tcp->limit(tunnel.gate, &shard_.server().visitors);
   if (tunnel.tcp) tunnel.tcp->carry(tunnel.carry, direct_.get());
+  book_->add(number, tunnel.counts);
   limit(tunnel);
   say_tunnel(TunnelEvent::Kind::Up, tunnel.name, tunnel.url);
   tunnels_.emplace(number, std::move(tunnel));
@@ -141,7 +143,7 @@ Result<> ServerSession::claim(const std::string& host, std::uint32_t number) {
     if (tunnel.host == host)
       return refused(ErrorCode::AddressInUse, "this client has a tunnel for " + host + " already", true);
   }
-  return shard_.server().router().claim(host, owner_, {id_, number, shard_.shard().index()});
+  return shard_.server().router().claim(host, owner_, {id_, number, shard_.shard().index(), !further_.empty()});
 }
 
 // A name under the server's own, where any is granted; under the first wildcard, else; or the first granted name that is free.
@@ -250,7 +252,11 @@ void ServerSession::on_update(const wire::Update& request) {
   const auto found = tunnels_.find(request.tunnel);
   if (found == tunnels_.end()) return;
   Tunnel& tunnel = found->second;
-  if (request.new_origin && !tunnel.host.empty()) shard_.http().forget_tunnel({id_, request.tunnel});
+  if (request.new_origin && !tunnel.host.empty()) {
+    const ingress::TunnelKey key{id_, request.tunnel};
+    shard_.http().forget_tunnel(key);
+    on_further([key](ServerShard& shard) { shard.http().forget_tunnel(key); });
+  }
   if (request.carry && tunnel.tcp) {
     tunnel.carry = *request.carry;
     tunnel.tcp->carry(tunnel.carry, direct_.get());
@@ -273,12 +279,14 @@ void ServerSession::limit(Tunnel& tunnel) {
   tunnel.gate->set(lower_of(tunnel.asked, live.tunnel_limits), tunnel.rules, live.visitor_rules);
   if (tunnel.tcp) tunnel.tcp->keep_alive(live.config.tcp_keepalive);
   if (!tunnel.host.empty()) shard_.http().set_gate({id_, tunnel.number}, tunnel.gate->open() ? nullptr : tunnel.gate);
+  // What a gate counts it counts on this shard.
+  if (!tunnel.host.empty() && !further_.empty()) shard_.server().router().pin(tunnel.host, id_, !tunnel.gate->open());
 }
 
 void ServerSession::limits_changed() {
   for (auto& [number, tunnel] : tunnels_) limit(tunnel);
   if (direct_) {
-    home_->limit = shard_.live().config.max_direct;
+    home_->direct.limit = shard_.live().config.max_direct;
     direct_->set_most(shard_.live().config.max_direct);
   }
   carry_changed();

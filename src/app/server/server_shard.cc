@@ -2,6 +2,7 @@
 
 #include <iterator>
 
+#include "app/server/further_link.h"
 #include "app/server/server_session.h"
 #include "base/random.h"
 #include "ferrotunnel/version.h"
@@ -45,6 +46,7 @@ ServerShard::~ServerShard() {
   http_listener_.reset();
   negotiations_.clear();
   http_.stop();
+  further_.clear();
   sessions_.clear();
 }
 
@@ -81,8 +83,9 @@ void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketA
     options.heartbeat_ms = static_cast<std::uint32_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(server_.options().heartbeat.interval).count());
     options.exporter = exporter;
-    if (live_->config.max_direct != 0) {
-      options.features = wire::kFeatureDirect;
+    if (live_->config.max_direct != 0) options.features |= wire::kFeatureDirect;
+    if (server_.shards() > 1) options.features |= wire::kFeatureLinks;
+    if (options.features != 0) {
       options.attachable = &server_.attachable();
       fill_random(options.attach.emplace());
     }
@@ -252,6 +255,54 @@ void ServerShard::LeaseEnd::let_go(std::uint16_t port) {
 
 void ServerShard::remove(route::SessionId session) { sessions_.erase(session); }
 
+// ---- links of sessions on other shards ----------------------------------------------------------------------------
+
+void ServerShard::add_further(FurtherLinkStart start) {
+  const route::SessionId id = start.session;
+  ServerShard& home = server_.shard(start.home);
+  auto link = std::make_unique<FurtherLink>(*this, std::move(start));
+  if (link->start()) {
+    further_.insert_or_assign(id, std::move(link));
+    return;
+  }
+  home.shard().post([&home, id, at = shard_.index()] {
+    if (ServerSession* session = home.find(id)) session->further_link_gone(at);
+  });
+}
+
+FurtherLink* ServerShard::find_further(route::SessionId session) {
+  const auto found = further_.find(session);
+  return found == further_.end() ? nullptr : found->second.get();
+}
+
+void ServerShard::remove_further(route::SessionId session) { further_.erase(session); }
+
+void ServerShard::adopt_visitor(route::SessionId id, unsigned home, std::uint32_t tunnel, transport::UniqueFd fd,
+                                const transport::PeerAddress& peer, ingress::VisitorSlot slot, const LinkLoad& load) {
+  if (FurtherLink* link = find_further(id); link != nullptr && link->adopt(tunnel, fd, peer, slot, load)) return;
+  load->fetch_sub(1, std::memory_order_relaxed);
+  ServerShard& other = server_.shard(home);
+  other.shard().post([&other, id, tunnel, fd = std::move(fd), peer, slot = std::move(slot)]() mutable {
+    if (ServerSession* session = other.find(id))
+      return session->take_back(tunnel, std::move(fd), peer, std::move(slot));
+    transport::close_with_reset(fd.get());
+  });
+}
+
+void ServerShard::on_move(const route::RouteTarget& target) {
+  if (target.pinned) return;
+  const TimePoint now = shard_.now();
+  if (now - moved_since_ > std::chrono::seconds(1)) {
+    moved_.clear();
+    moved_since_ = now;
+  }
+  if (++moved_[target.session] != kHotMoves) return;
+  ServerShard& home = server_.shard(target.shard);
+  home.shard().post([&home, id = target.session, at = shard_.index()] {
+    if (ServerSession* session = home.find(id)) session->want_link(at);
+  });
+}
+
 // ---- ending -------------------------------------------------------------------------------------------------------
 
 void ServerShard::stop_accepting() {
@@ -271,12 +322,14 @@ void ServerShard::turn_newcomers_away() {
 
 void ServerShard::drain() {
   http_.drain();
+  for (auto& [id, link] : further_) link->drain("the server is draining");
   for (auto& [id, session] : sessions_) session->drain();
 }
 
 void ServerShard::close_all(const Error& why) {
   stop_accepting();
   http_.stop();
+  for (auto& [id, link] : further_) link->close(why);
   for (auto& [id, session] : sessions_) session->close(why);
 }
 
@@ -304,15 +357,21 @@ void ServerShard::move_visitor(unsigned to, transport::ByteStreamPtr visitor, co
 }
 
 void ServerShard::on_request(const ingress::RequestRecord& record) {
-  ServerSession* session = find(record.session);
+  // The session is here, or a link of it.
+  TunnelCounts* tunnel = nullptr;
+  if (ServerSession* session = find(record.session)) {
+    tunnel = session->counts(record.tunnel);
+  } else if (FurtherLink* link = find_further(record.session)) {
+    tunnel = link->counts(record.tunnel);
+  }
   if (record.refused) count_refused(*record.refused);
-  if (session != nullptr && record.refused) session->count_refused(record.tunnel, *record.refused);
-  if (session != nullptr && !record.refused) session->count_request(record.tunnel);
+  if (tunnel != nullptr && record.refused) tunnel->count_refused(*record.refused);
+  if (tunnel != nullptr && !record.refused) tunnel->total.fetch_add(1, std::memory_order_relaxed);
   const auto& call = server_.options().on_request;
   if (!call) return;
   RequestEvent event;
   event.request_id = record.request_id;
-  if (session != nullptr) event.tunnel = session->tunnel_name(record.tunnel);
+  if (tunnel != nullptr) event.tunnel = tunnel->name;
   event.method = record.method;
   event.host = record.host;
   event.path = record.path;
@@ -332,8 +391,17 @@ void ServerShard::on_request(const ingress::RequestRecord& record) {
   call(event);
 }
 
-void ServerShard::fill_status(ServerStatus& status) const {
-  for (const auto& [id, session] : sessions_) session->fill_status(status);
+void ServerShard::fill_status(ShardStatus& part) const {
+  ServerStatus& status = part.status;
+  for (const auto& [id, session] : sessions_) session->fill_status(part);
+  for (const auto& [id, link] : further_) {
+    SessionStatus& more = part.further.emplace_back();
+    more.id = link->name();
+    more.links = 0;
+    link->fill_status(more);
+  }
+  for (const auto& one : http_.requests_now())
+    if (further_.contains(one.first.session)) part.requests.push_back(one);
   status.proxy_headers_refused += proxies_.counters().refused;
   status.idle_ended += past_.idle_ended;
   status.throttled += past_.throttled;

@@ -2,6 +2,7 @@
 // whose links are here, and the HTTP ingress. That shard's thread only, but for the constructor, run() and post().
 #pragma once
 
+#include <atomic>
 #include <list>
 #include <memory>
 #include <string>
@@ -21,6 +22,19 @@
 namespace ferrotunnel::app {
 
 class ServerSession;
+class FurtherLink;
+struct FurtherLinkStart;
+// TCP visitors that are on a further link, or on their way to it.
+using LinkLoad = std::shared_ptr<std::atomic<std::uint32_t>>;
+
+// A shard's part of a ServerStatus.
+struct ShardStatus {
+  ServerStatus status;
+  std::vector<ingress::TunnelKey> keys;  // of status.tunnels
+  // What it has of sessions on other shards, by their id; and of their tunnels: HTTP requests now.
+  std::vector<SessionStatus> further;
+  std::vector<std::pair<ingress::TunnelKey, std::size_t>> requests;
+};
 
 // Places that a lost session had.
 struct Lease {
@@ -33,6 +47,9 @@ struct Lease {
 
 class ServerShard final : private ingress::HttpIngressHost, private ingress::ProxiedVisitors {
  public:
+  // So many visitors of a session that had to move within a second make the shard ask for a link of it.
+  static constexpr std::uint32_t kHotMoves = 8;
+
   ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budget, LivePtr live);
   ~ServerShard();
 
@@ -63,7 +80,15 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   // Sessions of this grant, but for `asking`, that have a tunnel there show that they are alive, or end.
   void probe(const std::string& grant, route::SessionId asking, const std::string& host, std::uint16_t port);
   void grants_changed();  // each session looks at its grant anew
-  void fill_status(ServerStatus& status) const;
+  void fill_status(ShardStatus& part) const;
+
+  // Links of sessions that live on other shards (further_link.h).
+  void add_further(FurtherLinkStart start);
+  [[nodiscard]] FurtherLink* find_further(route::SessionId session);
+  void remove_further(route::SessionId session);  // it is over: destroys it
+  // A visitor that the session's shard hands on; he goes back where there is no link for him.
+  void adopt_visitor(route::SessionId session, unsigned home, std::uint32_t tunnel, transport::UniqueFd fd,
+                     const transport::PeerAddress& peer, ingress::VisitorSlot slot, const LinkLoad& load);
 
   void count_refused(ingress::Refusal why) {
     server_.counters.visitors_refused[static_cast<std::size_t>(why)].fetch_add(1, std::memory_order_relaxed);
@@ -114,6 +139,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
   void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
                     std::string early) override;
+  void on_move(const route::RouteTarget& target) override;
   void on_request(const ingress::RequestRecord& record) override;
   void on_turned_away() override { count_refused(ingress::Refusal::ServerLimit); }
 
@@ -129,6 +155,10 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   Negotiations negotiations_;
   Past past_;
   std::unordered_map<route::SessionId, std::unique_ptr<ServerSession>> sessions_;
+  std::unordered_map<route::SessionId, std::unique_ptr<FurtherLink>> further_;
+  // HTTP visitors that moved away, by the session that they came for, in the second that began then.
+  std::unordered_map<route::SessionId, std::uint32_t> moved_;
+  TimePoint moved_since_{};
 };
 
 }  // namespace ferrotunnel::app

@@ -8,6 +8,8 @@
 
 #include <boost/intrusive/list.hpp>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "ingress/http1/http_ingress_host.h"
 #include "ingress/http1/ingress_context.h"
@@ -45,6 +47,8 @@ class HttpIngress final : private VisitorOwner {
 
   // Of this tunnel, which are being answered or were upgraded.
   [[nodiscard]] std::size_t requests_now(const TunnelKey& tunnel) const { return context_.pool.used(tunnel); }
+  // Of every tunnel that has any.
+  [[nodiscard]] std::vector<std::pair<TunnelKey, std::size_t>> requests_now() const { return context_.pool.used(); }
 
   [[nodiscard]] HttpIngressStats stats() const;
 

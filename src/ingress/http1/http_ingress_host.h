@@ -73,6 +73,8 @@ class HttpIngressHost {
   // The route's link lives on another shard: carry this there and adopt() it. Nothing of the request was sent anywhere.
   virtual void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
                             std::string early_bytes) = 0;
+  // It is about to be called: a visitor came here for this one, whose link is there.
+  virtual void on_move(const route::RouteTarget& /*target*/) {}
   virtual void on_request(const RequestRecord& record) = 0;
   // One was turned away before it could ask for anything.
   virtual void on_turned_away() = 0;

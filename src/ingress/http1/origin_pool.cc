@@ -168,6 +168,12 @@ std::size_t OriginPool::used(const TunnelKey& tunnel) const {
       std::ranges::count_if(used_, [&](const OriginConnection& one) { return one.tunnel_ == tunnel; }));
 }
 
+std::vector<std::pair<TunnelKey, std::size_t>> OriginPool::used() const {
+  std::unordered_map<TunnelKey, std::size_t, TunnelKeyHash> counts;
+  for (const OriginConnection& one : used_) ++counts[one.tunnel_];
+  return {counts.begin(), counts.end()};
+}
+
 void OriginPool::arm(Duration after) {
   const TimePoint due = shard_.now() + after;
   if (Deadline::armed() && due_ <= due) return;

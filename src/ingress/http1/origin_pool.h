@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "ingress/http1/http_ingress_host.h"
 #include "transport/deadline.h"
@@ -102,6 +104,7 @@ class OriginPool final : private transport::Deadline {
   [[nodiscard]] std::size_t idle(const TunnelKey& tunnel) const;
   // Requests and upgraded connections of the tunnel now. Looks at all that are lent out: for a status, not for each request.
   [[nodiscard]] std::size_t used(const TunnelKey& tunnel) const;
+  [[nodiscard]] std::vector<std::pair<TunnelKey, std::size_t>> used() const;
   [[nodiscard]] std::size_t closing() const { return closing_count_; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
 

@@ -164,8 +164,12 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
     return answer(failures::kHostMissing, head_bytes, true);
   const route::RouteTarget* target = context_.routes.find(context_.host_name);
   if (target == nullptr) return answer(failures::kNoSuchHost, head_bytes, true);
-  transport::Link* link = context_.links.find(target->session);
-  if (link == nullptr && target->shard != context_.shard.index()) return move_to(target->shard);
+  const bool elsewhere = target->shard != context_.shard.index();
+  transport::Link* link = elsewhere && target->pinned ? nullptr : context_.links.find(target->session);
+  if (link == nullptr && elsewhere) {
+    context_.host.on_move(*target);
+    return move_to(target->shard);
+  }
 
   const bool holds = head_bytes > kAlwaysServed || socket_.input().size() > head_bytes;
   const TunnelKey tunnel{target->session, target->tunnel};

@@ -248,6 +248,15 @@ void TcpIngress::on_proxied(transport::UniqueFd fd, const transport::PeerAddress
   VisitorSlot slot;
   if (count_ != nullptr && !(slot = count_->enter())) return refuse(std::move(fd), Refusal::ServerLimit);
   if (!shard_.buffers().budget().admits(0, kLeastRoom)) return refuse(std::move(fd), Refusal::Memory);
+  const bool anywhere = (gate_ == nullptr || gate_->open()) && !goes_direct({});
+  if (anywhere && host_.on_spread(tunnel_, fd, peer, slot)) {
+    ++counters_.spread;
+    return;
+  }
+  let_in(std::move(fd), peer, std::move(slot));
+}
+
+void TcpIngress::let_in(transport::UniqueFd fd, const transport::PeerAddress& peer, VisitorSlot slot) {
   Admission admission;
   if (gate_ != nullptr) {
     auto admitted = gate_->admit(peer);

@@ -1,7 +1,8 @@
 // TcpIngress: the public port of one TCP tunnel: each visitor becomes a stream of the session's link, and a relay; or gets a direct link to
 // himself, where the tunnel's `carry` says so and one is to be had.
 //
-// It lives on the link's shard and listens there, so a visitor never crosses threads. Owned by the server's session, and destroyed
+// It lives on the link's shard. That of a session's first link listens; where the session has links on other shards, visitors without a limit
+// are handed to one there as soon as they are accepted (TcpIngressHost::on_spread), so that none crosses threads later. Owned by the server's session, and destroyed
 // with it or when the tunnel is given up; visitors that are connected end then.
 #pragma once
 
@@ -24,6 +25,7 @@ namespace ferrotunnel::ingress {
 
 struct TcpIngressCounters {
   std::uint64_t accepted = 0;                 // visitors
+  std::uint64_t spread = 0;                   // let in, and handed to another shard: not among the others
   std::uint64_t refused = 0;                  // of them, closed at once for want of a stream
   std::uint64_t idle_ended = 0;               // of them, ended by the tunnel's idle_timeout
   std::uint64_t bytes_in = 0, bytes_out = 0;  // from and to visitors that are gone
@@ -33,6 +35,11 @@ class TcpIngressHost {
  public:
   virtual void on_visitor(std::uint32_t tunnel, int change) = 0;   // +1 came, -1 went
   virtual void on_refused(std::uint32_t tunnel, Refusal why) = 0;  // a limit closed one at once
+  // One was let in that any link of the session may carry. True: another shard's does, and it is gone from here.
+  virtual bool on_spread(std::uint32_t /*tunnel*/, transport::UniqueFd& /*visitor*/,
+                         const transport::PeerAddress& /*peer*/, VisitorSlot& /*slot*/) {
+    return false;
+  }
 
  protected:
   ~TcpIngressHost() = default;
@@ -65,6 +72,10 @@ class TcpIngress final : private ProxiedVisitors {
   // Binds and accepts. Port 0: the system picks; port() tells. Errors: AddressInUse, Io.
   [[nodiscard]] Result<> listen(const transport::SocketAddress& address);
   void stop_accepting();
+  // A visitor that was let in by another shard's. It is not handed on.
+  void adopt(transport::UniqueFd fd, const transport::PeerAddress& peer, VisitorSlot slot) {
+    let_in(std::move(fd), peer, std::move(slot));
+  }
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::uint64_t accepts_failed() const { return listener_ ? listener_->failures() : 0; }
@@ -78,6 +89,7 @@ class TcpIngress final : private ProxiedVisitors {
   using Visitors = boost::intrusive::list<Visitor, boost::intrusive::constant_time_size<false>>;
   void accept(transport::UniqueFd fd, const transport::PeerAddress& peer);
   void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
+  void let_in(transport::UniqueFd fd, const transport::PeerAddress& peer, VisitorSlot slot);
   void refuse(transport::UniqueFd fd, Refusal why);
   [[nodiscard]] bool goes_direct(const Admission& admission) const;
   void remove(Visitor& visitor);
