@@ -107,6 +107,7 @@ TEST(ApiOptions, OfAClient) {
            {"timeout",
             [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").origin_connect_timeout(-5ms); }},
            {"memory", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").memory_limit(0); }},
+           {"threads", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").threads(257); }},
            {"busy_poll", [](ClientBuilder& b) { b.server("a").grant("g", kSecret).tcp("t", "22").busy_poll(-1us); }},
        }) {
     auto builder = Client::builder();

@@ -87,11 +87,11 @@ void ClientBranch::set_tunnels(TunnelTablePtr tunnels) {
 }
 
 void ClientBranch::want_links(std::uint32_t more) {
-  if (!left_) links_.want_more(more);
+  if (!left_ && !ended_) links_.want_more(more);
 }
 
 void ClientBranch::want_direct(std::uint32_t count) {
-  if (left_ || (!direct_ && count == 0)) return;
+  if (left_ || ended_ || (!direct_ && count == 0)) return;
   if (!direct_) direct_ = std::make_unique<DirectLinks>(shard_, direct_dial_, static_cast<DirectLinksHost&>(*this));
   direct_->want(count);
 }
@@ -105,6 +105,14 @@ void ClientBranch::drain(std::string_view why) {
 void ClientBranch::leave() {
   drain("the session is over");
   left_ = true;
+  look_whether_over();
+}
+
+void ClientBranch::end(const Error& why) {
+  direct_.reset();
+  early_.clear();
+  ended_ = true;
+  links_.close(why);
   look_whether_over();
 }
 
@@ -151,7 +159,7 @@ void ClientBranch::on_origin_count(std::uint32_t number, int change, transport::
     const auto [now, total] = found->second.visitors->count(change);
     if (!left_) host_.on_branch_visitor(change > 0, found->second.name, now, total);
   }
-  if (left_) look_whether_over();
+  look_whether_over();
 }
 
 void ClientBranch::on_direct_end(transport::RelayBytes bytes) {
@@ -160,7 +168,7 @@ void ClientBranch::on_direct_end(transport::RelayBytes bytes) {
 
 void ClientBranch::on_link_gone(const transport::LinkStatus& last) {
   host_.on_branch_bytes(last.bytes_in, last.bytes_out);
-  if (left_) look_whether_over();
+  look_whether_over();
 }
 
 void ClientBranch::add_bytes(std::uint64_t& in, std::uint64_t& out) const {

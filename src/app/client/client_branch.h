@@ -56,7 +56,7 @@ class ClientBranchHost {
   virtual void on_branch_bytes(std::uint64_t in, std::uint64_t out) = 0;  // of links that are gone
   // The server has taken a link of it back.
   virtual void on_branch_link_drained(unsigned place, std::uint64_t session) = 0;
-  virtual void on_branch_over(ClientBranch& branch) = 0;  // after leave(); may not destroy it
+  virtual void on_branch_over(ClientBranch& branch) = 0;  // after leave() or end(); may not destroy it
 
  protected:
   ~ClientBranchHost() = default;
@@ -91,7 +91,11 @@ class ClientBranch final : private DirectLinksHost,
   void drain(std::string_view why);
   // The session is over, by a drain: on_branch_over() comes when nobody is left, not from inside this.
   void leave();
-  [[nodiscard]] bool over() const { return left_ && links_.count() == 0 && dispatcher_.active() == 0; }
+  // The same, at once: its visitors end, and are told of as such.
+  void end(const Error& why);
+  [[nodiscard]] bool over() const {
+    return (left_ || ended_) && links_.count() == 0 && (ended_ || dispatcher_.active() == 0);
+  }
 
   [[nodiscard]] std::size_t links() const { return links_.count(); }
   void add_bytes(std::uint64_t& in, std::uint64_t& out) const;
@@ -121,7 +125,7 @@ class ClientBranch final : private DirectLinksHost,
   origin::OriginDispatcher dispatcher_;  // before the links: its streams are theirs
   std::unique_ptr<DirectLinks> direct_;
   const session::DialOptions direct_dial_;
-  bool left_ = false, told_over_ = false;
+  bool left_ = false, ended_ = false, told_over_ = false;
 };
 
 struct ClientPlace {

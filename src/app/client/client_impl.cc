@@ -584,7 +584,9 @@ void ClientImpl::on_link_closed(const Error& reason) {
   bytes_in_ += last.bytes_in;
   bytes_out_ += last.bytes_out;
   end_link();
-  if (stopping_) return shard_.stop();
+  // The branches tell of their visitors first.
+  if (stopping_ && branches_left_ == 0) return shard_.stop();
+  if (stopping_) return;
   if (draining_) return;
   if (successor_) {
     session::Dialed next = std::move(*successor_);

@@ -94,13 +94,16 @@ void ClientImpl::leave_branches(bool finish) {
   branch_options_.reset();
   highest_tunnel_ = 0;
   place_links_.clear();
-  if (!std::exchange(branches_open_, false)) return;
-  if (finish) branches_left_ += places_.size();
-  on_places([finish](ClientPlace& place) {
-    if (!place.branch) return;
-    if (!finish) return place.branch.reset();
-    place.left.push_back(std::move(place.branch));
-    place.left.back()->leave();
+  const bool open = std::exchange(branches_open_, false);
+  if (open) branches_left_ += places_.size();
+  on_places([finish, stop = stopping_](ClientPlace& place) {
+    const Error why(ErrorCode::Closed, Side::Tunnel, true, "the session is over");
+    if (place.branch) {
+      place.left.push_back(std::move(place.branch));
+      finish ? place.left.back()->leave() : place.left.back()->end(why);
+    }
+    if (!stop) return;
+    for (const auto& left : place.left) left->end(why);
   });
 }
 
@@ -172,6 +175,7 @@ void ClientImpl::on_branch_over(app::ClientBranch& branch) {
       std::erase_if(place.left, [over](const auto& one) { return one.get() == over && one->over(); });
     });
     --branches_left_;
+    if (stopping_ && branches_left_ == 0 && !link_) return shard_.stop();
     if (nobody_left() && !link_) link_is_down();
   });
 }

@@ -29,6 +29,7 @@ class FurtherLinks::One final : public transport::LinkHandler {
     leaving_ = true;
     link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), why);
   }
+  void close(const Error& why) { link_->close(why); }
   [[nodiscard]] bool leaving() const { return leaving_; }
   [[nodiscard]] bool lasted() const { return owner_.shard_.now() - began_ >= kLasting; }
   [[nodiscard]] transport::LinkStatus status() const { return link_->status(); }
@@ -81,6 +82,13 @@ void FurtherLinks::drain(std::string_view why) {
   dialer_.reset();
   transport::Deadline::disarm();
   for (const auto& link : links_) link->drain(why);
+}
+
+void FurtherLinks::close(const Error& why) {
+  over_ = true;
+  dialer_.reset();
+  transport::Deadline::disarm();
+  for (const auto& link : links_) link->close(why);
 }
 
 std::size_t FurtherLinks::serving() const {

@@ -52,6 +52,7 @@ class FurtherLinks final : private transport::Deadline {
   void want_more(std::uint32_t count);
   // They take nobody new, and end when their streams are over. None is dialled any more.
   void drain(std::string_view why);
+  void close(const Error& why);
 
   [[nodiscard]] std::size_t count() const { return links_.size(); }
   void add_status(std::uint64_t& bytes_in, std::uint64_t& bytes_out) const;

@@ -527,6 +527,16 @@ void merge(std::vector<app::ShardStatus>& parts, ServerStatus& status) {
 
 }  // namespace
 
+// They end a little after their sessions, and say so of their visitors.
+void ServerImpl::wait_for_further_links(TimePoint until) const {
+  while (shards() > 1 && Clock::now() < until) {
+    std::atomic<std::size_t> links{0};
+    on_each_shard([&links](app::ServerShard& shard) { links += shard.further(); });
+    if (links == 0) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 // Requests that are half read, or on their way from one shard to another, get their stream before the links take no more.
 void ServerImpl::let_requests_in(TimePoint until) {
   until = std::min(until, Clock::now() + kRequestGrace);
@@ -586,6 +596,7 @@ void ServerImpl::stop_shards() {
     std::unique_lock owners(owners_mutex_);
     owners_changed_.wait_for(owners, std::chrono::seconds(1), [this] { return owners_.empty(); });
   }
+  wait_for_further_links(Clock::now() + std::chrono::seconds(1));
   for (auto& shard : shards_) shard->shard().stop();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();

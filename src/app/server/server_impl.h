@@ -101,6 +101,7 @@ class ServerImpl {
   void stop_shards();
   void let_requests_in(TimePoint until);
   void settle_shards() const;
+  void wait_for_further_links(TimePoint until) const;
   template <class Function>
   void on_each_shard(const Function& function) const;  // runs it there and waits
 

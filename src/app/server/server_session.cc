@@ -151,6 +151,7 @@ void ServerSession::end(const Error& why) {
   on_further([id = id_, why](ServerShard& shard) {
     if (FurtherLink* link = shard.find_further(id)) link->close(why);
   });
+  further_.clear();  // their visitors end with them, and are told of as such
   give_up_all(leaving_ || shard_.server().draining() ? Places::Free : Places::Kept);
   if (up_) {
     up_ = false;

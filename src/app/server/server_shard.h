@@ -85,6 +85,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   // Links of sessions that live on other shards (further_link.h).
   void add_further(FurtherLinkStart start);
   [[nodiscard]] FurtherLink* find_further(route::SessionId session);
+  [[nodiscard]] std::size_t further() const { return further_.size(); }
   void remove_further(route::SessionId session);  // it is over: destroys it
   // A visitor that the session's shard hands on; he goes back where there is no link for him.
   void adopt_visitor(route::SessionId session, unsigned home, std::uint32_t tunnel, transport::UniqueFd fd,

@@ -220,6 +220,26 @@ TEST_P(HttpFlow, MovesToTheShardOfTheRoute) {
   EXPECT_EQ(there.link.last().info.tunnel, 5u);
 }
 
+// A session may have a link here too; whether a tunnel's visitors use it is the route's to say, and may change between two requests.
+TEST_P(HttpFlow, StaysWhereItsSessionHasALinkUnlessItIsPinned) {
+  HttpWorld world(portable());
+  ASSERT_TRUE(world.router.claim("far.test", "owner", {99, 5, 1, false}).has_value());
+  world.links.add(99, world.link);
+  world.link.origin = answer_heads([](std::string_view) { return ok("here"); });
+  Visitor& visitor = world.connect();
+  const std::string request = "GET / HTTP/1.1\r\nHost: far.test\r\n\r\n";
+  visitor.send(request);
+  ASSERT_TRUE(world.until_got(visitor, "here"));
+  EXPECT_EQ(world.link.last().info.tunnel, 5u);
+  EXPECT_TRUE(world.host.wanted.empty());
+  world.router.pin("far.test", 99, true);
+  visitor.send(request);
+  ASSERT_TRUE(world.until([&] { return !world.host.moved.empty(); }));
+  EXPECT_EQ(world.host.moved[0].shard, 1u);
+  EXPECT_EQ(world.host.moved[0].early, request);
+  EXPECT_EQ(world.host.wanted, std::vector<route::SessionId>{99});
+}
+
 TEST_P(HttpFlow, Drain) {
   HttpWorld world(portable());
   world.link.origin =

@@ -113,11 +113,13 @@ class WorldHost final : public HttpIngressHost {
                     std::string early) override {
     moved.push_back({shard, std::move(visitor), peer, std::move(early)});
   }
+  void on_move(const route::RouteTarget& target) override { wanted.push_back(target.session); }
   void on_request(const RequestRecord& record) override { records.emplace_back(record); }
   void on_turned_away() override { ++turned_away; }
 
   int turned_away = 0;
   std::vector<Moved> moved;
+  std::vector<route::SessionId> wanted;  // of on_move()
   std::vector<Record> records;
 };
 

@@ -48,6 +48,21 @@ TEST(Router, TheLongestWildcardWinsAndExactGoesFirst) {
   EXPECT_EQ(session_of(router, "b.testing"), 0u);
 }
 
+TEST(Router, APinIsTheClaimantsAlone) {
+  Router router;
+  ASSERT_TRUE(router.claim("*.a.test", "alice", {1, 11, 2, true}));
+  RouterCache cache(router);
+  EXPECT_TRUE(cache.find("x.a.test")->pinned);
+  router.pin("*.a.test", 2, false);  // another session's
+  EXPECT_TRUE(cache.find("x.a.test")->pinned);
+  const std::uint64_t before = router.version();
+  router.pin("*.a.test", 1, true);
+  EXPECT_EQ(router.version(), before) << "nothing has changed";
+  router.pin("*.a.test", 1, false);
+  EXPECT_FALSE(cache.find("x.a.test")->pinned);
+  EXPECT_EQ(cache.find("x.a.test")->shard, 2u);
+}
+
 TEST(Router, WhatIsOfferedIsServedUntilSomebodyTakesIt) {
   Router router;
   for (const std::string host : {"a.test", "*.a.test"}) {

@@ -20,7 +20,8 @@ struct AttachPair : HandshakePair {
     home->shard = 3;
     home->grant = "default";
     home->instance = client_options.instance;
-    home->limit = 2;
+    home->direct.limit = 2;
+    home->links.limit = 1;
     book.add(attach_of(1), home);
     server_options.features = client_options.features = wire::kFeatureDirect;
     server_options.attach = attach_of(2);
@@ -38,7 +39,7 @@ TEST(Attach, ASignInIsToldWhatItsFurtherConnectionsShallSay) {
   EXPECT_EQ(pair.server->outcome().attach, attach_of(2));
   EXPECT_EQ(pair.client->outcome().attach, attach_of(2));
   EXPECT_EQ(pair.server->outcome().place, nullptr);
-  EXPECT_EQ(pair.home->attached, 0u);
+  EXPECT_EQ(pair.home->direct.attached, 0u);
 }
 
 TEST(Attach, AFurtherConnectionGetsAPlaceAtItsSession) {
@@ -52,9 +53,9 @@ TEST(Attach, AFurtherConnectionGetsAPlaceAtItsSession) {
     EXPECT_EQ(pair.server->outcome().place->home().shard, 3u);
     EXPECT_EQ(pair.server->outcome().attach, std::nullopt);
     EXPECT_EQ(pair.client->outcome().attach, std::nullopt) << "welcome has none here";
-    EXPECT_EQ(pair.home->attached, 1u);
+    EXPECT_EQ(pair.home->direct.attached, 1u);
     pair.server.reset();
-    EXPECT_EQ(pair.home->attached, 0u) << "a place gives itself back";
+    EXPECT_EQ(pair.home->direct.attached, 0u) << "a place gives itself back";
   }
 }
 
@@ -83,7 +84,7 @@ void expect_gone(AttachPair& pair) {
   EXPECT_EQ(pair.server_error->code, ErrorCode::Closed);
   EXPECT_EQ(pair.client_error->code, ErrorCode::Closed);
   EXPECT_TRUE(pair.client_error->retry);
-  EXPECT_EQ(pair.home->attached, 0u);
+  EXPECT_EQ(pair.home->direct.attached, 0u);
   EXPECT_EQ(pair.book.refused(), 1u);
 }
 
@@ -118,7 +119,7 @@ TEST(Attach, NoMoreThanTheLimit) {
   EXPECT_EQ(pair.server_error->code, ErrorCode::Limit);
   EXPECT_EQ(pair.client_error->code, ErrorCode::Limit);
   EXPECT_TRUE(pair.client_error->retry);
-  EXPECT_EQ(pair.home->attached, 2u);
+  EXPECT_EQ(pair.home->direct.attached, 2u);
   places.pop_back();
   EXPECT_TRUE(pair.book.take(attach_of(1), "default", pair.client_options.instance));
 }
@@ -138,9 +139,11 @@ TEST(Attach, ReplayedOrChangedOnTheWayItIsUnauthorized) {
       {attach_of(1), [](wire::Auth& auth) { auth.attach.reset(); }},
       {attach_of(9), [](wire::Auth& auth) { auth.attach = attach_of(1); }},
       {std::nullopt, [](wire::Auth& auth) { auth.attach = attach_of(1); }},
+      {attach_of(1), [](wire::Auth& auth) { auth.as = wire::AttachAs::Link; }},
   };
   for (const auto& [attach, change] : changes) {
     AttachPair pair(attach);
+    pair.server_options.features = pair.client_options.features = wire::kFeaturesOfAttach;
     pair.start();
     ASSERT_TRUE(pair.server->feed(pair.client->take_output()));
     ASSERT_TRUE(pair.client->feed(pair.server->take_output()));
@@ -151,8 +154,57 @@ TEST(Attach, ReplayedOrChangedOnTheWayItIsUnauthorized) {
     const auto fed = pair.server->feed(frame(auth));
     ASSERT_FALSE(fed);
     EXPECT_EQ(fed.error().code, ErrorCode::Unauthorized);
-    EXPECT_EQ(pair.home->attached, 0u);
+    EXPECT_EQ(pair.home->direct.attached, 0u);
   }
+}
+
+// ---- as a link ------------------------------------------------------------------------------------------------------
+
+struct LinkPair : AttachPair {
+  LinkPair() {
+    server_options.features = client_options.features = wire::kFeaturesOfAttach;
+    client_options.as = wire::AttachAs::Link;
+  }
+};
+
+TEST(Attach, AsALinkItIsCountedApart) {
+  LinkPair pair;
+  pair.run();
+  ASSERT_TRUE(pair.server->done() && pair.client->done());
+  ASSERT_NE(pair.server->outcome().place, nullptr);
+  EXPECT_EQ(pair.server->outcome().place->as(), wire::AttachAs::Link);
+  EXPECT_EQ(pair.home->links.attached, 1u);
+  EXPECT_EQ(pair.home->direct.attached, 0u);
+  const auto second = pair.book.take(attach_of(1), "default", pair.client_options.instance, wire::AttachAs::Link);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::Limit);
+  EXPECT_TRUE(pair.book.take(attach_of(1), "default", pair.client_options.instance));
+  pair.server.reset();
+  EXPECT_EQ(pair.home->links.attached, 0u);
+}
+
+TEST(Attach, AServerWithLinksAloneTellsASignInWhatTheySay) {
+  AttachPair pair(std::nullopt);
+  pair.server_options.features = wire::kFeatureLinks;
+  pair.client_options.features = wire::kFeaturesOfAttach;
+  pair.run();
+  ASSERT_TRUE(pair.server->done() && pair.client->done());
+  EXPECT_EQ(pair.client->outcome().features, wire::kFeatureLinks);
+  EXPECT_EQ(pair.client->outcome().attach, attach_of(2));
+}
+
+TEST(Attach, ALinkThatIsMadeADirectOneOnTheWayIsUnauthorized) {
+  LinkPair pair;
+  pair.start();
+  ASSERT_TRUE(pair.server->feed(pair.client->take_output()));
+  ASSERT_TRUE(pair.client->feed(pair.server->take_output()));
+  auto auth = std::get<wire::Auth>(*last_message(pair.client->output(), 0));
+  EXPECT_EQ(auth.as, wire::AttachAs::Link);
+  auth.as = wire::AttachAs::Direct;
+  const auto fed = pair.server->feed(frame(auth));
+  ASSERT_FALSE(fed);
+  EXPECT_EQ(fed.error().code, ErrorCode::Unauthorized);
+  EXPECT_EQ(pair.home->direct.attached + pair.home->links.attached, 0u);
 }
 
 // Either side without the feature: a sign-in as ever, without an `attach` anywhere.

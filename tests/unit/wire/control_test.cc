@@ -33,6 +33,9 @@ std::vector<ControlMessage> samples() {
       Update{3, false, {}, Carry::Auto},
       DirectWanted{0},
       DirectWanted{kMaxDirectWanted},
+      Auth{"laptop", counting<32>(2), counting<32>(3), counting<16>(4), "", counting<16>(9), AttachAs::Link},
+      LinksWanted{0},
+      LinksWanted{kMaxLinksWanted},
       Road{1'000'000},
       Registered{7, 1, "http://app.example.com:8080", 0},
       Registered{8, 2, "tcp://:2222", 2222},
@@ -81,8 +84,8 @@ TEST(Control, EveryFieldMissingOrOfAnotherType) {
       std::size_t next = json.find(",\"", value);
       if (next == std::string::npos) next = json.size() - 1;
       const std::string without = json.substr(0, at) + json.substr(next);
-      const bool optional =
-          name == "attach" || name == "carry" || (name == "port" && std::holds_alternative<Registered>(message));
+      const bool optional = name == "attach" || name == "as" || name == "carry" ||
+                            (name == "port" && std::holds_alternative<Registered>(message));
       if (optional) {
         EXPECT_TRUE(decode(without)) << without;
       } else {
@@ -332,9 +335,27 @@ TEST(Base64Url, OnlyOneTextForEachValue) {
 // What was on the wire before direct links is there still, byte for byte.
 TEST(Control, FieldsOfDirectLinksAreLeftOutWhereTheySayNothing) {
   EXPECT_EQ(encode(Auth{"g", {}, {}, {}, ""}).find("attach"), std::string::npos);
+  EXPECT_EQ(encode(Auth{"g", {}, {}, {}, "", AttachId{}}).find("\"as\""), std::string::npos);
+  EXPECT_EQ(encode(Auth{"g", {}, {}, {}, "", {}, AttachAs::Link}).find("\"as\""), std::string::npos);
   EXPECT_EQ(encode(Welcome{{}, "s", 3000}).find("attach"), std::string::npos);
   EXPECT_EQ(encode(Register{1, "t", TunnelProto::Tcp, "", 0}).find("carry"), std::string::npos);
   EXPECT_EQ(encode(Register{1, "t", TunnelProto::Http, "", 0, {}, Carry::Direct}).find("carry"), std::string::npos);
+}
+
+TEST(Control, FurtherLinksAndTheirLimits) {
+  const auto as = [](std::string_view value) {
+    std::string json = encode(Auth{"g", {}, {}, {}, "", AttachId{}});
+    json.insert(json.size() - 1, ",\"as\":" + std::string(value));
+    const auto decoded = decode(json);
+    return decoded ? std::optional(std::get<Auth>(**decoded).as) : std::nullopt;
+  };
+  EXPECT_EQ(as("\"link\""), AttachAs::Link);
+  EXPECT_EQ(as("\"direct\""), AttachAs::Direct);
+  EXPECT_EQ(as("\"teleport\""), std::nullopt);
+  EXPECT_EQ(as("1"), std::nullopt);
+  failure(R"({"type":"links"})");
+  failure(R"({"type":"links","want":-1})");
+  failure(R"({"type":"links","want":1025})");
 }
 
 TEST(Control, DirectLinksAndTheirLimits) {

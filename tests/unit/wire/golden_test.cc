@@ -94,5 +94,11 @@ TEST(WireGolden, DirectLinks) {
   EXPECT_EQ(encode(Preface{.features = kFeatureDirect})[15], std::byte{1});
 }
 
+// Section 9.
+TEST(WireGolden, FurtherLinks) {
+  EXPECT_EQ(encode(LinksWanted{3}), R"({"type":"links","want":3})");
+  EXPECT_EQ(encode(Preface{.features = kFeatureLinks})[15], std::byte{2});
+}
+
 }  // namespace
 }  // namespace ferrotunnel::wire

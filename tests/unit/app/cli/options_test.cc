@@ -87,6 +87,13 @@ TEST_F(CliOptions, HttpCanBeTurnedOff) {
   EXPECT_EQ(server({"server", "--http-listen="})->config.http_listen, "");
 }
 
+TEST_F(CliOptions, AClientHasThreadsToo) {
+  const auto options = client({"tcp", "22", "--join", "x", "--threads", "3"});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->config.threads, 3u);
+  EXPECT_EQ(client({"tcp", "22", "--join", "x"})->config.threads, 0u);
+}
+
 TEST_F(CliOptions, NumbersSizesAndTimes) {
   const auto options =
       server({"server", "--threads", "2", "--drain-timeout", "0.5", "--memory-limit", "64M", "--busy-poll-us", "70"});

@@ -33,6 +33,7 @@ tls_server_name = "eu"
 tls_skip_verify = true
 origin_timeout = "250ms"
 memory_limit = "2M"
+threads = 3
 busy_poll_us = 1000
 fail_fast = true
 control_socket = "/run/c.sock"
@@ -67,6 +68,7 @@ deny = ["192.0.2.7"]
   EXPECT_TRUE(config->tls_skip_verify);
   EXPECT_EQ(config->origin_connect_timeout, 250ms);
   EXPECT_EQ(config->memory_limit, 2u << 20);
+  EXPECT_EQ(config->threads, 3u);
   EXPECT_EQ(config->busy_poll, std::chrono::milliseconds(1));
   EXPECT_TRUE(config->fail_fast);
   EXPECT_EQ(config->control_socket, "/run/c.sock");
