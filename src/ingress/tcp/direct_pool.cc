@@ -168,13 +168,15 @@ std::uint32_t DirectPool::want() const {
 }
 
 void DirectPool::run_turn() {
+  const bool limited = needed_ && want() < std::clamp(lately_, kLeastWarm, kMostWarm);
+  if (limited && !limited_) ++counters_.limited;
+  limited_ = limited;
   if (!tell_.armed()) tell();
 }
 
 void DirectPool::tell() {
   const std::uint32_t wanted = want();
   if (wanted == told_ || closed_) return;
-  if (wanted < std::clamp(lately_, kLeastWarm, kMostWarm) && needed_) ++counters_.limited;
   told_ = wanted;
   shard_.arm(tell_, kTell);
   host_.on_direct_wanted(wanted);
