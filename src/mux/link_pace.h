@@ -10,6 +10,8 @@
 #include <cstdint>
 
 #include "base/clock.h"
+#include "transport/tcp/road.h"
+#include "transport/tcp/socket.h"
 
 namespace ferrotunnel::mux {
 
@@ -21,11 +23,10 @@ class LinkPace {
   static constexpr std::size_t kMost = 256 * 1024;
   // The kernel's unsent queue is as many turns long.
   static constexpr std::size_t kUnsentTurns = 4;
-  static constexpr std::size_t kMostUnsent = 256 * 1024;
+  static constexpr std::size_t kMostUnsent = transport::kMostUnsent;  // what a link begins with
   // Where the road loses, a keystroke waits for what is sent again, however short our queue is; and a short one leaves the road idle when an
   // acknowledgement lets much go at once (measured: a sixth of the rate at 50 ms and 1 % lost).
   static constexpr std::size_t kLossyUnsent = 4096 * 1024;
-  static constexpr std::uint32_t kLossyPpm = 2'000;  // of a million segments sent
   static constexpr std::uint64_t kLeastLost = 2;
   static constexpr Duration kLossLook = std::chrono::seconds(1);
   static constexpr Duration kLossHold = std::chrono::seconds(10);  // behind the last second that lost some
@@ -51,7 +52,7 @@ class LinkPace {
  private:
   void look_at_losses(std::uint64_t sent, std::uint64_t resent, TimePoint now) {
     const std::uint64_t lost = resent - resent_, all = sent - sent_;
-    if (lost >= kLeastLost && lost * 1'000'000 >= all * kLossyPpm) {
+    if (lost >= kLeastLost && lost * 1'000'000 >= all * transport::kLossyPpm) {
       lossy_ = true;
       lossy_until_ = now + kLossHold;
     } else if (now >= lossy_until_) {
