@@ -63,7 +63,7 @@ function(ft_room name)
   if(arg_ASIO AND FT_PCH)
     target_precompile_headers(ft_${name} REUSE_FROM ft_asio)
     if(name STREQUAL transport)  # linux/tcp.h, where Asio brings netinet/tcp.h
-      set_source_files_properties(src/transport/tcp/delivery.cc PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+      set_source_files_properties(src/transport/tcp/delivery.cc src/transport/tcp/road.cc PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
     endif()
   endif()
 endfunction()

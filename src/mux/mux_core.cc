@@ -290,8 +290,16 @@ void MuxCore::count_borrowed(std::size_t before, std::size_t after) {
   }
 }
 
-// How many bytes the handler took of the pipe; none where the stream is over.
-std::optional<std::size_t> MuxCore::deliver_piped(MuxStream& stream, transport::Pipe& pipe) {
+std::optional<std::size_t> MuxCore::offer(MuxStream& stream, ConstBytes bytes) {
+  stream.delivering_ = true;
+  const std::size_t taken = stream.handler_->on_data(stream, bytes);
+  stream.delivering_ = false;
+  if (stream.dead_) return std::nullopt;
+  assert(taken <= bytes.size());
+  return taken;
+}
+
+std::optional<std::size_t> MuxCore::offer(MuxStream& stream, transport::Pipe& pipe) {
   const std::size_t before = pipe.size();
   stream.delivering_ = true;
   stream.handler_->on_pipe(stream, pipe);
@@ -303,28 +311,25 @@ std::optional<std::size_t> MuxCore::deliver_piped(MuxStream& stream, transport::
 void MuxCore::deliver_held(MuxStream& stream) {
   while (stream.held_bytes_ > 0) {
     const std::size_t before = stream.held_->borrowed();
-    std::size_t taken = 0, offered = 0;
+    std::size_t offered = 0;
+    std::optional<std::size_t> taken;
     if (transport::Pipe* pipe = stream.held_->pipe(); pipe != nullptr && stream.handler_->splices()) {
       offered = pipe->size();
-      const auto moved = deliver_piped(stream, *pipe);
-      if (!moved) return;
-      taken = *moved;
+      taken = offer(stream, *pipe);
+      if (!taken) return;
       stream.held_->pipe_changed();
     } else {
       if (pipe != nullptr) stream.held_->copy_pipe();
       const ConstBytes front = stream.held_->front();
       offered = front.size();
-      stream.delivering_ = true;
-      taken = stream.handler_->on_data(stream, front);
-      stream.delivering_ = false;
-      if (stream.dead_) return;
-      assert(taken <= offered);
-      if (taken > 0) stream.held_->pop(taken);
+      taken = offer(stream, front);
+      if (!taken) return;
+      if (*taken > 0) stream.held_->pop(*taken);
     }
     count_borrowed(before, stream.held_->borrowed());
-    if (taken > 0) {
-      stream.held_bytes_ -= static_cast<std::uint32_t>(taken);
-      held_ -= taken;
+    if (*taken > 0) {
+      stream.held_bytes_ -= static_cast<std::uint32_t>(*taken);
+      held_ -= *taken;
       const auto at = stalled_streams_.iterator_to(stream);
       if (stream.held_bytes_ == 0) {
         stalled_streams_.erase(at);
@@ -333,7 +338,7 @@ void MuxCore::deliver_held(MuxStream& stream) {
       }
       maybe_grant(stream, false);
     }
-    if (taken < offered) return;
+    if (*taken < offered) return;
   }
   stream.held_.reset();
   if (stream.fin_received_) deliver_fin(stream);

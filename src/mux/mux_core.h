@@ -118,7 +118,9 @@ class MuxCore {
   void hold_piped(MuxStream& stream, transport::PipeLease& pipe, std::size_t n);
   template <class Append>
   void hold_more(MuxStream& stream, std::size_t n, Append append);
-  [[nodiscard]] std::optional<std::size_t> deliver_piped(MuxStream& stream, transport::Pipe& pipe);
+  // How many of the bytes the handler took; none where the stream is over.
+  [[nodiscard]] std::optional<std::size_t> offer(MuxStream& stream, ConstBytes bytes);
+  [[nodiscard]] std::optional<std::size_t> offer(MuxStream& stream, transport::Pipe& pipe);
   [[nodiscard]] bool has_room(std::size_t n) const;
   [[nodiscard]] bool make_room(MuxStream* stream, std::size_t n);
   void count_borrowed(std::size_t before, std::size_t after);

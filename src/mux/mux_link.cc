@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "transport/tcp/delivery.h"
+#include "transport/tcp/road.h"
 #include "transport/tcp/socket.h"
 
 namespace ferrotunnel::mux {
@@ -200,10 +201,11 @@ bool MuxLink::write_pending() {
 void MuxLink::look_at_pace() {
   const TimePoint now = shard_.now();
   if (!pace_.due(now)) return;
-  const auto rate = transport::delivery_rate_of(stream_->fd());
-  if (!pace_.look(rate ? rate->bytes_per_second : UINT64_MAX, rate && rate->idle, now)) return;
+  const auto road = transport::read_road(stream_->fd()).value_or(transport::RoadCount{});
+  const std::uint64_t rate = road.bytes_per_second > 0 ? road.bytes_per_second : UINT64_MAX;
+  if (!pace_.look(rate, road.idle, road.sent, road.resent, now)) return;
   core_.set_turn(pace_.bytes());
-  transport::set_unsent(stream_->fd(), std::clamp(pace_.bytes() / 2, LinkPace::kLeast, transport::kMostUnsent));
+  transport::set_unsent(stream_->fd(), pace_.unsent());
 }
 
 void MuxLink::produce() {

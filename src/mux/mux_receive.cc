@@ -148,15 +148,11 @@ void MuxCore::data_piece(ConstBytes piece, TimePoint) {
   if (stream == nullptr) return;
   // A handler that is inside on_data (and called back into us) gets nothing out of order: it waits its turn in held_.
   if (stream->held_bytes_ == 0 && !stream->delivering_) {
-    stream->delivering_ = true;
-    const std::size_t taken = stream->handler_->on_data(*stream, piece);
-    stream->delivering_ = false;
+    const auto taken = offer(*stream, piece);
+    if (!taken) return;
+    hold(*stream, piece.subspan(*taken));
     if (stream->dead_) return;
-    assert(taken <= piece.size());
-    piece = piece.subspan(taken);
-    hold(*stream, piece);
-    if (stream->dead_) return;
-    if (taken > 0) maybe_grant(*stream, true);
+    if (*taken > 0) maybe_grant(*stream, true);
     return;
   }
   hold(*stream, piece);
@@ -182,7 +178,7 @@ void MuxCore::receive_piped(transport::PipeLease& pipe, std::size_t n, TimePoint
   if (whole) header_have_ = 0;
   if (stream.held_bytes_ > 0) {
     hold_piped(stream, pipe, n);  // behind the others: who waits to take them will say when
-  } else if (const auto taken = deliver_piped(stream, *pipe)) {
+  } else if (const auto taken = offer(stream, *pipe)) {
     if (!pipe->empty()) hold_piped(stream, pipe, pipe->size());
     if (!stream.dead_ && *taken > 0) maybe_grant(stream, true);
   }

@@ -108,7 +108,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
 
  private:
   // What is needed only while connecting.
-  struct Dial final : transport::Deadline, NameWaiter {
+  struct Dial final : transport::Deadline, transport::TurnTask, NameWaiter {
     Dial(Connection& c, TargetPtr t, const transport::PeerAddress& from, TimePoint until)
         : connection(c), target(std::move(t)), visitor(from), give_up(until) {}
     // The visitor's side ends, with nothing to be had here.
@@ -119,6 +119,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     // Whether the visitor has said something that goes on as soon as the relay starts.
     [[nodiscard]] bool has_said() const { return stream != nullptr ? stream->held() > 0 : !early.empty(); }
     void on_deadline() override { connection.on_deadline(); }
+    void run_turn() override { connection.greet(); }
     void on_addresses(const Result<AddressesPtr>& answer) override { connection.on_addresses(answer); }
     [[nodiscard]] std::size_t addresses() const { return found ? found->size() : target->fallback ? 2 : 1; }
     [[nodiscard]] transport::SocketAddress address() const {
@@ -233,7 +234,8 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     ++owner_.counters_.connected;
     if (dial_->target->proxy == transport::ProxyVersion::Off) return relay();
     dial_->greeting.emplace(dial_->target->proxy, dial_->visitor, dial_->address());
-    greet();
+    if (dial_->watched) return greet();
+    owner_.shard_.at_turn_end(*dial_);  // it stands at once: what the visitor said behind OPEN has yet to be read
   }
 
   // A new connection takes so few bytes at once; where it does not, the rest goes when it can.

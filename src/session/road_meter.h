@@ -15,7 +15,7 @@ namespace ferrotunnel::session {
 
 inline constexpr Duration kRoadLook = std::chrono::seconds(2);
 inline constexpr Duration kRoadHold = std::chrono::seconds(60);
-inline constexpr std::uint32_t kLossyPpm = 2'000;     // of a million segments sent, so many had to be sent again
+using transport::kLossyPpm;
 inline constexpr std::uint32_t kWaitingPpm = 50'000;  // of a million received, so many had to wait for one before them
 inline constexpr std::uint64_t kLeastRoadSegments = 200;  // in the looks that count; fewer say nothing
 inline constexpr std::uint64_t kLeastRoadLosses =

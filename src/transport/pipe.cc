@@ -45,10 +45,9 @@ IoResult Pipe::fill_from(int socket, std::size_t most) {
   return to_result(n, IoStatus::Eof);
 }
 
-IoResult Pipe::drain_to(int socket, std::size_t most, bool more) {
+IoResult Pipe::drain_to(int socket, std::size_t most) {
   ssize_t n;
-  const unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0U);
-  do n = ::splice(read_end_, nullptr, socket, nullptr, std::min(most, size_), flags);
+  do n = ::splice(read_end_, nullptr, socket, nullptr, std::min(most, size_), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
   while (n < 0 && errno == EINTR);
   if (n > 0) size_ -= static_cast<std::size_t>(n);
   return to_result(n, IoStatus::WouldBlock);
@@ -80,7 +79,7 @@ std::unique_ptr<Pipe> PipePool::make() {
 #else
 
 IoResult Pipe::fill_from(int, std::size_t) { return {IoStatus::Error, 0, ENOSYS}; }
-IoResult Pipe::drain_to(int, std::size_t, bool) { return {IoStatus::Error, 0, ENOSYS}; }
+IoResult Pipe::drain_to(int, std::size_t) { return {IoStatus::Error, 0, ENOSYS}; }
 std::size_t Pipe::read(MutBytes) { return 0; }
 std::unique_ptr<Pipe> PipePool::make() { return nullptr; }
 

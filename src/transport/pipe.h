@@ -8,8 +8,6 @@
 // The shard's thread only.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -34,8 +32,8 @@ class Pipe {
 
   // From a socket, at most `most` bytes (> 0). WouldBlock: the socket has none, or this pipe no room.
   [[nodiscard]] IoResult fill_from(int socket, std::size_t most);
-  // To a socket, at most `most` bytes, of those it holds. `more`: others follow at once, so a segment need not go yet.
-  [[nodiscard]] IoResult drain_to(int socket, std::size_t most, bool more = false);
+  // To a socket, at most `most` bytes, of those it holds.
+  [[nodiscard]] IoResult drain_to(int socket, std::size_t most);
   // To memory: min(into.size(), size()) bytes, all of them there.
   [[nodiscard]] std::size_t read(MutBytes into);
   void clear();  // nobody wants what is in it any more

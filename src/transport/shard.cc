@@ -7,13 +7,24 @@ Shard::Shard(unsigned index, MemoryBudget& budget, bool portable_poller)
       work_(io_.get_executor()),
       buffers_(budget),
       poller_(make_poller(io_, *this, portable_poller)),
-      deadlines_(io_) {}
+      deadlines_(io_),
+      trim_(io_) {}
 
 Shard::~Shard() = default;
 
 MutBytes Shard::read_buffer() {
   if (!read_buffer_) read_buffer_ = std::make_unique_for_overwrite<std::byte[]>(kReadBuffer);
   return {read_buffer_.get(), kReadBuffer};
+}
+
+void Shard::trim_later() {
+  trimming_ = true;
+  trim_.expires_after(kPipeTrim);
+  trim_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    trimming_ = false;
+    if (pipes_.trim()) trim_later();
+  });
 }
 
 void Shard::run() { io_.run(); }

@@ -9,6 +9,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <utility>
 
@@ -35,7 +36,7 @@ class Shard final : private TurnObserver {
   [[nodiscard]] Poller& poller() { return *poller_; }
   [[nodiscard]] BufferPool& buffers() { return buffers_; }
   [[nodiscard]] PipePool& pipes() {
-    if (!trim_.armed()) arm(trim_, kPipeTrim);
+    if (!trimming_) trim_later();
     return pipes_;
   }
   [[nodiscard]] MutBytes read_buffer();
@@ -70,6 +71,7 @@ class Shard final : private TurnObserver {
   void in_poller(bool now) override;
   void run_tasks(TurnTasks& tasks);
   void ask_for_turn();
+  void trim_later();
 
   const unsigned index_;
   boost::asio::io_context io_{1};
@@ -78,13 +80,8 @@ class Shard final : private TurnObserver {
   PipePool pipes_;
   std::unique_ptr<Poller> poller_;
   DeadlineWheel deadlines_;
-  struct PipeTrim final : Deadline {
-    explicit PipeTrim(Shard& owner) : shard(owner) {}
-    void on_deadline() override {
-      if (shard.pipes_.trim()) shard.arm(*this, kPipeTrim);
-    }
-    Shard& shard;
-  } trim_{*this};
+  boost::asio::steady_timer trim_;
+  bool trimming_ = false;
   std::unique_ptr<std::byte[]> read_buffer_;
   TurnTasks end_tasks_, next_tasks_;
   TimePoint now_{};

@@ -51,7 +51,7 @@ class DirectLinks::Warm final : public transport::PollHandler {
         return links.shard_.poller().await(stream->fd(), *this, transport::kReadable);
       if (got.status != IoStatus::Ok) {
         ++links.counters_.closed;
-        return links.forget(*this);
+        return links.lost(*this);
       }
       have.insert(have.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(got.n));
     }
@@ -138,6 +138,12 @@ void DirectLinks::keep(session::Negotiated negotiated) {
 void DirectLinks::forget(Warm& warm) {
   warm_.erase(warm.at);
   fill();
+}
+
+// The server wants fewer, and has not said so yet, or something is wrong: it is not dialled anew at once.
+void DirectLinks::lost(Warm& warm) {
+  if (!armed()) shard_.arm(*this, kFirstWait);
+  forget(warm);
 }
 
 void DirectLinks::opened(Warm& warm, const wire::OpenPayload& open) {

@@ -61,6 +61,7 @@ class DirectLinks final : private transport::Deadline {
   void failed(const Error& why);
   void keep(session::Negotiated negotiated);
   void forget(Warm& warm);
+  void lost(Warm& warm);
   void opened(Warm& warm, const wire::OpenPayload& open);
 
   transport::Shard& shard_;

@@ -60,6 +60,7 @@ void DirectPool::close() {
   closed_ = true;
   needed_ = false;
   transport::Deadline::disarm();
+  tell_.disarm();
   warm_.clear();
   serve();
 }
@@ -115,6 +116,10 @@ DirectLink DirectPool::take(bool asks) {
 
 bool DirectPool::wait(DirectWaiter& waiter) {
   if (closed_ || !needed_) return false;
+  if (in_use_ >= most_) {  // none can come before somebody leaves
+    ++counters_.limited;
+    return false;
+  }
   if (waiters_.size() >= kMostWaiting) {
     ++counters_.queue_full;
     return false;
@@ -159,14 +164,21 @@ void DirectPool::ask() {
 std::uint32_t DirectPool::want() const {
   if (!needed_ || closed_) return 0;
   const auto room = most_ > in_use_ ? static_cast<std::uint32_t>(most_ - in_use_) : 0;
-  return std::min(std::max(kLeastWarm, lately_), room);
+  return std::min(std::clamp(lately_, kLeastWarm, kMostWarm), room);
 }
 
 void DirectPool::run_turn() {
+  const bool limited = needed_ && want() < std::clamp(lately_, kLeastWarm, kMostWarm);
+  if (limited && !limited_) ++counters_.limited;
+  limited_ = limited;
+  if (!tell_.armed()) tell();
+}
+
+void DirectPool::tell() {
   const std::uint32_t wanted = want();
   if (wanted == told_ || closed_) return;
-  if (wanted < std::max(kLeastWarm, lately_) && needed_) ++counters_.limited;
   told_ = wanted;
+  shard_.arm(tell_, kTell);
   host_.on_direct_wanted(wanted);
 }
 

@@ -94,8 +94,17 @@ class DirectWaiter : public DirectWaiterHook, private transport::Deadline {
 };
 
 class DirectPool final : private transport::TurnTask, private transport::Deadline {
+  struct Tell final : transport::Deadline {
+    explicit Tell(DirectPool& p) : pool(p) {}
+    void on_deadline() override { pool.tell(); }
+    DirectPool& pool;
+  };
+
  public:
   static constexpr std::uint32_t kLeastWarm = 4;
+  static constexpr std::uint32_t kMostWarm = 32;  // however many visitors come: a new one is there in two round trips
+  static constexpr Duration kTell =
+      std::chrono::milliseconds(100);                             // between two times that the client is told how many
   static constexpr Duration kPatience = std::chrono::seconds(1);  // of a visitor who waits for one
   static constexpr std::size_t kMostWaiting = 1024;
   static constexpr Duration kLook =
@@ -146,6 +155,7 @@ class DirectPool final : private transport::TurnTask, private transport::Deadlin
   void drop(Warm& warm);
   void serve();
   void ask();
+  void tell();
   void released();
   void reckon() {
     if (!closed_) shard_.at_turn_end(*this);
@@ -163,6 +173,8 @@ class DirectPool final : private transport::TurnTask, private transport::Deadlin
   std::size_t in_use_ = 0;
   std::uint32_t asked_ = 0, lately_ = 0;  // in this look, and what is remembered of those before
   std::uint32_t told_ = 0;
+  Tell tell_{*this};      // armed: it was told a moment ago
+  bool limited_ = false;  // fewer than would do
   bool needed_ = false, road_lossy_ = false, closed_ = false;
   DirectCounters counters_;
 };

@@ -17,19 +17,9 @@ std::optional<Delivery> delivery_of(int fd) {
   return Delivery{info.tcpi_bytes_acked, info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0};
 }
 
-std::optional<DeliveryRate> delivery_rate_of(int fd) {
-  tcp_info info{};
-  socklen_t length = sizeof info;
-  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return {};
-  if (length < offsetof(tcp_info, tcpi_delivery_rate) + sizeof info.tcpi_delivery_rate) return {};
-  if (info.tcpi_delivery_rate == 0) return {};
-  return DeliveryRate{info.tcpi_delivery_rate, info.tcpi_delivery_rate_app_limited != 0};
-}
-
 }  // namespace ferrotunnel::transport
 #else
 namespace ferrotunnel::transport {
 std::optional<Delivery> delivery_of(int) { return {}; }
-std::optional<DeliveryRate> delivery_rate_of(int) { return {}; }
 }  // namespace ferrotunnel::transport
 #endif

@@ -13,12 +13,4 @@ struct Delivery {
 // None: not a TCP connection, or the system does not tell (anything but Linux 4.6 and later).
 [[nodiscard]] std::optional<Delivery> delivery_of(int fd);
 
-// How fast the peer takes what is written, as the kernel measured it last.
-struct DeliveryRate {
-  std::uint64_t bytes_per_second = 0;
-  bool idle = false;  // we had nothing more to send: it may be more
-};
-// None: as above (Linux 4.9), or nothing has been measured yet.
-[[nodiscard]] std::optional<DeliveryRate> delivery_rate_of(int fd);
-
 }  // namespace ferrotunnel::transport

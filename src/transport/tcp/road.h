@@ -1,4 +1,4 @@
-// What the kernel has counted of one TCP connection's road (TCP_INFO). Any thread.
+// What the kernel knows of one TCP connection's road (TCP_INFO). Any thread.
 #pragma once
 
 #include <cstdint>
@@ -6,11 +6,17 @@
 
 namespace ferrotunnel::transport {
 
-// Since the connection began, in segments.
 struct RoadCount {
+  // Since the connection began, in segments.
   std::uint64_t sent = 0, resent = 0;
   std::uint64_t received = 0, waited = 0;  // waited: came behind a hole, and so not when they arrived
+  // How fast the peer took what was written, as it was measured last; 0: not yet.
+  std::uint64_t bytes_per_second = 0;
+  bool idle = false;  // we had nothing more to send then: it may be more
 };
+
+// Of a million segments sent, so many had to be sent again: from here on a road is lossy.
+inline constexpr std::uint32_t kLossyPpm = 2'000;
 
 // Nothing: not a TCP connection, or a system that does not count.
 [[nodiscard]] std::optional<RoadCount> read_road(int fd);

@@ -67,9 +67,8 @@ TEST_F(DirectPoolTest, NoneIsWantedUntilATunnelNeedsThem) {
   const auto warm = attach();
   EXPECT_EQ(pool.warm(), 1u);
   pool.set_needed(false);
-  run_ready();
-  EXPECT_EQ(wanted.back(), 0u);
   EXPECT_TRUE(ended(warm));
+  EXPECT_TRUE(until([&] { return wanted.back() == 0; }));
 }
 
 TEST_F(DirectPoolTest, WantedFollowsDemandWithinTheLimitAndIsForgotten) {
@@ -83,8 +82,7 @@ TEST_F(DirectPoolTest, WantedFollowsDemandWithinTheLimitAndIsForgotten) {
   EXPECT_EQ(wanted.back(), 4u) << "six are wanted, and ten less six may be";
   EXPECT_EQ(pool.counters().limited, 1u);
   links.clear();
-  run_ready();
-  EXPECT_EQ(wanted.back(), 6u);
+  EXPECT_TRUE(until([&] { return wanted.back() == 6; }));
   EXPECT_EQ(unused, 1);
   for (int i = 0; i < 6; ++i) ends.push_back(attach());
   ASSERT_TRUE(until([&] { return wanted.back() == DirectPool::kLeastWarm; }));
@@ -92,12 +90,40 @@ TEST_F(DirectPoolTest, WantedFollowsDemandWithinTheLimitAndIsForgotten) {
   EXPECT_TRUE(ended(ends[6]) && ended(ends[7]) && !ended(ends[8])) << "the oldest";
 }
 
+TEST_F(DirectPoolTest, HoweverManyAskTheClientIsToldNowAndThen) {
+  pool.set_needed(true);
+  run_ready();
+  ASSERT_EQ(wanted.size(), 1u);
+  const TimePoint began = Clock::now();
+  std::vector<transport::UniqueFd> ends;
+  for (int i = 0; i < 500; ++i) {
+    ends.push_back(attach());
+    (void)pool.take();
+    run_ready();
+  }
+  const auto intervals = static_cast<std::size_t>((Clock::now() - began) / DirectPool::kTell);
+  EXPECT_LE(wanted.size(), 2 + intervals) << "its control messages are limited";
+}
+
+TEST_F(DirectPoolTest, NobodyWaitsForWhatCannotCome) {
+  struct Waiter final : DirectWaiter {
+    void on_direct_turn() override {}
+  } waiter;
+  pool.set_most(1);
+  pool.set_needed(true);
+  EXPECT_TRUE(pool.wait(waiter));
+  const auto end = attach();
+  const DirectLink link = pool.take();
+  ASSERT_TRUE(link.stream);
+  Waiter another;
+  EXPECT_FALSE(pool.wait(another)) << "all that there may be are in use";
+}
+
 TEST_F(DirectPoolTest, ALimitThatIsLowered) {
   pool.set_needed(true);
   run_ready();
   pool.set_most(2);
-  run_ready();
-  EXPECT_EQ(wanted.back(), 2u);
+  EXPECT_TRUE(until([&] { return wanted.back() == 2; }));
   const auto one = attach(), two = attach(), three = attach();
   EXPECT_EQ(pool.warm(), 2u);
   EXPECT_TRUE(ended(three));
