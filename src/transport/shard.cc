@@ -45,10 +45,11 @@ void Shard::next_turn(TurnTask& task) {
   ask_for_turn();
 }
 
+// Not post(): the poller need not hurry back to the io_context for it, since it runs such tasks itself.
 void Shard::ask_for_turn() {
   if (turn_asked_ || in_poller_) return;
   turn_asked_ = true;
-  post([this] {
+  boost::asio::post(io_, [this] {
     turn_asked_ = false;
     run_next();
   });
