@@ -79,7 +79,10 @@ class ProxyReader::Waiter final : public Hook, private transport::PollHandler, p
   }
 
   void unwatch() {
-    if (watched_) owner_.shard_.poller().remove(fd_.get(), *this);
+    if (watched_) {
+      owner_.shard_.poller().remove(fd_.get(), *this);
+      owner_.shard_.poller().leave(fd_.get());  // for whichever shard he goes to
+    }
     watched_ = false;
   }
 

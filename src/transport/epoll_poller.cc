@@ -51,7 +51,13 @@ void EpollPoller::remove(int fd, PollHandler& handler) {
   const auto at = static_cast<std::size_t>(fd);  // of one that was never added it may be anything
   if (at >= watched_.size()) return;
   Watched& watched = watched_[at];
-  if (watched.handler == &handler) watched.handler = nullptr;
+  if (watched.handler != &handler) return;
+  watched.handler = nullptr;
+  watched.removed = batch_;
+}
+
+void EpollPoller::leave(int fd) {
+  if (static_cast<std::size_t>(fd) < watched_.size()) epoll_ctl(set_.native_handle(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
 void EpollPoller::wait() {
@@ -108,6 +114,7 @@ int EpollPoller::look(bool sleep) {
   const int count = epoll_wait(set_.native_handle(), events_.data(), kBatch, sleep ? -1 : 0);
   asleep_.store(false, std::memory_order_relaxed);
   if (count <= 0 || (count == 1 && events_[0].data.u64 == kOwn)) return 0;
+  ++batch_;
   turns_.on_turn_begin();
   for (int i = 0; i < count; ++i) dispatch(events_[static_cast<std::size_t>(i)]);
   turns_.on_turn_end();
@@ -124,8 +131,8 @@ void EpollPoller::dispatch(const epoll_event& event) {
   const Watched watched = watched_[static_cast<std::size_t>(fd)];
   if (watched.added != (event.data.u64 >> 32)) return;  // of a connection that had the number before
   if (watched.handler == nullptr) {
-    // Removed, and open still, or it would not be here.
-    epoll_ctl(set_.native_handle(), EPOLL_CTL_DEL, fd, nullptr);
+    // Removed while this batch was at hand: it may be closed, and its number another thread's. Else it is open still, or it would not be here.
+    if (watched.removed != batch_) epoll_ctl(set_.native_handle(), EPOLL_CTL_DEL, fd, nullptr);
     return;
   }
   std::uint32_t what = 0;

@@ -1,6 +1,6 @@
 // Private to transport/: the Linux Poller. See poller.h.
 //
-// A descriptor is put into the set when it is added and never taken out by a call: closing it does that, and one that is removed but stays
+// A descriptor is put into the set when it is added and not taken out by remove(): closing it does that, and one that is removed but stays
 // open is taken out when it next has something to say. So events carry the descriptor and how often it was added, not a handler's address.
 #pragma once
 
@@ -21,6 +21,7 @@ class EpollPoller final : public Poller {
   EpollPoller(boost::asio::io_context& io, TurnObserver& turns);
   [[nodiscard]] Result<> add(int fd, PollHandler& handler) override;
   void remove(int fd, PollHandler& handler) override;
+  void leave(int fd) override;
   void await(int, PollHandler&, std::uint32_t) override {}
 
   void set_busy_poll(Duration time) override { busy_poll_ = time; }
@@ -41,6 +42,7 @@ class EpollPoller final : public Poller {
   struct Watched {
     PollHandler* handler = nullptr;  // none: free, or removed
     std::uint32_t added = 0;         // how often, with this number
+    std::uint32_t removed = 0;       // in which batch
   };
 
   boost::asio::io_context& io_;
@@ -48,6 +50,7 @@ class EpollPoller final : public Poller {
   boost::asio::posix::stream_descriptor set_;
   std::vector<Watched> watched_;  // by descriptor
   std::array<epoll_event, kBatch> events_{};
+  std::uint32_t batch_ = 0;
   UniqueFd alarm_, timer_;  // in the set: what is posted ends the sleep, and so does kStay
   std::atomic<bool> asleep_{false};
   TimePoint last_event_{};

@@ -59,6 +59,8 @@ class Poller {
   // Forgets fd, which is still open and may be closed or added again; nothing more is reported to the handler, not even from the batch at
   // hand.
   virtual void remove(int fd, PollHandler& handler) = 0;
+  // Before another thread has fd, and behind remove(), if it was ever added here: nothing of this poller touches it any more.
+  virtual void leave(int) {}
   // After something was ready, looks again and again for so long before it sleeps: a shorter way to the next byte, for a core that is never
   // at rest. 0: sleeps at once. The portable twin always does.
   virtual void set_busy_poll(Duration) {}

@@ -35,6 +35,7 @@ void ServerSession::attach_link(session::Negotiated negotiated) {
     found = std::find_if(further_.begin(), further_.end(),
                          [&](const Further& one) { return &one != &*here && one.state == Further::State::None; });
   if (found == further_.end()) return;
+  shard_.shard().poller().leave(negotiated.stream->fd());
   found->state = Further::State::Up;
   found->load = std::make_shared<std::atomic<std::uint32_t>>(0);
   FurtherLinkStart start;

@@ -124,6 +124,7 @@ void ServerShard::negotiated(Negotiations::iterator at, const transport::SocketA
 void ServerShard::attach(session::Negotiated negotiated) {
   const session::AttachHome& home = negotiated.outcome.place->home();
   ServerShard& other = server_.shard(home.shard);
+  if (&other != this) shard_.poller().leave(negotiated.stream->fd());
   auto hand_over = [&other, id = home.session, negotiated = std::move(negotiated)]() mutable {
     if (ServerSession* session = other.find(id)) session->attach(std::move(negotiated));
   };
@@ -350,6 +351,7 @@ void ServerShard::on_proxied(transport::UniqueFd fd, const transport::PeerAddres
 void ServerShard::move_visitor(unsigned to, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
                                std::string early) {
   ServerShard& other = server_.shard(to);
+  shard_.poller().leave(visitor->fd());
   // A std::function's target has to be copyable; a posted handler only movable.
   other.shard().post([&other, visitor = std::move(visitor), peer, early = std::move(early)]() mutable {
     other.http_.adopt(std::move(visitor), peer, std::move(early));

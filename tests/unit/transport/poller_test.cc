@@ -207,6 +207,31 @@ TEST_P(Pollers, OneThatIsRemovedAndStaysOpenIsQuietAndMayComeBack) {
   poller().remove(c.get(), other);
 }
 
+TEST_P(Pollers, OneThatLeftIsAnothersAlone) {
+  ShardFixture elsewhere(GetParam());
+  auto [a, b] = tcp_pair();
+  Watcher here, there;
+  ASSERT_TRUE(poller().add(a.get(), here));
+  EXPECT_TRUE(until([&] { return here.saw(kWritable); }));
+  poller().remove(a.get(), here);
+  poller().leave(a.get());
+  here.clear();
+  ASSERT_TRUE(elsewhere.shard.poller().add(a.get(), there));
+  say(b.get(), "x");
+  run_ready();
+  EXPECT_TRUE(elsewhere.until([&] { return there.saw(kReadable); }));
+  // It may be gone, and its number another's, before the first looks again.
+  elsewhere.shard.poller().remove(a.get(), there);
+  a.reset();
+  auto [c, d] = tcp_pair();
+  Watcher next;
+  ASSERT_TRUE(poller().add(c.get(), next));
+  EXPECT_TRUE(until([&] { return next.saw(kWritable); }));
+  EXPECT_EQ(here.calls, 0);
+  poller().remove(c.get(), next);
+  poller().leave(d.get());  // one that was never added
+}
+
 TEST(EpollBusyPoll, LooksForSoLongAndLetsOthersWorkMeanwhile) {
   ShardFixture world(false);
   Shard& shard = world.shard;
