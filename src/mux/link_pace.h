@@ -33,15 +33,15 @@ class LinkPace {
 
   // Whether it is time to look again.
   [[nodiscard]] bool due(TimePoint now) const { return now - looked_ >= kLook; }
-  // What the kernel measured; `idle`: there was nothing more to send, so the road may give more than that. `sent` and `resent`: segments
-  // since the connection began. False: it changed nothing.
-  bool look(std::uint64_t bytes_per_second, bool idle, std::uint64_t sent, std::uint64_t resent, TimePoint now) {
+  // What the kernel measured; of an idle road it says nothing but that it gives at least so much. False: it changed nothing.
+  bool look(const transport::RoadCount& road, TimePoint now) {
     looked_ = now;
     const std::size_t unsent_before = unsent(), before = bytes_;
     constexpr std::uint64_t kTurns = std::chrono::seconds(1) / kTurn;
-    const std::size_t wanted = std::clamp<std::uint64_t>(bytes_per_second / kTurns / kLeast * kLeast, kLeast, kMost);
-    if (!idle || wanted > bytes_) bytes_ = wanted;
-    look_at_losses(sent, resent, now);
+    const std::uint64_t rate = road.bytes_per_second > 0 ? road.bytes_per_second : UINT64_MAX;
+    const std::size_t wanted = std::clamp<std::uint64_t>(rate / kTurns / kLeast * kLeast, kLeast, kMost);
+    if (!road.idle || wanted > bytes_) bytes_ = wanted;
+    look_at_losses(road, now);
     return bytes_ != before || unsent() != unsent_before;
   }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
@@ -50,9 +50,9 @@ class LinkPace {
   }
 
  private:
-  void look_at_losses(std::uint64_t sent, std::uint64_t resent, TimePoint now) {
-    const std::uint64_t lost = resent - resent_, all = sent - sent_;
-    if (lost >= kLeastLost && lost * 1'000'000 >= all * transport::kLossyPpm) {
+  void look_at_losses(const transport::RoadCount& road, TimePoint now) {
+    const std::uint64_t lost = road.resent - resent_, all = road.sent - sent_;
+    if (!road.near() && lost >= kLeastLost && lost * 1'000'000 >= all * transport::kLossyPpm) {
       lossy_ = true;
       lossy_until_ = now + kLossHold;
     } else if (now >= lossy_until_) {
@@ -60,8 +60,8 @@ class LinkPace {
     }
     if (now - losses_looked_ < kLossLook) return;
     losses_looked_ = now;
-    sent_ = sent;
-    resent_ = resent;
+    sent_ = road.sent;
+    resent_ = road.resent;
   }
 
   std::size_t bytes_ = kMost;

@@ -201,9 +201,7 @@ bool MuxLink::write_pending() {
 void MuxLink::look_at_pace() {
   const TimePoint now = shard_.now();
   if (!pace_.due(now)) return;
-  const auto road = transport::read_road(stream_->fd()).value_or(transport::RoadCount{});
-  const std::uint64_t rate = road.bytes_per_second > 0 ? road.bytes_per_second : UINT64_MAX;
-  if (!pace_.look(rate, road.idle, road.sent, road.resent, now)) return;
+  if (!pace_.look(transport::read_road(stream_->fd()).value_or(transport::RoadCount{}), now)) return;
   core_.set_turn(pace_.bytes());
   transport::set_unsent(stream_->fd(), pace_.unsent());
 }

@@ -20,6 +20,10 @@ void RoadMeter::look(const transport::RoadCount& count, TimePoint now) {
   const transport::RoadCount since = looks_ == 0 ? count : looks_ < kLooks ? before_[0] : oldest;
   oldest = count;
   ++looks_;
+  if (count.near()) {
+    loss_ppm_ = waiting_ppm_ = 0;
+    return;
+  }
   loss_ppm_ = share(count.resent - since.resent, count.sent - since.sent);
   waiting_ppm_ = share(count.waited - since.waited, count.received - since.received);
   if (loss_ppm_ >= kLossyPpm || waiting_ppm_ >= kWaitingPpm) lossy_until_ = now + kRoadHold;

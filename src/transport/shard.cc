@@ -1,5 +1,7 @@
 #include "transport/shard.h"
 
+#include <ctime>
+
 namespace ferrotunnel::transport {
 
 Shard::Shard(unsigned index, MemoryBudget& budget, bool portable_poller)
@@ -15,6 +17,14 @@ Shard::~Shard() = default;
 MutBytes Shard::read_buffer() {
   if (!read_buffer_) read_buffer_ = std::make_unique_for_overwrite<std::byte[]>(kReadBuffer);
   return {read_buffer_.get(), kReadBuffer};
+}
+
+bool Shard::busy() {
+  const TimePoint now = this->now();
+  timespec used{};
+  if (busy_.due(now) && ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0)
+    busy_.look(now, std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec));
+  return busy_.busy();
 }
 
 void Shard::trim_later() {

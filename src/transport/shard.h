@@ -15,6 +15,7 @@
 
 #include "base/buffer_pool.h"
 #include "base/clock.h"
+#include "transport/busy_meter.h"
 #include "transport/deadline.h"
 #include "transport/pipe.h"
 #include "transport/poller.h"
@@ -47,6 +48,8 @@ class Shard final : private TurnObserver {
   void at_turn_end(TurnTask& task);
   // Runs the task once, after the other ready descriptors had their turn.
   void next_turn(TurnTask& task);
+  // Whether its thread is (busy_meter.h). The thread's own calls only.
+  [[nodiscard]] bool busy();
   void arm(Deadline& deadline, Duration after) { deadlines_.arm(deadline, now(), after); }
 
   // Any thread.
@@ -88,6 +91,7 @@ class Shard final : private TurnObserver {
   bool in_turn_ = false;
   bool turn_asked_ = false;
   bool in_poller_ = false;
+  BusyMeter busy_;
   std::atomic<int> posted_{0};  // and not run yet
 };
 

@@ -46,8 +46,8 @@ class Tunnel:
         def enough():
             if self.session()["links"] >= links:
                 return True
-            for _ in range(4):
-                if len(self.visitors) < 100:
+            for _ in range(16):
+                if len(self.visitors) < 200:
                     self.add_visitor()
             return False
         until(enough, f"{links} links")

@@ -51,9 +51,7 @@ class ServerSession final : private transport::LinkHandler,
   [[nodiscard]] TunnelCounts* counts(std::uint32_t tunnel);  // none: there is no such tunnel
   void fill_status(ShardStatus& part) const;
 
-  // Links on other shards (server_session_links.cc). So many visitors of TCP tunnels that any link may carry, for each link, make it ask
-  // for another one, while there are shards without.
-  static constexpr std::uint32_t kVisitorsPerLink = 4;
+  // Links on other shards (server_session_links.cc, link_spread.h).
   void want_link(unsigned shard);          // many visitors come there, and have to move here
   void further_link_gone(unsigned shard);  // whatever it was that ended it
   void further_link_idle(unsigned shard);

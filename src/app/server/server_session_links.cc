@@ -1,6 +1,7 @@
 // ServerSession, the part of its links on other shards: when one is asked for, which shard gets it, and which visitors go there.
 #include <algorithm>
 
+#include "app/server/link_spread.h"
 #include "app/server/server_session.h"
 
 namespace ferrotunnel::app {
@@ -85,10 +86,10 @@ void ServerSession::look_at_load() {
     if (further_[i].state == Further::State::Up) visitors += further_[i].load->load(std::memory_order_relaxed);
     if (i != here && without == here && further_[i].state == Further::State::None) without = i;
   }
-  if (without != here && visitors >= std::uint64_t{kVisitorsPerLink} * links) want_link(without);
+  if (without != here && wants_link(visitors, links, shard_.shard().busy())) want_link(without);
 }
 
-// To the link that has the fewest.
+// To the link that has the fewest, if he goes at all (link_spread.h).
 bool ServerSession::on_spread(std::uint32_t number, transport::UniqueFd& fd, const transport::PeerAddress& peer,
                               ingress::VisitorSlot& slot) {
   if (links_told_ == 0 || leaving_ || shard_.server().draining()) return false;
@@ -98,14 +99,14 @@ bool ServerSession::on_spread(std::uint32_t number, transport::UniqueFd& fd, con
   std::uint32_t least = UINT32_MAX;
   for (unsigned i = 0; i < count; ++i) {
     const unsigned at = (next_ + i) % count;
-    if (at != here && further_[at].state != Further::State::Up) continue;
-    const std::uint32_t load = at == here ? here_ : further_[at].load->load(std::memory_order_relaxed);
+    if (at == here || further_[at].state != Further::State::Up) continue;
+    const std::uint32_t load = further_[at].load->load(std::memory_order_relaxed);
     if (load >= least) continue;
     least = load;
     best = at;
   }
+  if (best == here || !goes_elsewhere(here_, least, shard_.shard().busy())) return false;
   next_ = (best + 1) % count;
-  if (best == here) return false;
   further_[best].load->fetch_add(1, std::memory_order_relaxed);
   look_at_load();
   ServerShard& other = shard_.server().shard(best);

@@ -20,7 +20,8 @@ std::optional<RoadCount> read_road(int fd) {
                    .received = info.tcpi_data_segs_in,
                    .waited = info.tcpi_rcv_ooopack,
                    .bytes_per_second = info.tcpi_delivery_rate,
-                   .idle = info.tcpi_delivery_rate_app_limited != 0};
+                   .idle = info.tcpi_delivery_rate_app_limited != 0,
+                   .min_rtt = std::chrono::microseconds(info.tcpi_min_rtt == UINT32_MAX ? 0 : info.tcpi_min_rtt)};
 }
 
 }  // namespace ferrotunnel::transport

@@ -53,6 +53,18 @@ TEST_F(RoadMeterTest, LossIsCountedOverSomeLooksAndHoldsForAWhile) {
   EXPECT_FALSE(meter.lossy(seen + RoadMeter::kLooks * kRoadLook + kRoadHold));
 }
 
+// On a loopback, too, segments are sent again: where the other end's buffer was full.
+TEST_F(RoadMeterTest, ANearRoadIsNeverLossy) {
+  count.min_rtt = transport::kNearRtt - 1us;
+  look(0, 0);
+  look(10'000, 1'000, 10'000, 9'000);
+  EXPECT_FALSE(lossy());
+  EXPECT_EQ(meter.loss_ppm(), 0u);
+  count.min_rtt = transport::kNearRtt;
+  look(10'000, 1'000);
+  EXPECT_TRUE(lossy());
+}
+
 TEST_F(RoadMeterTest, TooLittleSaysNothing) {
   look(0, 0);
   look(kLeastRoadSegments - 1, 20);
