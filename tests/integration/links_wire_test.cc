@@ -164,7 +164,8 @@ TEST(LinksOnTheWire, VisitorsComeOnEachLink) {
   RawLink& further = client.attach_link();
   ASSERT_TRUE(eventually([&] { return server.server->status().sessions.front().links == 2; }));
   for (int i = 0; i < 8; ++i) visitors.push_back(Socket::connect(tunnel.port));
-  EXPECT_TRUE(run_until(client.shard, [&] { return client.first->opened.size() + further.opened.size() == visitors.size(); }));
+  EXPECT_TRUE(
+      run_until(client.shard, [&] { return client.first->opened.size() + further.opened.size() == visitors.size(); }));
   const std::size_t there = further.opened.size();
   EXPECT_GE(there, 4u) << "the first link has more than a few more";
   EXPECT_EQ(further.opened, std::vector<std::uint32_t>(there, tunnel.tunnel));
@@ -176,7 +177,8 @@ TEST(LinksOnTheWire, VisitorsComeOnEachLink) {
   further.say(wire::Unregister{tunnel.tunnel});
   EXPECT_TRUE(run_until(client.shard, [&] { return further.closed; }));
   EXPECT_EQ(further.goaway, static_cast<std::uint32_t>(wire::GoawayCode::Protocol));
-  EXPECT_TRUE(eventually([&] { return server.server->status().tunnels.front().visitors_now == visitors.size() - there; }));
+  EXPECT_TRUE(
+      eventually([&] { return server.server->status().tunnels.front().visitors_now == visitors.size() - there; }));
   EXPECT_FALSE(client.first->closed) << "the session goes on";
   // Another takes its place, without being asked for anew.
   RawLink& other = client.attach_link();

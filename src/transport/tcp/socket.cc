@@ -227,7 +227,7 @@ void set_keepalive(int fd, Duration silence) {
 
 void tune_link(int fd) {
   set_nodelay(fd);
-  set_unsent(fd, kMostUnsent);
+  set_unsent(fd, kFirstUnsent);
 }
 
 void set_unsent(int fd, std::size_t most) {

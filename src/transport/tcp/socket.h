@@ -66,7 +66,7 @@ struct Connecting {
 
 // For a link: small segments go at once, and the kernel's unsent queue stays short, so that control frames do not wait behind it
 // (TCP_NOTSENT_LOWAT, where the system has it).
-inline constexpr std::size_t kMostUnsent = 256 * 1024;  // mux/link_pace.h goes on from it
+inline constexpr std::size_t kFirstUnsent = 256 * 1024;  // mux/link_pace.h goes on from it
 void tune_link(int fd);
 void set_unsent(int fd, std::size_t most);  // that queue alone
 void set_nodelay(int fd);

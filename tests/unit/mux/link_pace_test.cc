@@ -15,7 +15,12 @@ RoadCount lost(std::uint64_t resent, std::uint64_t sent, Duration rtt = 50ms) {
   return {.sent = sent, .resent = resent, .min_rtt = rtt};
 }
 
-TEST(LinkPace, BeginsWithTheMost) { EXPECT_EQ(LinkPace().bytes(), LinkPace::kMost); }
+TEST(LinkPace, BeginsWithWhatTheLinkHas) {
+  LinkPace pace;
+  EXPECT_EQ(pace.bytes(), LinkPace::kMost);
+  EXPECT_EQ(pace.unsent(), LinkPace::kFirstUnsent);
+  EXPECT_FALSE(pace.look(at(0), TimePoint(1h))) << "nothing was measured";
+}
 
 TEST(LinkPace, FollowsTheRateWithinItsBounds) {
   LinkPace pace;
@@ -39,9 +44,13 @@ TEST(LinkPace, ARateThatWeDidNotFillSaysNothingOfTheRoad) {
 
 TEST(LinkPace, TheUnsentQueueIsSomeTurnsLong) {
   LinkPace pace;
-  EXPECT_EQ(pace.unsent(), LinkPace::kMostUnsent);
-  pace.look(at(25'000'000), TimePoint(1h));
+  EXPECT_TRUE(pace.look(at(25'000'000), TimePoint(1h)));
   EXPECT_EQ(pace.unsent(), 4u * 48 * 1024);
+  EXPECT_TRUE(pace.look(at(200'000'000), TimePoint(1h)));
+  EXPECT_GT(pace.unsent(), 1'500'000u) << "a frame is no longer than kMost, the queue is";
+  EXPECT_FALSE(pace.look(at(100'000'000, true), TimePoint(1h)));
+  EXPECT_TRUE(pace.look(at(UINT64_MAX), TimePoint(1h)));
+  EXPECT_EQ(pace.unsent(), LinkPace::kMostUnsent);
 }
 
 TEST(LinkPace, ALossyRoadGetsALongOneForAWhile) {
@@ -50,13 +59,13 @@ TEST(LinkPace, ALossyRoadGetsALongOneForAWhile) {
   EXPECT_FALSE(pace.look(lost(1, 1000), now)) << "one may be by chance";
   now += LinkPace::kLossLook;
   EXPECT_TRUE(pace.look(lost(10, 2000), now));
-  EXPECT_EQ(pace.unsent(), LinkPace::kLossyUnsent);
+  EXPECT_EQ(pace.unsent(), LinkPace::kMostUnsent);
   now += LinkPace::kLossHold - 1ns;
   pace.look(lost(10, 3000), now);
-  EXPECT_EQ(pace.unsent(), LinkPace::kLossyUnsent);
+  EXPECT_EQ(pace.unsent(), LinkPace::kMostUnsent);
   now += 1ns;
   EXPECT_TRUE(pace.look(lost(10, 3000), now));
-  EXPECT_EQ(pace.unsent(), LinkPace::kMostUnsent);
+  EXPECT_EQ(pace.unsent(), LinkPace::kFirstUnsent);
   now += LinkPace::kLossLook;
   EXPECT_FALSE(pace.look(lost(1'010, 1'003'000), now)) << "a thousandth is little";
 }
@@ -65,7 +74,7 @@ TEST(LinkPace, ANearPeersLossesAreNoReason) {
   LinkPace pace;
   pace.look(lost(0, 1'000, transport::kNearRtt - 1us), TimePoint(1h));
   EXPECT_FALSE(pace.look(lost(500, 2'000, transport::kNearRtt - 1us), TimePoint(1h) + LinkPace::kLossLook));
-  EXPECT_EQ(pace.unsent(), LinkPace::kMostUnsent);
+  EXPECT_EQ(pace.unsent(), LinkPace::kFirstUnsent);
   EXPECT_TRUE(pace.look(lost(900, 3'000, transport::kNearRtt), TimePoint(1h) + 2 * LinkPace::kLossLook));
 }
 
