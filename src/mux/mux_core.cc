@@ -183,6 +183,7 @@ void MuxCore::end_stream(MuxStream& stream, StreamEnd end, bool tell) {
   assert(depth_ > 0);
   if (stream.dead_) return;
   stream.dead_ = true;
+  set_window(stream, wire::kInitialCredit);
   unready(stream);
   if (stream.held_bytes_ > 0) {
     stalled_streams_.erase(stalled_streams_.iterator_to(stream));
@@ -352,27 +353,45 @@ void MuxCore::deliver_fin(MuxStream& stream) {
 }
 
 // Gives the peer back what the handler took, in steps of half a window. A stream that empties its window within about a round
-// trip is held up by the window and gets a larger one; under memory pressure windows shrink back instead. What was held first
+// trip is held up by the window and gets a larger one (larger_window); under memory pressure windows shrink back instead. What was held first
 // is no sign of that (its reader is slow), and now_ may be old there.
 void MuxCore::maybe_grant(MuxStream& stream, bool taken_at_once) {
   if (stream.fin_received_) return;
   const std::uint32_t coming = data_stream_ == &stream ? payload_left_ : 0;  // of the frame at hand, paid for already
   const std::uint32_t committed = stream.receive_credit_ + stream.held_bytes_ + coming;
-  if (committed > stream.window_ / 2) return;
+  // On a long road the first bytes of something large are reason enough: each step there costs a round trip of the stream's life.
+  const bool early = !stream.grown_ && taken_at_once && data_stream_ == &stream && min_rtt_ >= kLongRoad &&
+                     frame_.length >= kEarlyFrame;
+  if (!early && committed > stream.window_ / 2) return;
   if (pool_.budget().tight() || held_ > limits_.max_held / 2) {
-    stream.window_ = std::max(wire::kInitialCredit, stream.window_ / 2);
+    set_window(stream, std::max(wire::kInitialCredit, stream.window_ / 2));
+    windows_.forget();
     if (committed > stream.window_ / 2) return;
-  } else if (taken_at_once && stream.held_bytes_ == 0 && min_rtt_ > Duration::zero() &&
-             stream.last_grant_ != TimePoint{} && now_ - stream.last_grant_ < 4 * min_rtt_ &&
-             stream.window_ < limits_.max_window) {
-    stream.window_ = std::min(limits_.max_window, stream.window_ * 2);
+  } else if (taken_at_once && stream.held_bytes_ == 0 && stream.window_ < limits_.max_window &&
+             (early || now_ - stream.last_grant_ < 4 * min_rtt_)) {
+    stream.grown_ = true;
+    set_window(stream, larger_window(stream.window_, early || now_ - stream.last_grant_ < 2 * min_rtt_ ? 4 : 2));
     ++counters_.window_growths;
   }
+  if (taken_at_once) windows_.used(stream.window_, now_);
   const std::uint32_t grant = stream.window_ - committed;
   stream.receive_credit_ += grant;
   stream.last_grant_ = now_;
   ++counters_.credits_sent;
   queue_u32(FrameType::Credit, stream.id_, grant);
+}
+
+// Four times as large, or twice where it is nearly enough; or what others needed before, as long as what all windows together let in is far from max_held.
+std::uint32_t MuxCore::larger_window(std::uint32_t window, std::uint32_t times) const {
+  const std::uint32_t grown = std::min(limits_.max_window, window * times);
+  const std::uint32_t known = std::min(limits_.max_window, windows_.known(now_));
+  return known > grown && grown_ + (known - window) <= limits_.max_held / 2 ? known : grown;
+}
+
+void MuxCore::set_window(MuxStream& stream, std::uint32_t window) {
+  grown_ += window;
+  grown_ -= stream.window_;
+  stream.window_ = window;
 }
 
 // ---- output -------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@
 #include "mux/limits.h"
 #include "mux/mux_stream.h"
 #include "mux/rate_limit.h"
+#include "mux/window_memory.h"
 #include "transport/link.h"
 #include "wire/frame.h"
 
@@ -52,6 +53,9 @@ class MuxCore {
   }
   // Whether they may come by a pipe instead of receive(): that of pipe_at_hand(), where the stream holds some in one already, otherwise an
   // empty one of the caller's. Never more than payload_left() of them. receive_piped() then tells that n came, and may keep the caller's pipe.
+  static constexpr Duration kLongRoad =
+      std::chrono::milliseconds(5);                   // from this round trip on a stream's window grows by its first
+  static constexpr std::uint32_t kEarlyFrame = 4096;  // DATA of so many bytes
   static constexpr std::size_t kSpliceLeast = 16 * 1024;  // fewer are cheaper copied: two calls for three
   [[nodiscard]] bool splices() const;
   [[nodiscard]] transport::Pipe* pipe_at_hand() const;
@@ -127,6 +131,8 @@ class MuxCore {
   void deliver_held(MuxStream& stream);
   void deliver_fin(MuxStream& stream);
   void maybe_grant(MuxStream& stream, bool taken_at_once);
+  [[nodiscard]] std::uint32_t larger_window(std::uint32_t window, std::uint32_t times) const;
+  void set_window(MuxStream& stream, std::uint32_t window);
   void reset_stream(MuxStream& stream, transport::ResetReason reason);  // by our own side
   void fail_stream(MuxStream& stream, transport::ResetReason reason);   // a violation: both sides hear of it
   void end_stream(MuxStream& stream, transport::StreamEnd end, bool tell);
@@ -173,6 +179,8 @@ class MuxCore {
   bool failure_told_ = false;  // by receive()
 
   std::uint32_t turn_ = wire::kMaxData;
+  WindowMemory windows_;
+  std::size_t grown_ = 0;  // what the windows of all streams are above kInitialCredit
 
   // Output that is not DATA: encoded frames.
   std::vector<std::byte> control_;

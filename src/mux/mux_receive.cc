@@ -134,6 +134,7 @@ Result<> MuxCore::begin_data(TimePoint now) {
     fail_stream(*data_stream_, ResetReason::FlowControl);
   } else {
     data_stream_->receive_credit_ -= frame_.length;
+    if (data_stream_->last_grant_ == TimePoint{}) data_stream_->last_grant_ = now;
   }
   if (frame_.length == 0) {
     header_have_ = 0;

@@ -79,13 +79,14 @@ class MuxStream final : public transport::Stream, public StreamHook<ReadyTag>, p
   MuxCore& core_;
   transport::StreamHandler* handler_ = nullptr;
   std::unique_ptr<HeldBytes> held_;
-  TimePoint last_grant_{};
+  TimePoint last_grant_{};  // or its first DATA
   const std::uint32_t id_;
   std::uint32_t send_credit_ = wire::kInitialCredit;
   std::uint32_t receive_credit_ = wire::kInitialCredit;  // bytes that the peer may still send
   std::uint32_t window_ = wire::kInitialCredit;          // credit given plus bytes held never exceed it
   std::uint32_t held_bytes_ = 0;                         // while there are any: in the core's list of the stalled
   bool bulk_ : 1 = false;                                // its last payload was large: the next is worth a pipe
+  bool grown_ : 1 = false;                               // its window has
   bool wants_write_ : 1 = false;
   bool ready_ : 1 = false;  // in the core's ring
   bool fin_sent_ : 1 = false;
