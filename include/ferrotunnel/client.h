@@ -137,12 +137,12 @@ class Client {
   Client& operator=(Client&&) noexcept;
   ~Client();  // stop()
 
-  // Starts the thread and returns; what happens is told by the callbacks. Once.
+  // Starts the threads and returns; what happens is told by the callbacks. Once.
   [[nodiscard]] Result<> start();
   // No new visitors; those there may finish within the deadline; then stop(). Blocks until then. True: nobody was left at
   // the end, be it that they finished or that the server or the network cut them off.
   bool drain(std::chrono::milliseconds deadline);
-  // Ends everything and joins the thread; may wait for a look-up of the server's name, which the system's resolver lets nobody interrupt.
+  // Ends everything and joins the threads; may wait for a look-up of the server's name, which the system's resolver lets nobody interrupt.
   void stop();
   // Blocks until the client has given up for good (a refused token, a wrong key; before it was ever connected, any
   // mistake that trying again would not mend), or `timeout` passed: then nothing.

@@ -26,9 +26,9 @@ namespace ferrotunnel {
 // the visitor came. The service has to be set up to read it.
 enum class ProxyProtocol : std::uint8_t { Off, V1, V2 };
 
-// How the visitors of a TCP tunnel are carried: as streams of the client's one connection (Mux), each over a connection of his own between client
+// How the visitors of a TCP tunnel are carried: as streams of the client's link (Mux), each over a connection of his own between client
 // and server (Direct), or the one or the other, as the road between the two is (Auto): Direct while it loses so much that visitors would wait
-// for each other.
+// for each other, and is longer than a millisecond.
 enum class Carry : std::uint8_t { Auto, Mux, Direct };
 
 // What a tunnel's visitors may do. At a client: what the tunnel asks for. At a server (ServerConfig::tunnel_limits): what no tunnel exceeds;

@@ -11,7 +11,7 @@
 // The whole program: tests/examples/server.cc, explained in docs/library.md.
 //
 // Owner: yours; it moves, it does not copy. Threads: its own, one a shard. Calls are safe from any thread but its own callbacks; the
-// callbacks run on its threads, must not block or destroy the server, and must not throw: an exception that leaves one ends the process.
+// callbacks run on its threads, several at once, must not block or destroy the server, and must not throw: an exception that leaves one ends the process.
 // A Server or ServerBuilder that was moved from is for destroying or assigning to only: start() and build() on it return an error, the other
 // calls of a Server do nothing. A builder builds once: build() after one that succeeded returns an error.
 #pragma once

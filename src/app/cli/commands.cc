@@ -81,7 +81,7 @@ constexpr std::array kServerOtherFlags = {
         "Visitors at once, of all tunnels; who comes then is refused. Default 0: as many as there are descriptors for, "
         "less a reserve that keeps clients able to sign in."},
     Flag{"max-direct", "N",
-         "Direct links of a client at once (--carry of the command tcp); past it visitors go over its one connection. "
+         "Direct links of a client at once (--carry of the command tcp); past it visitors go over its link. "
          "Default 64; 0: none."},
     Flag{"host-lease", "SECONDS",
          "How long a host or port stays its grant's when the connection of the client that had it was lost. Default "
@@ -240,8 +240,8 @@ constexpr std::array kTcpTunnelFlags = {
          "Tell the service each visitor's address in a PROXY header before the first byte; the service has to expect "
          "it. Default: none."},
     Flag{"carry", "auto|mux|direct",
-         "How visitors are carried: mux, all over the client's one connection to the server; direct, each over one of "
-         "its own; auto, direct while the road between the two is lossy. Default auto."},
+         "How visitors are carried: mux, all over the client's link to the server; direct, each over one of "
+         "its own; auto, direct while the road between the two is lossy, and longer than a millisecond. Default auto."},
     Flag{"name", "NAME", "What the tunnel is called in logs. Default tcp."},
 };
 constexpr std::array kTcpGroups = {

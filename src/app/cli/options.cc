@@ -13,7 +13,7 @@
 namespace ferrotunnel::cli {
 namespace {
 
-constexpr unsigned kMostThreads = 1024;
+constexpr unsigned kMostThreads = 256;
 
 using Value = Arguments::Value;
 

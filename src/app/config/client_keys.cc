@@ -133,7 +133,7 @@ constexpr std::array kClientKeys = {
     Key{.name = "busy_poll_us",
         .type = Type::Number,
         .fallback = "0: not at all",
-        .text = "Microseconds for which the client's thread, when it had something to do, looks for more before it "
+        .text = "Microseconds for which a thread, when it had something to do, looks for more before it "
                 "sleeps. Bytes wait less; a core is kept busy.",
         .example = "50",
         .flag = "busy-poll-us",
@@ -196,11 +196,12 @@ constexpr std::array kTunnelKeys = {
     Key{.name = "carry",
         .type = Type::Choice,
         .fallback = "`\"auto\"`",
-        .text = "How visitors of a TCP tunnel are carried: `mux`, all over the client's one connection to the server; "
+        .text = "How visitors of a TCP tunnel are carried: `mux`, all over the client's link to the server; "
                 "`direct`, "
                 "each over one of its own, at most the server's `max_direct` at once; `auto`, direct while the road "
                 "between the "
-                "two loses so much that visitors would wait for each other. HTTP tunnels: `mux` or `auto`.",
+                "two is longer than a millisecond and loses so much that visitors would wait for each other. HTTP "
+                "tunnels: `mux` or `auto`.",
         .example = "\"direct\"",
         .flag = "carry",
         .set =

@@ -193,7 +193,7 @@ constexpr std::array kServerKeys = {
         .fallback = "64",
         .text = "Direct links of a client at once, each of which carries one visitor (`carry` of a tunnel). Past it "
                 "visitors "
-                "are streams of the client's one connection, as all are with 0.",
+                "are streams of the client's link, as all are with 0.",
         .example = "200",
         .flag = "max-direct",
         .set = [](Target& t, Read&& r) { t.server->max_direct = static_cast<std::uint32_t>(r.number); },
