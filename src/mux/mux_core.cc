@@ -370,8 +370,15 @@ void MuxCore::maybe_grant(MuxStream& stream, bool taken_at_once) {
   } else if (taken_at_once && stream.held_bytes_ == 0 && stream.window_ < limits_.max_window &&
              (early || now_ - stream.last_grant_ < 4 * min_rtt_)) {
     stream.grown_ = true;
-    set_window(stream, larger_window(stream.window_, early || now_ - stream.last_grant_ < 2 * min_rtt_ ? 4 : 2));
-    ++counters_.window_growths;
+    const std::uint32_t larger =
+        larger_window(stream.window_, early || now_ - stream.last_grant_ < 2 * min_rtt_ ? 4 : 2);
+    if (larger > stream.window_) ++counters_.window_growths;
+    set_window(stream, larger);
+  } else if (taken_at_once && grown_ > limits_.max_held / 4 && stream.window_ > wire::kInitialCredit &&
+             now_ - stream.last_grant_ > 16 * min_rtt_) {
+    // It has more than it needs, and others may want some.
+    set_window(stream, std::max(wire::kInitialCredit, stream.window_ / 2));
+    if (committed > stream.window_ / 2) return;
   }
   if (taken_at_once) windows_.used(stream.window_, now_);
   const std::uint32_t grant = stream.window_ - committed;
@@ -381,11 +388,13 @@ void MuxCore::maybe_grant(MuxStream& stream, bool taken_at_once) {
   queue_u32(FrameType::Credit, stream.id_, grant);
 }
 
-// Four times as large, or twice where it is nearly enough; or what others needed before, as long as what all windows together let in is far from max_held.
+// So many times as large, or what others needed before. Credit that was given cannot be taken back: so all windows together let in half of
+// max_held at most, lest readers who only pause be reset for want of room; and one takes a quarter of what is left of that, so that there is
+// always some for the next.
 std::uint32_t MuxCore::larger_window(std::uint32_t window, std::uint32_t times) const {
-  const std::uint32_t grown = std::min(limits_.max_window, window * times);
-  const std::uint32_t known = std::min(limits_.max_window, windows_.known(now_));
-  return known > grown && grown_ + (known - window) <= limits_.max_held / 2 ? known : grown;
+  const std::size_t most = limits_.max_held / 2, left = most > grown_ ? (most - grown_) / 4 : 0;
+  const std::uint32_t wanted = std::min(limits_.max_window, std::max(window * times, windows_.known(now_)));
+  return window + static_cast<std::uint32_t>(std::min<std::size_t>(wanted - window, left));
 }
 
 void MuxCore::set_window(MuxStream& stream, std::uint32_t window) {

@@ -289,30 +289,70 @@ TEST(MuxWindow, AStreamThatIsBusyGetsWhatOthersNeeded) {
   EXPECT_EQ(pair.client.core.counters().window_growths, growths + 1) << "in one step";
 }
 
-TEST(MuxWindow, WhatIsKnownIsNotGivenToSoManyThatTheyCouldFillTheMemory) {
+TEST(MuxWindow, ReadersWhoAllPauseAreNotResetForWantOfRoom) {
+  MuxLimits limits;
+  limits.max_window = 2u << 20;
+  limits.max_held = 8u << 20;
+  SlowPair pair(limits, limits);
+  std::vector<std::pair<Recorder*, Recorder*>> streams;
+  for (int i = 0; i < 40; ++i) streams.emplace_back(pair.join());
+  pair.client.core.send_ping(pair.client.now);
+  for (int i = 0; i < 60; ++i) pair.tick(25ms);
+  for (auto& [near, far] : streams) {
+    far->keep = false;
+    near->at_fill = [one = near](Stream&) {
+      if (one->to_send.size() < 256 * 1024) one->to_send += pattern(256 * 1024);
+    };
+    near->send(pattern(256 * 1024));
+  }
+  for (int i = 0; i < 1500; ++i) pair.tick(25ms);
+  EXPECT_GT(pair.client.core.counters().window_growths, 40u);
+  for (auto& [near, far] : streams) far->appetite = 0;
+  for (int i = 0; i < 1500; ++i) pair.tick(25ms);
+  EXPECT_EQ(pair.client.core.counters().memory_resets, 0u);
+  for (auto& [near, far] : streams) EXPECT_EQ(far->ends, 0);
+  // They read on.
+  for (auto& [near, far] : streams) {
+    const std::uint64_t before = far->taken;
+    far->take(SIZE_MAX);
+    EXPECT_GT(far->taken, before);
+  }
+}
+
+TEST(MuxWindow, OneTakesAQuarterOfWhatIsLeftAndGivesItBackWithItsEnd) {
   MuxLimits limits;
   limits.max_window = 4u << 20;
-  limits.max_held = 17u << 20;  // half of it: two windows, and a little
+  limits.max_held = 2 * 4 * 4 * kCredit;  // so that the first may have 4 * kCredit more
   Side client(Role::Client, limits);
   measure_rtt(client, 50ms);
-  // One that is always quick finds its window.
-  client.feed(open_frame(2));
-  std::uint32_t credit = kCredit;
-  for (int i = 0; i < 20; ++i) {
-    client.feed(data(2, pattern(std::min<std::size_t>(credit, wire::kMaxData))));
-    credit -= std::min<std::uint32_t>(credit, wire::kMaxData);
-    credit += credit_of(client, 2) - kCredit;
-  }
-  ASSERT_EQ(client.core.counters().window_growths, 3u);
-  std::vector<std::uint32_t> given;
-  for (std::uint32_t id = 4; id <= 8; id += 2) {
+  const auto window_of = [&](std::uint32_t id) {
     client.feed(open_frame(id) + data(id, pattern(MuxCore::kEarlyFrame)));
-    given.push_back(credit_of(client, id) - MuxCore::kEarlyFrame);
+    return credit_of(client, id) - MuxCore::kEarlyFrame;
+  };
+  EXPECT_EQ(window_of(2), 4 * kCredit) << "fourfold, less than a quarter";
+  EXPECT_EQ(window_of(4), 4 * kCredit);
+  EXPECT_EQ(window_of(6), kCredit + (16 - 6) * kCredit / 4) << "a quarter of what the two left";
+  client.feed(reset(2, 1) + reset(4, 1) + reset(6, 1));
+  EXPECT_EQ(window_of(8), 4 * kCredit);
+}
+
+TEST(MuxWindow, OneThatHasMoreThanItNeedsGivesItBackWhereMuchIsGiven) {
+  MuxLimits limits;
+  limits.max_held = 8 * kCredit;
+  for (const bool much : {false, true}) {
+    Side client(Role::Client, limits);
+    measure_rtt(client, 50ms);
+    client.feed(open_frame(2) + data(2, pattern(MuxCore::kEarlyFrame)));  // the first: a quarter of 4
+    ASSERT_EQ(credit_of(client, 2) - MuxCore::kEarlyFrame, 2 * kCredit);
+    if (much) {
+      client.feed(open_frame(4) + data(4, pattern(MuxCore::kEarlyFrame)));
+      client.feed(open_frame(6) + data(6, pattern(MuxCore::kEarlyFrame)));
+    }
+    client.sent();
+    client.now += 17 * 50ms;
+    client.feed(data(2, pattern(kCredit)) + data(2, pattern(kCredit / 2)));
+    EXPECT_EQ(credit_of(client, 2), much ? kCredit + kCredit / 2 : 2 * kCredit) << much;
   }
-  EXPECT_EQ(given, (std::vector<std::uint32_t>{4u << 20, 4 * kCredit, 4 * kCredit}));
-  // Room comes back with the streams that are over.
-  client.feed(reset(2, 1) + open_frame(10) + data(10, pattern(MuxCore::kEarlyFrame)));
-  EXPECT_EQ(credit_of(client, 10) - MuxCore::kEarlyFrame, 4u << 20);
 }
 
 TEST(MuxWindow, WhatIsKnownIsForgotten) {
