@@ -63,11 +63,13 @@ def fake_micro(path, **benchmarks):
 @pytest.mark.parametrize("here, code, word", [
     ({"a": (105, 0), "b": (100, 0)}, 0, "moved by more than 10 %: nothing"),
     ({"a": (130, 0), "b": (100, 0), "c": (1, 0)}, 0, "moved by more than 10 %: a: 1.30 (slower)"),
+    ({"a": (100, 0), "b": (100, 0), "tiny": (0.6, 0)}, 0, "tiny: 2.00 (slower)"),
+    ({"a": (100, 0), "b": (100, 0), "tiny": (1.6, 0)}, 1, "tiny takes"),
     ({"a": (160, 0), "b": (100, 0)}, 1, "a takes 1.60 times as long (bound 1.5)"),
     ({"a": (100, 0), "b": (100, 1)}, 1, "b allocates 1.00 times an operation, and the base does not"),
 ])
 def test_ratio_judges(tmp_path, here, code, word):
-    base = fake_micro(tmp_path / "base", a=(100, 0), b=(100, 0))
+    base = fake_micro(tmp_path / "base", a=(100, 0), b=(100, 0), tiny=(0.3, 0))
     done = subprocess.run([sys.executable, BENCH / "ratio.py", fake_micro(tmp_path / "here", **here), base, "--rounds", "3"], capture_output=True, text=True,
                           timeout=60)
     assert done.returncode == code and word in done.stdout, done.stdout + done.stderr
