@@ -363,22 +363,21 @@ void MuxCore::maybe_grant(MuxStream& stream, bool taken_at_once) {
   const bool early = !stream.grown_ && taken_at_once && data_stream_ == &stream && min_rtt_ >= kLongRoad &&
                      frame_.length >= kEarlyFrame;
   if (!early && committed > stream.window_ / 2) return;
-  if (pool_.budget().tight() || held_ > limits_.max_held / 2) {
+  const Duration since = now_ - stream.last_grant_;
+  const bool pressed = pool_.budget().tight() || held_ > limits_.max_held / 2;
+  // It has more than it needs, and others may want some.
+  const bool surplus =
+      taken_at_once && grown_ > limits_.max_held / 4 && stream.window_ > wire::kInitialCredit && since > 16 * min_rtt_;
+  if (pressed || surplus) {
     set_window(stream, std::max(wire::kInitialCredit, stream.window_ / 2));
-    windows_.forget();
+    if (pressed) windows_.forget();
     if (committed > stream.window_ / 2) return;
   } else if (taken_at_once && stream.held_bytes_ == 0 && stream.window_ < limits_.max_window &&
-             (early || now_ - stream.last_grant_ < 4 * min_rtt_)) {
+             (early || since < 4 * min_rtt_)) {
     stream.grown_ = true;
-    const std::uint32_t larger =
-        larger_window(stream.window_, early || now_ - stream.last_grant_ < 2 * min_rtt_ ? 4 : 2);
+    const std::uint32_t larger = larger_window(stream.window_, early || since < 2 * min_rtt_ ? 4 : 2);
     if (larger > stream.window_) ++counters_.window_growths;
     set_window(stream, larger);
-  } else if (taken_at_once && grown_ > limits_.max_held / 4 && stream.window_ > wire::kInitialCredit &&
-             now_ - stream.last_grant_ > 16 * min_rtt_) {
-    // It has more than it needs, and others may want some.
-    set_window(stream, std::max(wire::kInitialCredit, stream.window_ / 2));
-    if (committed > stream.window_ / 2) return;
   }
   if (taken_at_once) windows_.used(stream.window_, now_);
   const std::uint32_t grant = stream.window_ - committed;

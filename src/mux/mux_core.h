@@ -53,9 +53,9 @@ class MuxCore {
   }
   // Whether they may come by a pipe instead of receive(): that of pipe_at_hand(), where the stream holds some in one already, otherwise an
   // empty one of the caller's. Never more than payload_left() of them. receive_piped() then tells that n came, and may keep the caller's pipe.
-  static constexpr Duration kLongRoad =
-      std::chrono::milliseconds(5);                   // from this round trip on a stream's window grows by its first
-  static constexpr std::uint32_t kEarlyFrame = 4096;  // DATA of so many bytes
+  // From this round trip on, a stream's window grows by its first DATA of so many bytes.
+  static constexpr Duration kLongRoad = std::chrono::milliseconds(5);
+  static constexpr std::uint32_t kEarlyFrame = 4096;
   static constexpr std::size_t kSpliceLeast = 16 * 1024;  // fewer are cheaper copied: two calls for three
   [[nodiscard]] bool splices() const;
   [[nodiscard]] transport::Pipe* pipe_at_hand() const;

@@ -1,11 +1,10 @@
 // WindowMemory: how large a window the streams of a link have needed of late, so that the next busy one is given it at once. Otherwise each
 // stream finds out anew, by doubling, a round trip for each step; and a congestion control that looks on meanwhile takes the road for a slow
-// one (BBR, measured: at 50 ms and 1 % lost the second download of a link had a third less).
+// one (BBR, measured: at 50 ms and 1 % lost a sixth of the rate).
 //
 // Sans-I/O; one owner, one thread.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include "base/clock.h"

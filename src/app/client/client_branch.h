@@ -6,7 +6,6 @@
 // last has. Its shard's thread only; the host's functions are called on it.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -17,22 +16,10 @@
 
 #include "app/client/direct_links.h"
 #include "app/client/further_links.h"
+#include "app/tunnel_visitors.h"
 #include "origin/dispatcher.h"
 
 namespace ferrotunnel::app {
-
-// Visitors of one tunnel, over all links. Any thread.
-struct TunnelVisitors {
-  std::atomic<std::uint64_t> now{0}, total{0};
-  // The two after the change.
-  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> count(int change) {
-    if (change > 0) {
-      const std::uint64_t is = now.fetch_add(1, std::memory_order_relaxed) + 1;
-      return {is, total.fetch_add(1, std::memory_order_relaxed) + 1};
-    }
-    return {now.fetch_sub(1, std::memory_order_relaxed) - 1, total.load(std::memory_order_relaxed)};
-  }
-};
 
 // Immutable once it is shared.
 struct TunnelTable {

@@ -100,14 +100,10 @@ void FurtherLink::on_visitor(std::uint32_t number, int change) {
   const auto found = tunnels_.find(number);
   if (found == tunnels_.end()) return;  // it was given up: its visitors are being ended
   TunnelCounts& counts = *found->second.counts;
-  std::uint64_t now = 0, total = 0;
+  const auto [now, total] = counts.count(change);
   if (change > 0) {
-    now = counts.now.fetch_add(1, std::memory_order_relaxed) + 1;
-    total = counts.total.fetch_add(1, std::memory_order_relaxed) + 1;
     if (!std::exchange(counted_, false)) load_->fetch_add(1, std::memory_order_relaxed);
   } else {
-    now = counts.now.fetch_sub(1, std::memory_order_relaxed) - 1;
-    total = counts.total.load(std::memory_order_relaxed);
     load_->fetch_sub(1, std::memory_order_relaxed);
   }
   if (const auto& call = shard_.server().options().on_visitor) call({change > 0, counts.name, now, total});

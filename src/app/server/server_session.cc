@@ -170,17 +170,13 @@ void ServerSession::on_visitor(std::uint32_t number, int change) {
   if (found == tunnels_.end()) return;  // it was given up: its visitors are being ended
   Tunnel& tunnel = found->second;
   TunnelCounts& counts = *tunnel.counts;
-  std::uint64_t now = 0, total = 0;
+  const auto [now, total] = counts.count(change);
   if (change > 0) {
-    now = counts.now.fetch_add(1, std::memory_order_relaxed) + 1;
-    total = counts.total.fetch_add(1, std::memory_order_relaxed) + 1;
     ++here_;
     if (tunnel.gate->open() && tunnel.carry != wire::Carry::Direct) look_at_load();
     if (direct_ && tunnel.carry == wire::Carry::Auto && !road_look_.armed())
       shard_.shard().arm(road_look_, session::kRoadLook);
   } else {
-    now = counts.now.fetch_sub(1, std::memory_order_relaxed) - 1;
-    total = counts.total.load(std::memory_order_relaxed);
     --here_;
   }
   if (const auto& call = shard_.server().options().on_visitor) call({change > 0, tunnel.name, now, total});

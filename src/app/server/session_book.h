@@ -13,14 +13,14 @@
 #include <string>
 #include <utility>
 
+#include "app/tunnel_visitors.h"
 #include "ingress/limits/visitor_count.h"
 
 namespace ferrotunnel::app {
 
-struct TunnelCounts {
+struct TunnelCounts : TunnelVisitors {  // `now` of TCP tunnels
   explicit TunnelCounts(std::string n) : name(std::move(n)) {}
   const std::string name;
-  std::atomic<std::uint64_t> now{0}, total{0};  // visitors; `now` of TCP tunnels
   std::array<std::atomic<std::uint64_t>, ingress::kRefusals> refused{};
 
   void count_refused(ingress::Refusal why) {

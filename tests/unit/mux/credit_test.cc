@@ -170,13 +170,18 @@ TEST(MuxCredit, UpToTwoToTheThirtyAndNotMore) {
 
 // ---- the window -----------------------------------------------------------------------------------------------------
 
-// A second of bulk over 50 ms of round trip; returns the bytes that came in the last 300 ms.
-std::size_t bulk(SlowPair& pair, Recorder& near, Recorder& far, int ms) {
-  far.keep = false;
+// There is always more to send.
+void keep_sending(Recorder& near) {
   near.at_fill = [&near](Stream&) {
     if (near.to_send.size() < 256 * 1024) near.to_send += pattern(256 * 1024);
   };
   near.send(pattern(256 * 1024));
+}
+
+// A second of bulk over 50 ms of round trip; returns the bytes that came in the last 300 ms.
+std::size_t bulk(SlowPair& pair, Recorder& near, Recorder& far, int ms) {
+  far.keep = false;
+  keep_sending(near);
   std::uint64_t before = 0;
   for (int i = 0; i < ms; ++i) {
     if (i == ms - 300) before = far.taken;
@@ -300,10 +305,7 @@ TEST(MuxWindow, ReadersWhoAllPauseAreNotResetForWantOfRoom) {
   for (int i = 0; i < 60; ++i) pair.tick(25ms);
   for (auto& [near, far] : streams) {
     far->keep = false;
-    near->at_fill = [one = near](Stream&) {
-      if (one->to_send.size() < 256 * 1024) one->to_send += pattern(256 * 1024);
-    };
-    near->send(pattern(256 * 1024));
+    keep_sending(*near);
   }
   for (int i = 0; i < 1500; ++i) pair.tick(25ms);
   EXPECT_GT(pair.client.core.counters().window_growths, 40u);
