@@ -354,7 +354,7 @@ def refuses(address):
         with connect(address) as visitor:
             visitor.settimeout(0.2)
             return was_reset(visitor)
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # a listener that closes resets who is in its queue
         return True
     except TimeoutError:
         return False

@@ -37,7 +37,7 @@ def listens(where):
     try:
         socket.create_connection(where, 5).close()
         return True
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # a listener that closes resets who is in its queue
         return False
 
 

@@ -244,6 +244,29 @@ TEST_P(ApiLinks, StopEndsAllAtEitherEnd) {
   }
 }
 
+// One thread may hold more warm direct links than its part; another must not dial in vain for what is missing of its own.
+TEST(ApiLinksDirect, ThreadsOfAClientDialNoMoreThanThereIsRoomFor) {
+  const Service echo(Service::echo());
+  for (int round = 0; round < 4; ++round) {
+    World world(
+        2, 2, false, [](ServerBuilder& b) { b.max_direct(3); },
+        [&](ClientBuilder& b) {
+          TunnelConfig tunnel;
+          tunnel.kind = TunnelConfig::Kind::Tcp;
+          tunnel.name = "own";
+          tunnel.to = echo.at();
+          tunnel.carry = Carry::Direct;
+          b.tunnel(tunnel);
+        });
+    ASSERT_TRUE(world.client.wait_up("own")) << world.client.log.text();
+    const Socket visitor = Socket::connect(world.client.up("own").port);
+    ASSERT_TRUE(visitor.send("x") && visitor.read(1) == "x");
+    ASSERT_TRUE(eventually([&] { return world.session().direct == 1 && world.session().direct_warm == 2; }));
+    const std::uint64_t refused = world.server.server->status().direct_refused;
+    EXPECT_FALSE(eventually([&] { return world.server.server->status().direct_refused > refused + 1; }, 1s));
+  }
+}
+
 TEST_P(ApiLinks, StopWhileVisitorsComeAndGo) {
   for (int round = 0; round < 4; ++round) {
     World world(3, 3, GetParam());

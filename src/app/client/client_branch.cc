@@ -52,7 +52,8 @@ ClientBranch::ClientBranch(transport::Shard& shard, unsigned place, BranchOption
       host_(host),
       links_(shard, as_link(options.dial), options.mux, options.heartbeat, *this),
       dispatcher_(shard, origin::DispatcherOptions{options.connect_deadline, {}}, *this),
-      direct_dial_(std::move(options.dial)) {}
+      direct_dial_(std::move(options.dial)),
+      direct_share_(std::move(options.direct)) {}
 
 ClientBranch::~ClientBranch() {
   std::uint64_t in = 0, out = 0;
@@ -92,7 +93,8 @@ void ClientBranch::want_links(std::uint32_t more) {
 
 void ClientBranch::want_direct(std::uint32_t count) {
   if (left_ || ended_ || (!direct_ && count == 0)) return;
-  if (!direct_) direct_ = std::make_unique<DirectLinks>(shard_, direct_dial_, static_cast<DirectLinksHost&>(*this));
+  if (!direct_)
+    direct_ = std::make_unique<DirectLinks>(shard_, direct_dial_, direct_share_, static_cast<DirectLinksHost&>(*this));
   direct_->want(count);
 }
 

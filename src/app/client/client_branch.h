@@ -55,6 +55,7 @@ struct BranchOptions {
   session::HeartbeatOptions heartbeat;
   Duration connect_deadline{};
   std::uint64_t session = 0;  // the client's count
+  DirectSharePtr direct;
 };
 
 class ClientBranch final : private DirectLinksHost,
@@ -112,6 +113,7 @@ class ClientBranch final : private DirectLinksHost,
   origin::OriginDispatcher dispatcher_;  // before the links: its streams are theirs
   std::unique_ptr<DirectLinks> direct_;
   const session::DialOptions direct_dial_;
+  const DirectSharePtr direct_share_;
   bool left_ = false, ended_ = false, told_over_ = false;
 };
 

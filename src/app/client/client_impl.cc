@@ -662,10 +662,12 @@ void ClientImpl::open_direct(const session::Dialed& dialed) {
   dial.handshake.attach = dialed.peer.outcome.attach;
   session::HeartbeatOptions heartbeat = options_.heartbeat;
   heartbeat.interval = std::chrono::milliseconds(dialed.peer.outcome.heartbeat_ms);
-  branch_options_ = app::BranchOptions{dial, options_.mux, heartbeat, origin_connect_timeout_, connects_};
+  branch_options_ = app::BranchOptions{
+      dial, options_.mux, heartbeat, origin_connect_timeout_, connects_, std::make_shared<app::DirectShare>()};
   links_known_ = (dialed.peer.outcome.features & wire::kFeatureLinks) != 0;
   if ((dialed.peer.outcome.features & wire::kFeatureDirect) == 0) return;
-  direct_ = std::make_unique<app::DirectLinks>(shard_, std::move(dial), static_cast<app::DirectLinksHost&>(*this));
+  direct_ = std::make_unique<app::DirectLinks>(shard_, std::move(dial), branch_options_->direct,
+                                               static_cast<app::DirectLinksHost&>(*this));
 }
 
 void ClientImpl::on_direct_open(transport::ByteStreamPtr link, const wire::OpenPayload& open, std::string early) {

@@ -60,6 +60,7 @@ void ClientImpl::want_links(std::uint32_t links) {
 
 // They are spread, the first shard's among them; with one thread that has them all.
 void ClientImpl::want_direct(std::uint32_t direct) {
+  if (branch_options_) branch_options_->direct->want(direct);
   if (direct > 1) make_places();
   const bool alone = places_.empty() || places_.front()->own == nullptr;
   const auto shards = alone ? 1u : static_cast<std::uint32_t>(places_.size() + 1);

@@ -83,20 +83,21 @@ class DirectLinks::Warm final : public transport::PollHandler {
   }
 };
 
-DirectLinks::DirectLinks(transport::Shard& shard, session::DialOptions dial, DirectLinksHost& host)
-    : shard_(shard), dial_(std::move(dial)), host_(host) {}
+DirectLinks::DirectLinks(transport::Shard& shard, session::DialOptions dial, DirectSharePtr share,
+                         DirectLinksHost& host)
+    : shard_(shard), dial_(std::move(dial)), share_(std::move(share)), host_(host) {}
 
-DirectLinks::~DirectLinks() = default;
+DirectLinks::~DirectLinks() { share_->give(have()); }
 
-void DirectLinks::want(std::uint32_t count) {
-  if (count > kMostWarm) ++counters_.limited;
-  want_ = std::min(count, kMostWarm);
+void DirectLinks::want(std::uint32_t part) {
+  if (part > kMostWarm) ++counters_.limited;
+  most_ = std::max<std::size_t>(std::min(part, kMostWarm), have());
   fill();
 }
 
 void DirectLinks::fill() {
   if (over_ || armed()) return;
-  while (dialling_.size() < kMostDialling && warm_.size() + dialling_.size() < want_) dial();
+  while (dialling_.size() < kMostDialling && have() < most_ && share_->take()) dial();
 }
 
 void DirectLinks::dial() {
@@ -110,7 +111,10 @@ void DirectLinks::dial() {
 void DirectLinks::dialled(Dialers::iterator at, Result<session::Dialed> result) {
   const std::unique_ptr<session::Dialer> done = std::move(*at);
   dialling_.erase(at);
-  if (!result) return failed(result.error());
+  if (!result) {
+    share_->give(1);
+    return failed(result.error());
+  }
   wait_ = kFirstWait;
   keep(std::move(result->peer));
   fill();
@@ -137,6 +141,7 @@ void DirectLinks::keep(session::Negotiated negotiated) {
 
 void DirectLinks::forget(Warm& warm) {
   warm_.erase(warm.at);
+  share_->give(1);
   fill();
 }
 

@@ -5,6 +5,7 @@
 // is still wanted. Owned by the client, beside the link that they belong to, and destroyed with it. The link's shard only.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -33,6 +34,23 @@ struct DirectLinkCounters {
   std::uint64_t limited = 0;     // times that the server wanted more than kMostWarm
 };
 
+// What the threads of one session share: how many links it shall have, and has or dials. Any thread.
+class DirectShare {
+ public:
+  void want(std::uint32_t count) { want_.store(count); }
+  [[nodiscard]] bool take() {
+    std::uint32_t have = have_.load();
+    while (have < want_.load())
+      if (have_.compare_exchange_weak(have, have + 1)) return true;
+    return false;
+  }
+  void give(std::size_t count) { have_.fetch_sub(static_cast<std::uint32_t>(count)); }
+
+ private:
+  std::atomic<std::uint32_t> want_{0}, have_{0};
+};
+using DirectSharePtr = std::shared_ptr<DirectShare>;
+
 class DirectLinks final : private transport::Deadline {
  public:
   static constexpr std::uint32_t kMostWarm = 256;
@@ -42,12 +60,14 @@ class DirectLinks final : private transport::Deadline {
   static constexpr Duration kKeepAlive = std::chrono::seconds(15);
 
   // `dial`: how the session was dialled, with its `attach`.
-  DirectLinks(transport::Shard& shard, session::DialOptions dial, DirectLinksHost& host);
+  DirectLinks(transport::Shard& shard, session::DialOptions dial, DirectSharePtr share, DirectLinksHost& host);
   DirectLinks(const DirectLinks&) = delete;
   DirectLinks& operator=(const DirectLinks&) = delete;
   ~DirectLinks();
 
-  void want(std::uint32_t count);
+  // This thread's part of what the share wants. Where it has more than that, others have less: what it then loses it dials anew, so that
+  // nobody has to tell them.
+  void want(std::uint32_t part);
   [[nodiscard]] std::size_t warm() const { return warm_.size(); }
   [[nodiscard]] const DirectLinkCounters& counters() const { return counters_; }
 
@@ -55,6 +75,7 @@ class DirectLinks final : private transport::Deadline {
   class Warm;
   using Dialers = std::list<std::unique_ptr<session::Dialer>>;
   void on_deadline() override;
+  [[nodiscard]] std::size_t have() const { return warm_.size() + dialling_.size(); }
   void fill();
   void dial();
   void dialled(Dialers::iterator at, Result<session::Dialed> result);
@@ -66,8 +87,9 @@ class DirectLinks final : private transport::Deadline {
 
   transport::Shard& shard_;
   const session::DialOptions dial_;
+  const DirectSharePtr share_;
   DirectLinksHost& host_;
-  std::uint32_t want_ = 0;
+  std::size_t most_ = 0;  // of this thread
   Dialers dialling_;
   std::list<std::unique_ptr<Warm>> warm_;
   Duration wait_ = kFirstWait;
