@@ -47,6 +47,7 @@ struct ClientStatus {
   std::uint64_t visitors_now = 0, visitors = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;  // from and to visitors
   std::uint64_t connects = 0;                 // how often it signed in
+  std::uint64_t memory_resets = 0;            // visitors who were ended to make room for others' bytes
   std::size_t links = 0;                      // connections that carry visitors' streams now
   struct Tunnel {
     std::string name, public_url, to;

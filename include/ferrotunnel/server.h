@@ -95,6 +95,7 @@ struct ServerStatus {
   std::size_t handshakes_waiting = 0;
   std::uint64_t proxy_headers_refused = 0;  // connections of trusted proxies that ended for want of a good PROXY header
   std::size_t buffer_bytes = 0;             // lent for bytes in hand, all shards
+  std::uint64_t memory_resets = 0;  // visitors who were ended to make room for others' bytes: the longest stalled
   bool draining = false;
   std::uint64_t visitors = 0, max_visitors = 0;  // connections now, and how many there may be
   RefusedVisitors refused{};

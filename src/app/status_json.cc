@@ -70,6 +70,7 @@ json::object status_json(const ServerStatus& status) {
           {"handshakes_waiting", status.handshakes_waiting},
           {"proxy_headers_refused", status.proxy_headers_refused},
           {"buffer_bytes", status.buffer_bytes},
+          {"memory_resets", status.memory_resets},
           {"visitors", status.visitors},
           {"max_visitors", status.max_visitors},
           {"refused", refused_json(status.refused)},
@@ -83,11 +84,18 @@ json::object status_json(const ClientStatus& status) {
   json::array tunnels;
   for (const ClientStatus::Tunnel& one : status.tunnels)
     tunnels.push_back(json::object{{"name", one.name}, {"url", one.public_url}, {"to", one.to}, {"up", one.up}});
-  json::object object{
-      {"connected", status.connected}, {"address", status.address},           {"session", status.session},
-      {"transport", status.transport}, {"visitors_now", status.visitors_now}, {"visitors", status.visitors},
-      {"bytes_in", status.bytes_in},   {"bytes_out", status.bytes_out},       {"connects", status.connects},
-      {"links", status.links},         {"tunnels", std::move(tunnels)}};
+  json::object object{{"connected", status.connected},
+                      {"address", status.address},
+                      {"session", status.session},
+                      {"transport", status.transport},
+                      {"visitors_now", status.visitors_now},
+                      {"visitors", status.visitors},
+                      {"bytes_in", status.bytes_in},
+                      {"bytes_out", status.bytes_out},
+                      {"connects", status.connects},
+                      {"links", status.links},
+                      {"memory_resets", status.memory_resets},
+                      {"tunnels", std::move(tunnels)}};
   if (status.rtt.count() > 0) object["rtt_ms"] = static_cast<double>(status.rtt.count()) / 1000;
   return object;
 }
@@ -177,6 +185,7 @@ ClientStatus client_status_from_json(const json::object& object) {
   from.number("bytes_out", status.bytes_out);
   from.number("connects", status.connects);
   from.number("links", status.links);
+  from.number("memory_resets", status.memory_resets);
   from.each("tunnels", [&status](const From& one) {
     ClientStatus::Tunnel& tunnel = status.tunnels.emplace_back();
     one.text("name", tunnel.name);
@@ -229,6 +238,7 @@ ServerStatus status_from_json(const json::object& object) {
   from.number("handshakes_waiting", status.handshakes_waiting);
   from.number("proxy_headers_refused", status.proxy_headers_refused);
   from.number("buffer_bytes", status.buffer_bytes);
+  from.number("memory_resets", status.memory_resets);
   from.number("visitors", status.visitors);
   from.number("max_visitors", status.max_visitors);
   read_refused(from, status.refused);

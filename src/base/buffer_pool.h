@@ -34,6 +34,10 @@ class MemoryBudget {
   [[nodiscard]] bool tight() const { return used() > limit() / 2; }
   [[nodiscard]] bool full() const { return used() >= limit(); }
 
+  // Somebody was ended to make room.
+  void count_reset() { resets_.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t resets() const { return resets_.load(std::memory_order_relaxed); }
+
   // A holder counts from its first byte to its last.
   void add_holder() { holders_.fetch_add(1, std::memory_order_relaxed); }
   void sub_holder() { holders_.fetch_sub(1, std::memory_order_relaxed); }
@@ -52,6 +56,7 @@ class MemoryBudget {
   std::atomic<std::size_t> limit_;
   std::atomic<std::size_t> used_{0};
   std::atomic<std::size_t> holders_{0};
+  std::atomic<std::uint64_t> resets_{0};
 };
 
 class BufferPool;

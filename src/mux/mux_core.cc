@@ -274,6 +274,7 @@ bool MuxCore::make_room(MuxStream* stream, std::size_t n) {
     MuxStream* victim = possible && !stalled_streams_.empty() ? &stalled_streams_.front() : stream;
     if (victim == nullptr) return false;
     ++counters_.memory_resets;
+    pool_.budget().count_reset();
     fail_stream(*victim, ResetReason::Memory);  // its handler may call back, and end any stream
     if (stream != nullptr && stream->dead_) return false;
   }

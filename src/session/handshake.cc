@@ -252,6 +252,7 @@ Result<> ServerHandshake::admit() {
                                                     transcript_.as)) {
     outcome_.place = std::move(*place);
   } else {
+    place_refused_ = true;
     admitted = std::unexpected(std::move(place.error()));
   }
   if (admitted) return {};

@@ -64,6 +64,8 @@ class HandshakeBase {
   [[nodiscard]] bool done() const { return state_ == State::Done; }
   [[nodiscard]] bool failed() const { return state_ == State::Failed; }
   [[nodiscard]] const HandshakeOutcome& outcome() const { return outcome_; }  // once done()
+  // Failed, at the server: a further connection that its session does not take. The AttachBook has counted it.
+  [[nodiscard]] bool place_refused() const { return place_refused_; }
 
  protected:
   enum class State : std::uint8_t { Preface, Frames, Done, Failed };
@@ -82,6 +84,7 @@ class HandshakeBase {
   const wire::PrefaceBytes own_preface_;
   wire::PrefaceBytes peer_preface_{};
   Transcript transcript_;
+  bool place_refused_ = false;
   HandshakeOutcome outcome_;
 
  private:

@@ -39,6 +39,8 @@ class Negotiation final : private transport::PollHandler, private transport::Tur
   ~Negotiation();
 
   void start();
+  // As HandshakeBase::place_refused().
+  [[nodiscard]] bool place_refused() const { return handshake_ && handshake_->place_refused(); }
 
  private:
   void on_ready(std::uint32_t what) override;

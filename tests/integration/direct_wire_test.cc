@@ -215,6 +215,7 @@ TEST(DirectOnTheWire, AttachingElsewhereIsRefusedAndNoFailedSignIn) {
   client.instance_ = right;
   const auto status = server.server->status();
   EXPECT_EQ(status.direct_refused, 2u);
+  EXPECT_EQ(status.handshakes_failed, 0u);
   EXPECT_EQ(status.sign_ins_refused, 0u);
   EXPECT_EQ(status.sign_ins, 1u);
 }

@@ -187,6 +187,27 @@ TEST(LinksOnTheWire, VisitorsComeOnEachLink) {
   EXPECT_TRUE(run_until(client.shard, [&] { return other.closed; })) << "they end with the first";
 }
 
+TEST(LinksOnTheWire, ALinkThatItsClientTakesBackGetsNobodyNew) {
+  const TemporaryDirectory directory;
+  const TestServer server(directory.path, [](ServerBuilder& b) { b.threads(2); });
+  RawClient client(server.ready.join_token, wire::kFeaturesOfAttach);
+  client.first->say(wire::Register{1, "t", wire::TunnelProto::Tcp, "", 0});
+  const auto tunnel = client.next<wire::Registered>();
+  std::list<Socket> visitors;
+  for (std::uint32_t i = 0; i < app::kVisitorsPerLink; ++i) visitors.push_back(Socket::connect(tunnel.port));
+  EXPECT_EQ(client.next<wire::LinksWanted>().want, 1u);
+  RawLink& further = client.attach_link();
+  ASSERT_TRUE(eventually([&] { return server.server->status().sessions.front().links == 2; }));
+  visitors.push_back(Socket::connect(tunnel.port));
+  ASSERT_TRUE(run_until(client.shard, [&] { return further.opened.size() == 1; }));
+  further.link->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "not now");
+  EXPECT_EQ(client.next<wire::LinksWanted>().want, 0u);
+  for (int i = 0; i < 8; ++i) visitors.push_back(Socket::connect(tunnel.port));
+  EXPECT_TRUE(run_until(client.shard, [&] { return client.first->opened.size() == visitors.size() - 1; }));
+  EXPECT_EQ(further.opened.size(), 1u);
+  EXPECT_FALSE(further.closed) << "who is there stays";
+}
+
 TEST(LinksOnTheWire, ALinkThatNobodyWaitsForIsTakenAllTheSame) {
   const TemporaryDirectory directory;
   const TestServer server(directory.path, [](ServerBuilder& b) { b.threads(2); });
@@ -326,6 +347,9 @@ TEST_P(LinksOfAClient, TheyAreDialledAgainWhileTheyAreWanted) {
   EXPECT_EQ(wrong.goaway, static_cast<std::uint32_t>(wire::GoawayCode::Protocol));
   ASSERT_TRUE(server.until([&] { return server.further.size() == 5; })) << "of the two that are wanted one was gone";
   EXPECT_FALSE(server.first->closed);
+  // One that is drained, and wanted again before its place was known to be free.
+  server.further.back().link->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "idle");
+  EXPECT_TRUE(server.until([&] { return server.further.size() == 6; })) << "two are wanted still";
 }
 
 }  // namespace

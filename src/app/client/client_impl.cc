@@ -310,6 +310,7 @@ ClientStatus ClientImpl::status() const {
   auto* self = const_cast<ClientImpl*>(this);  // only to post; what runs there reads
   self->shard_.post([this, &status, &done] {
     status.connects = connects_;
+    status.memory_resets = budget_.resets();
     status.bytes_in = bytes_in_;
     status.bytes_out = bytes_out_;
     if (link_) {

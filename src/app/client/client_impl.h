@@ -193,6 +193,12 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   std::size_t branches_left_ = 0;           // of sessions that were drained, with visitors who finish
   std::uint32_t highest_tunnel_ = 0;        // number, of this session
   std::vector<std::uint32_t> place_links_;  // how many each place shall keep, as far as this one knows
+  std::uint32_t links_wanted_ = 0;          // by the server, as it said last
+  struct LinksLook final : transport::Deadline {
+    explicit LinksLook(ClientImpl& client) : client_(client) {}
+    void on_deadline() override { client_.want_links(client_.links_wanted_); }
+    ClientImpl& client_;
+  } links_look_{*this};
   struct RoadLook final : transport::Deadline {
     explicit RoadLook(ClientImpl& client) : client_(client) {}
     void on_deadline() override { client_.look_at_road(); }

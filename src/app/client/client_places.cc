@@ -10,6 +10,11 @@ namespace ferrotunnel {
 
 using app::ClientPlace;
 
+namespace {
+// Behind a link that the server took back: whether it wants as many as before after all.
+constexpr Duration kLinksLook = std::chrono::seconds(1);
+}  // namespace
+
 // One fewer than there are threads: the first link's shard is none, but where it is the only one.
 void ClientImpl::make_places() {
   if (!places_.empty()) return;
@@ -45,6 +50,7 @@ void ClientImpl::open_branches() {
 
 // More go to the places that have the fewest. Fewer: which ones, the server says by draining them.
 void ClientImpl::want_links(std::uint32_t links) {
+  links_wanted_ = links;
   if (!branch_options_ || !links_known_ || draining_ || peer_drains_) return;
   if (links > 0) open_branches();
   std::uint32_t have = std::accumulate(place_links_.begin(), place_links_.end(), 0u);
@@ -93,6 +99,8 @@ void ClientImpl::tell_tunnels() {
 // `finish`: who is there may. Each place tells when nobody is.
 void ClientImpl::leave_branches(bool finish) {
   branch_options_.reset();
+  links_wanted_ = 0;
+  links_look_.disarm();
   highest_tunnel_ = 0;
   place_links_.clear();
   const bool open = std::exchange(branches_open_, false);
@@ -165,7 +173,10 @@ void ClientImpl::on_branch_bytes(std::uint64_t in, std::uint64_t out) {
 
 void ClientImpl::on_branch_link_drained(unsigned place, std::uint64_t session) {
   shard_.post([this, place, session] {
-    if (branch_options_ && branch_options_->session == session && place_links_[place] > 0) --place_links_[place];
+    if (!branch_options_ || branch_options_->session != session || place_links_[place] == 0) return;
+    --place_links_[place];
+    // How many are wanted now may still be on its way, on another connection.
+    if (!links_look_.armed()) shard_.arm(links_look_, kLinksLook);
   });
 }
 

@@ -116,6 +116,15 @@ void FurtherLink::on_refused(std::uint32_t number, ingress::Refusal why) {
 
 // ---- the link -----------------------------------------------------------------------------------------------------
 
+// On the session's own shard, if it is still there.
+template <class Function>
+void FurtherLink::at_home(Function function) {
+  ServerShard& home = shard_.server().shard(home_);
+  home.shard().post([&home, session = session_, function = std::move(function)] {
+    if (ServerSession* found = home.find(session)) function(*found);
+  });
+}
+
 void FurtherLink::on_open(transport::Stream& stream, const transport::OpenInfo&) {
   stream.reset(transport::ResetReason::Refused);
 }
@@ -126,13 +135,14 @@ void FurtherLink::on_control(std::string_view) {
   close(why);
 }
 
-void FurtherLink::on_goaway(std::uint32_t, std::string_view) { leave(); }
+// The session sends nobody here any more; until it knows, who comes goes back to its first link.
+void FurtherLink::on_goaway(std::uint32_t, std::string_view) {
+  leave();
+  at_home([at = shard_.shard().index()](ServerSession& session) { session.further_link_leaving(at); });
+}
 
 void FurtherLink::on_link_closed(const Error&) {
-  ServerShard& home = shard_.server().shard(home_);
-  home.shard().post([&home, session = session_, at = shard_.shard().index()] {
-    if (ServerSession* found = home.find(session)) found->further_link_gone(at);
-  });
+  at_home([at = shard_.shard().index()](ServerSession& session) { session.further_link_gone(at); });
   shard_.remove_further(session_);  // destroys us
 }
 
@@ -142,10 +152,7 @@ void FurtherLink::on_deadline() {
   if (link_->status().streams > 0) used_ = now;
   if (now - used_ < kIdle) return;
   used_ = now;  // it is asked again where the session has another opinion
-  ServerShard& home = shard_.server().shard(home_);
-  home.shard().post([&home, session = session_, at = shard_.shard().index()] {
-    if (ServerSession* found = home.find(session)) found->further_link_idle(at);
-  });
+  at_home([at = shard_.shard().index()](ServerSession& session) { session.further_link_idle(at); });
 }
 
 void FurtherLink::fill_status(SessionStatus& session) const {

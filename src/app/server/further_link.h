@@ -60,6 +60,8 @@ class FurtherLink final : private transport::LinkHandler, private ingress::TcpIn
     std::unique_ptr<ingress::TcpIngress> tcp;  // of TCP visitors; it does not listen
   };
   [[nodiscard]] Tunnel* find(std::uint32_t tunnel);
+  template <class Function>
+  void at_home(Function function);
   void leave();  // nobody new comes to this link
   void on_open(transport::Stream& stream, const transport::OpenInfo&) override;
   void on_control(std::string_view json) override;

@@ -624,6 +624,7 @@ ServerStatus ServerImpl::status() const {
   status.direct_refused = attachable_.refused();
   status.handshakes_waiting = counters.waiting.load(std::memory_order_relaxed);
   status.buffer_bytes = budget_.used();
+  status.memory_resets = budget_.resets();
   status.draining = draining();
   status.visitors = visitors.now();
   status.max_visitors = visitors.max();

@@ -52,7 +52,8 @@ class ServerSession final : private transport::LinkHandler,
   void fill_status(ShardStatus& part) const;
 
   // Links on other shards (server_session_links.cc, link_spread.h).
-  void want_link(unsigned shard);          // many visitors come there, and have to move here
+  void want_link(unsigned shard);  // many visitors come there, and have to move here
+  void further_link_leaving(unsigned shard);
   void further_link_gone(unsigned shard);  // whatever it was that ended it
   void further_link_idle(unsigned shard);
   // A visitor that was handed to a shard which has no link any more.

@@ -62,6 +62,13 @@ void ServerSession::further_link_gone(unsigned shard) {
   tell_links();
 }
 
+// The client takes it back: it is as if we had.
+void ServerSession::further_link_leaving(unsigned shard) {
+  if (shard >= further_.size() || further_[shard].state != Further::State::Up) return;
+  further_[shard].state = Further::State::Leaving;
+  tell_links();
+}
+
 void ServerSession::further_link_idle(unsigned shard) {
   if (shard >= further_.size() || further_[shard].state != Further::State::Up || further_[shard].load->load() > 0)
     return;

@@ -115,6 +115,7 @@ void ServerShard::negotiated(Negotiations::iterator at, const transport::SocketA
   const std::unique_ptr<session::Negotiation> over = std::move(*at);
   negotiations_.erase(at);
   server_.counters.waiting.fetch_sub(1, std::memory_order_relaxed);
+  if (!result && over->place_refused()) return;  // by a session, not by us
   if (!result) return sign_in_failed(peer, result.error());
   if (server_.draining()) return;
   if (result->outcome.place) return attach(std::move(*result));

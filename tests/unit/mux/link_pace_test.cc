@@ -70,6 +70,20 @@ TEST(LinkPace, ALossyRoadGetsALongOneForAWhile) {
   EXPECT_FALSE(pace.look(lost(1'010, 1'003'000), now)) << "a thousandth is little";
 }
 
+TEST(LinkPace, ASlowLossyRoadGetsNoQueueOfSeconds) {
+  LinkPace pace;
+  RoadCount road = lost(10, 1000);
+  road.bytes_per_second = 1'000'000;
+  EXPECT_TRUE(pace.look(road, TimePoint(1h)));
+  EXPECT_EQ(pace.unsent(), 400'000u) << "eight times what it takes in 50 ms";
+  road.bytes_per_second = 20'000'000;
+  EXPECT_TRUE(pace.look(road, TimePoint(1h)));
+  EXPECT_EQ(pace.unsent(), LinkPace::kMostUnsent);
+  road.bytes_per_second = 10'000;
+  road.idle = true;
+  EXPECT_FALSE(pace.look(road, TimePoint(1h))) << "it may take more than we had";
+}
+
 TEST(LinkPace, ANearPeersLossesAreNoReason) {
   LinkPace pace;
   pace.look(lost(0, 1'000, transport::kNearRtt - 1us), TimePoint(1h));

@@ -202,6 +202,7 @@ TEST(MuxMemory, AFullProcessTakesNothingFromAnotherLinksShare) {
   EXPECT_LE(shared.budget.used(), Shared::kMemory + kPiece);
   EXPECT_EQ(shared.budget.holders(), 1u);
   EXPECT_EQ(shared.a.core.counters().memory_resets, 200 - shared.a.core.streams());
+  EXPECT_EQ(shared.budget.resets(), shared.a.core.counters().memory_resets);
   const std::size_t of_a = shared.a.core.streams();
   // The other link's streams open, hold up to half the limit, and nobody of theirs is cut.
   std::deque<Recorder*> others;
