@@ -12,13 +12,20 @@ class Scan {
 
  private:
   void refuse(std::string_view why) { refusal_ = Refusal{at_, why}; }
+  [[nodiscard]] bool string_may_begin() const;
   void skip_string();
   void structure(char c);
 
   std::string_view text_;
-  std::size_t at_ = 0, depth_ = 0, dots_ = 0;
+  std::size_t at_ = 0, begin_ = 0, depth_ = 0, dots_ = 0;
   std::optional<Refusal> refusal_;
 };
+
+// Behind a word the library takes a quote for a part of it, and what the string has in it for text outside of strings.
+bool Scan::string_may_begin() const {
+  const std::size_t before = at_ == 0 ? std::string_view::npos : text_.find_last_not_of(" \t", at_ - 1);
+  return before == std::string_view::npos || before < begin_ || std::string_view("=,[{.\n\r").contains(text_[before]);
+}
 
 // To behind the string that begins here, or to the line's end where it is not ended there.
 void Scan::skip_string() {
@@ -68,11 +75,11 @@ void Scan::structure(char c) {
 
 std::optional<Refusal> Scan::run() {
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-  if (text_.starts_with(kByteOrderMark)) at_ = kByteOrderMark.size();
+  if (text_.starts_with(kByteOrderMark)) at_ = begin_ = kByteOrderMark.size();
   while (at_ < text_.size() && !refusal_) {
     const char c = text_[at_];
     if (c == '"' || c == '\'') {
-      skip_string();
+      string_may_begin() ? skip_string() : refuse("a quote in the middle of a value or name: put all of it in quotes");
     } else if (c == '#') {
       at_ = std::min(text_.find('\n', at_), text_.size());
     } else {

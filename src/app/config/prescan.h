@@ -1,5 +1,5 @@
 // What is looked at before the TOML library (toml++ 3.3) sees a text, because it is not safe with all of it: it recurses as deep as brackets and
-// dotted keys are nested, and characters that are not ASCII are undefined behaviour to it where it expects white space. Values; any thread.
+// dotted keys are nested, and characters that are not ASCII are undefined behaviour to it where it expects white space, which it also does in a string behind a word. Values; any thread.
 #pragma once
 
 #include <cstddef>

@@ -206,6 +206,17 @@ TEST(ConfigServer, DeepNestingIsRefusedWithoutRecursion) {
   EXPECT_THAT(Loading().server_errors(dots + " = 1"), HasSubstr("nested more than 16 deep"));
 }
 
+TEST(ConfigServer, AQuoteBehindAWordIsRefusedBeforeTheLibrarySeesIt) {
+  for (const std::string value : {"7\"\xd1\x9c\"", "2027-01-01 \"\xd1\x9c\"", "\"a\"'\xd1\x9c'", "tcp'\xd1\x9c"})
+    EXPECT_THAT(Loading().server_errors("[server]\nlisten = " + value), HasSubstr("server.toml:2:")) << value;
+  EXPECT_EQ(Loading().server_errors("[server]\nlisten = 7\"x\""),
+            "server.toml:2:11: a quote in the middle of a value or name: put all of it in quotes");
+  // Where a string may begin.
+  EXPECT_EQ(Loading().server_errors("\"server\" . 'listen'\t=\t\":1\" # 'c\n[ \"grants\".'a' "
+                                    "]\nsecret = \"\"\"\nlong enough, it is\"\"\""),
+            "");
+}
+
 TEST(ConfigServer, LimitsAreHeld) {
   EXPECT_THAT(Loading().server_errors(std::string(kMaxFile + 1, '\n')), HasSubstr("more than 1024 KiB"));
   std::string many = "[server]\n";
