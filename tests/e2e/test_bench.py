@@ -1,13 +1,15 @@
 """bench/load.py and bench/soak.py for a short time, so that they cannot rot; and that they notice what they are there for."""
 # ctest: timeout=240
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from processes import BINARY
+from processes import BINARY, TOOLS, until
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 
@@ -31,6 +33,41 @@ def test_load_carries_all(tmp_path):
 def test_load_notices_what_is_altered():
     code, said = run("load.py", "--streams", 50, "--seconds", 1, "--memory", "print", "--alter", 5000)
     assert code == 1 and "bytes altered" in said and "BROKEN" in said, said
+
+
+def noted_binary(folder):
+    """The binary, which first notes its process id; and a function that gives the noted."""
+    notes, path = folder / "pids", folder / "ferrotunnel"
+    path.write_text(f'#!/bin/sh\necho $$ >>"{notes}"\nexec "{BINARY}" "$@"\n')
+    path.chmod(0o755)
+    return path, lambda: [int(line) for line in notes.read_text().split()] if notes.exists() else []
+
+
+def test_load_without_its_tools_starts_nothing(tmp_path):
+    binary, pids = noted_binary(tmp_path)
+    done = subprocess.run([sys.executable, BENCH / "load.py", binary, "--streams", "1"], env={**os.environ, "FERROTUNNEL_TOOLS": str(tmp_path)},
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "./scripts/build release tools" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert pids() == []
+
+
+def test_load_ends_what_it_started_when_it_is_ended(tmp_path):
+    binary, pids = noted_binary(tmp_path)
+    said = tmp_path / "said"
+    with said.open("w") as out:
+        load = subprocess.Popen([sys.executable, BENCH / "load.py", binary, "--streams", "10", "--seconds", "60"], env={**os.environ, "FERROTUNNEL_TOOLS": TOOLS},
+                                stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        until(lambda: "streams idle" in said.read_text(), "it is about to move bytes")
+        assert len(pids()) == 2
+        load.terminate()
+        assert load.wait(60) == 128 + signal.SIGTERM, said.read_text()
+    finally:
+        load.kill()
+        load.wait()
+    for pid in pids():
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 @pytest.mark.parametrize("tls", ["off", "on"])
