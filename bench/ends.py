@@ -94,6 +94,10 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def threads(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
 def descriptor_kinds(pid):
     """{kind: count}: "socket", "pipe", "file", "anon_inode:[eventpoll]"."""
     kinds = {}
