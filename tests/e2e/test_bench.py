@@ -1,5 +1,5 @@
 """bench/load.py and bench/soak.py for a short time, so that they cannot rot; and that they notice what they are there for."""
-# ctest: timeout=240
+# ctest: timeout=300
 import json
 import os
 import signal
@@ -78,6 +78,8 @@ def test_soak_with_faults(tmp_path, tls):
     told = json.loads(figures.read_text())
     assert told["whole"] > 20 and told["lost"] == [] and told["altered"] == [], said
     assert told["faults"]["kill client"] >= 1, said
+    # what a thread has open for itself: they all run before and after
+    assert "client anon_inode" not in said, said
     if tls == "off":
         assert set(told["faults"]) >= {"kill client", "kill server", "reload"}, said
         assert set(told["kinds"]) == {"upload", "download", "echo", "stalled", "reset", "http"}, said
@@ -87,6 +89,21 @@ def test_soak_with_faults(tmp_path, tls):
 def test_soak_notices(how, word):
     code, said = run("soak.py", "--minutes", 0.1, "--visitors", 6, "--patience", 8, "--break", how)
     assert code == 1 and word in said and "FAILED" in said, said
+
+
+@pytest.mark.parametrize("words, code, word", [
+    (["bench", "--help"], 0, "usage: scripts/bench [part]... [-- options of the last one]"),
+    (["bench", "speed"], 2, "no part speed; there are: floor"),
+    (["bench", "soak", "--minutes", "1"], 2, "--minutes: options of a part come after --"),
+    (["bench-ratio", "--help"], 0, "usage: scripts/bench-ratio [COMMIT]"),
+    (["bench-ratio", "no-such-commit"], 2, "there is no commit no-such-commit here"),
+    (["bench-ratio", "HEAD^", "HEAD"], 2, "one commit, and not 2"),
+    (["bench-ratio", "--rounds"], 2, "no option --rounds"),
+])
+def test_scripts_say_how_they_are_called(tmp_path, words, code, word):
+    done = subprocess.run([BENCH.parent / "scripts" / words[0], *words[1:]], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code and word in (done.stderr if code else done.stdout), done.stdout + done.stderr
+    assert "set -eu" not in done.stdout and "#" not in done.stdout, done.stdout
 
 
 def fake_micro(path, **benchmarks):
