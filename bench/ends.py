@@ -2,6 +2,7 @@
 import os
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -22,18 +23,39 @@ def binary_of(word):
     return path
 
 
+def need_tools(*names):
+    """Ends with what to run where one of tests/e2e/tools is not built: before anything is started."""
+    folder = Path(os.environ["FERROTUNNEL_TOOLS"])
+    missing = [name for name in names if not os.access(folder / name, os.X_OK)]
+    if missing:
+        built = folder.parent.name if folder.parent.parent == ROOT / "build" else "release"
+        sys.exit(f"{', '.join(missing)} not found in {folder}: ./scripts/build {built} tools" +
+                 ("" if folder == ROOT / "build" / built / "tools" else f" makes them in build/{built}/tools; name it in $FERROTUNNEL_TOOLS"))
+
+
 def scratch_world():
-    """(World, a function that ends all and removes its directory)."""
+    """(World, a function that ends all and removes its directory). Who asks us to end by a signal gets that done too."""
     from processes import World
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda got, _: sys.exit(128 + got))
     work = tempfile.mkdtemp(prefix="ferrotunnel-bench-")
     world = World(work)
     world.env.pop("FERROTUNNEL_THREADS")  # as installed: one shard a core
 
     def close():
+        first = sys.exc_info()[1]  # why it ends so soon, if it does: that is to be told, not what follows from it
         try:
             world.close()
+        except AssertionError as error:
+            if first is None:
+                raise
+            if not isinstance(first, SystemExit):
+                print(error, file=sys.stderr)
         finally:
+            for process in world.processes:  # where that was interrupted
+                if process.alive():
+                    process.kill()
             shutil.rmtree(work, ignore_errors=True)
 
     return world, close
@@ -70,6 +92,10 @@ def memory(pid):
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def threads(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
 
 
 def descriptor_kinds(pid):

@@ -6,11 +6,14 @@ usage: bench/load.py [BINARY] [--streams N] [--tunnels N] [--clients N] [--secon
   --streams N   N visitors of one tunnel, first idle, then all moving bytes at once, each byte checked   (default 10000)
   --tunnels N   N TCP tunnels of one client, each of which serves a visitor                              (default 1000)
   --clients N   N client sessions (the library, several in a process), each of which serves a visitor    (default 1000)
-Any of the three alone: only that. "MB" is Pss; what grew is the program's own (anonymous) memory: of Pss others may take a share. The binary is build/release/ferrotunnel, $FERROTUNNEL_BIN or the argument; its tools are beside it in tools/.
+Any of the three alone: only that. "MB" is Pss; what grew is the program's own (anonymous) memory: of Pss others may take a share. The binary is
+build/release/ferrotunnel, $FERROTUNNEL_BIN or the argument; its tools are beside it in tools/, or in $FERROTUNNEL_TOOLS. `./scripts/build release ferrotunnel tools`
+makes both.
 Ends with 0 when nothing failed and, unless --memory print, every goal is met. --alter has the origin turn over a bit of every so many bytes: it
 has to end with 1.
 """
 import argparse
+import contextlib
 import json
 import math
 import subprocess
@@ -78,12 +81,17 @@ class Load:
         self.options = options
         self.figures, self.broken = {}, []
 
+    @contextlib.contextmanager
     def world(self):
+        """With a server and an origin; all that was started in it ends with it, also where its own start fails."""
         self._world, close = ends.scratch_world()
-        self.server = self._world.server(*ends.tls_flags(self.options.tls == "on"), "--log-level", "warn")
-        self.origin = self._world.tool("stream_load", "origin", *([self.options.alter] if self.options.alter else []))
-        self.origin_port = self.origin.wait_event("ready")["port"]
-        return self._world, close
+        try:
+            self.server = self._world.server(*ends.tls_flags(self.options.tls == "on"), "--log-level", "warn")
+            self.origin = self._world.tool("stream_load", "origin", *([self.options.alter] if self.options.alter else []))
+            self.origin_port = self.origin.wait_event("ready")["port"]
+            yield self._world
+        finally:
+            close()
 
     def client(self, count):
         """One with so many tunnels: their ports."""
@@ -107,8 +115,7 @@ class Load:
     # --- the three
 
     def streams(self, count):
-        world, close = self.world()
-        try:
+        with self.world() as world:
             port = self.client(1)
             both = (self.server.pid, self.process.pid)
             first = Visitors(world, port, 1)
@@ -128,8 +135,6 @@ class Load:
             self.put("descriptors of the server at the peak", self.peak_fds)
             visitors.end()
             first.end()
-        finally:
-            close()
 
     def moving(self, visitors, both, count):
         peak, self.peak_fds = [0, 0], 0
@@ -152,8 +157,7 @@ class Load:
             self.broken.append("a stream moved nothing")
 
     def tunnels(self, count):
-        world, close = self.world()
-        try:
+        with self.world() as world:
             self.client(1)
             empty = ends.memory(self.server.pid)["anon"]
             self.process.stop()
@@ -164,12 +168,9 @@ class Load:
             self.put("client MB, tunnels", ends.memory(self.process.pid)["pss"] / 1024)
             self.put("descriptors of the server, tunnels", ends.descriptors(self.server.pid))
             self.each_served(world, ports, "tunnels")
-        finally:
-            close()
 
     def clients(self, count):
-        world, close = self.world()
-        try:
+        with self.world() as world:
             time.sleep(0.5)
             empty = ends.memory(self.server.pid)["anon"]
             tokens = [self.server.join]
@@ -192,8 +193,6 @@ class Load:
             self.put("KB a session", (grown - empty) / count)
             self.put("descriptors of the server, sessions", ends.descriptors(self.server.pid))
             self.each_served(world, [event["port"] for process in processes for event in process.events("up")], "sessions")
-        finally:
-            close()
 
     def each_served(self, world, ports, whose):
         visitors = Visitors(world, ports, len(ports))
@@ -228,6 +227,7 @@ def parse():
 def main():
     options = parse()
     ends.binary_of(options.binary)
+    ends.need_tools("stream_load", *(["many_clients"] if options.clients else []))
     load = Load(options)
     for part in ("streams", "tunnels", "clients"):
         if getattr(options, part):

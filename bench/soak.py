@@ -8,11 +8,17 @@ connections. Meanwhile, one after the other: the client and the server are kille
 sessions are kicked, both ends reload. In the second half nobody is killed, so that memory can be followed. A connection that overlaps such a fault may be
 cut (counted apart), never altered; a reload cuts nothing.
 
-Prints a line a minute (more often in a short run), and at the end the slope of RSS in that second half after its warm-up, and descriptors against the
-start. Ends with 0 when no byte was lost or altered, else 1. Whoever waits for --patience seconds (60) without a byte has lost it. --break spoils the origin: it has to end with 1.
+Prints a line a minute (more often in a short run), and at the end the slope of RSS and what descriptors each end has more than at the start.
+  RSS: of the last 40 % of the time. What comes before is left out: the half with kills, and a tenth of the time as warm-up.
+  Descriptors: counted before the traffic and after it, each time when nobody visits and every thread of the client runs (it starts them when a
+  crowd comes, and keeps them). What the session has open by its own account, links and streams kept for the next HTTP request, comes and goes
+  and is not counted. So 0 is what has to come out. In less than two minutes a pipe or two may not be cold yet.
+Ends with 0 when no byte was lost or altered, else 1. Whoever waits for --patience seconds (60) without a byte has lost it. --break spoils the origin: it has to end with 1.
 """
 import argparse
+import contextlib
 import json
+import os
 import socket
 import sys
 import threading
@@ -21,6 +27,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import ends  # noqa: E402
+
+CROWD = 64  # visitors at once, for whom the server asks a client for links on all its threads
+AT_REST = 45  # seconds until what is kept warm is cold: connections to the origin take 30
+LEFT_OUT = 0.6  # of the time, before memory is followed
 
 FIRST_HALF = ("kill client", "kill server", "reload", "kick", "origin dies", "reload")
 SECOND_HALF = ("reload", "origin dies", "reload", "kick")
@@ -40,7 +50,9 @@ class Soak:
         self.write_file()
         self.client = self.start_client()
         self.whole_again()
-        self.start_fds, self.start_kinds = self.fds(), self.kinds()
+        self.threads = ends.threads(self.client.pid) + len(os.sched_getaffinity(0)) - 1
+        self.start_kinds = self.kinds_at_rest(lambda kinds, same_for: same_for >= 2, patience=20)
+        print(f"at the start: descriptors {self.words_of(self.start_kinds)}, {ends.threads(self.client.pid)} threads of the client", flush=True)
         self.visitors = traffic.Visitors(self.where, self.ledger, self.faults, options.visitors, options.seed, options.patience)
 
     # --- the two ends
@@ -92,6 +104,8 @@ class Soak:
             self.faults.count(what)
             return self.reload()
         with self.faults.window(what):
+            if what.startswith("kill"):
+                self.killed = time.monotonic()
             if what == "kill client":
                 self.client.kill()
                 time.sleep(0.5)
@@ -122,13 +136,64 @@ class Soak:
     def fds(self):
         return ends.descriptors(self.server.pid), ends.descriptors(self.client.pid)
 
-    def kinds(self):
-        return [ends.descriptor_kinds(end.pid) for end in (self.server, self.client)]
+    def between(self):
+        """What is open between the two ends, as the server says: connections, and streams (with those that are kept for the next HTTP request)."""
+        told = self.world.run("status", "--json", "--state", self.server.state)
+        assert told.returncode == 0, told.stderr
+        connections = streams = 0
+        for one in json.loads(told.stdout)["sessions"]:
+            direct = one.get("direct", 0)
+            connections += one.get("links", 1) + direct + one.get("direct_warm", 0)
+            streams += one["streams"] + direct
+        return connections, streams
 
-    def changed_kinds(self):
+    def kinds(self):
+        """What descriptors each end has, without those connections, and without the client's to the origin, one for each stream."""
+        connections, self.streams_left = self.between()
+        server, client = (ends.descriptor_kinds(end.pid) for end in (self.server, self.client))
+        return [{**server, "socket": server.get("socket", 0) - connections},
+                {**client, "socket": client.get("socket", 0) - connections - self.streams_left}]
+
+    def kinds_at_rest(self, good, patience):
+        """The same, when a crowd has been there and gone and good(kinds, seconds since they changed), or after the patience."""
+        self.crowd()
+        kinds, since, last = None, 0, time.monotonic() + patience
+        while True:
+            now, at = self.kinds(), time.monotonic()
+            if now != kinds:
+                kinds, since = now, at
+            if good(kinds, at - since) or at > last:
+                return kinds
+            time.sleep(0.25)
+
+    def crowd(self):
+        """So many visitors at once that every thread of the client runs; they stay until it does."""
+        import traffic
+        from processes import until
+
+        try:
+            with contextlib.ExitStack() as stack:
+                visitors = [stack.enter_context(socket.create_connection(self.where()[0], 10)) for _ in range(CROWD)]
+                for visitor in visitors:
+                    visitor.sendall(traffic.HEAD.pack(b"E", 0, 0))
+                with contextlib.suppress(AssertionError):
+                    until(lambda: ends.threads(self.client.pid) >= self.threads, "every thread of the client runs", patience=15)
+                for visitor in visitors:
+                    visitor.shutdown(socket.SHUT_WR)
+                    assert visitor.recv(1) == b"", "a byte that nobody sent"
+        except (OSError, AssertionError) as error:
+            self.ledger.put("lost", told=f"one of {CROWD} visitors at once, while nothing was broken: {error!r}")
+        if ends.threads(self.client.pid) < self.threads:
+            print(f"soak: the client runs {ends.threads(self.client.pid)} threads and not {self.threads}: its descriptors are counted without those", flush=True)
+
+    @staticmethod
+    def words_of(kinds):
+        return ", ".join(f"{end} {sum(of.values())}" for end, of in zip(("server", "client"), kinds))
+
+    def changed_kinds(self, kinds):
         """In words, what is more or fewer than at the start."""
         words = []
-        for end, then, now in zip(("server", "client"), self.start_kinds, self.kinds()):
+        for end, then, now in zip(("server", "client"), self.start_kinds, kinds):
             words += [f"{end} {kind} {now.get(kind, 0) - then.get(kind, 0):+}" for kind in sorted({*then, *now}) if now.get(kind, 0) != then.get(kind, 0)]
         return f" ({', '.join(words)})" if words else ""
 
@@ -143,7 +208,8 @@ class Soak:
         gap, every = min(40, max(2.5, total / 24)), min(60, max(2, total / 6))
         print(f"{'minute':>7} {'server MB':>9} {'client MB':>9} {'its fds':>7} {'its fds':>7} {'MB moved':>9} {'whole':>8} {'gone':>6} {'cut':>6} {'lost':>5} "
               f"{'altered':>7} {'faults':>7}")
-        began, samples = time.monotonic(), []
+        self.began = self.killed = began = time.monotonic()
+        samples = []
         next_fault, next_row, n, half = gap, every, 0, False
         while (at := time.monotonic() - began) < total:
             if not half and at >= total / 2:
@@ -155,7 +221,7 @@ class Soak:
             if at >= next_row:
                 self.row(at / 60)
                 next_row += every
-            if at > total * 0.6:
+            if at > total * LEFT_OUT:
                 samples.append((at / 60, *(ends.memory(end.pid)["rss"] for end in (self.server, self.client))))
             time.sleep(0.5)
         hanging = self.visitors.stop()
@@ -164,21 +230,21 @@ class Soak:
         self.row(total / 60)
         return self.tell(samples)
 
-    def settled_fds(self):
-        """When all visitors have gone: what is warm gets the time to grow cold."""
-        last = time.monotonic() + (45 if self.options.minutes >= 2 else 3)
-        while (fds := self.fds()) != self.start_fds and time.monotonic() < last:
-            time.sleep(0.25)
-        return fds
-
     def tell(self, samples):
         ledger = self.ledger
-        fds = self.settled_fds()
+        # What is warm gets the time to grow cold.
+        kinds = self.kinds_at_rest(lambda kinds, _: kinds == self.start_kinds and not self.streams_left, patience=AT_REST if self.options.minutes >= 2 else 5)
+        fds = [sum(now.values()) - sum(then.values()) for now, then in zip(kinds, self.start_kinds)]
         slopes = [slope([(s[0], s[i]) for s in samples]) for i in (1, 2)]
+        over = samples[-1][0] - samples[0][0] if samples else 0
+        left_out = samples[0][0] if samples else self.options.minutes
+        warm = left_out - (self.killed - self.began) / 60
         print("faults:", ", ".join(f"{what} {n}" for what, n in sorted(self.faults.counts.items())))
         print("whole:", ", ".join(f"{kind} {n}" for kind, n in sorted(ledger.kinds.items())))
-        print(f"RSS slope after warm-up, KB a minute: server {slopes[0]:.1f}, client {slopes[1]:.1f} (over {samples[-1][0] - samples[0][0] if samples else 0:.1f} minutes)")
-        print(f"descriptors against the start: server {fds[0] - self.start_fds[0]:+}, client {fds[1] - self.start_fds[1]:+}{self.changed_kinds()}")
+        print(f"RSS slope, KB a minute: server {slopes[0]:.1f}, client {slopes[1]:.1f} (of the last {over:.1f} minutes; the {left_out:.1f} before are left out, "
+              f"{warm:.1f} of them warm-up since an end was started last)")
+        print(f"descriptors against the start, at rest: server {fds[0]:+}, client {fds[1]:+}{self.changed_kinds(kinds)}"
+              + (f"; {self.streams_left} streams are still open, and not counted" if self.streams_left else ""))
         for name in ("lost", "altered"):
             for told in getattr(ledger, name)[:20]:
                 print(f"{name.upper()}: {told}")
@@ -190,7 +256,8 @@ class Soak:
                 "good": good, "minutes": self.options.minutes, "tls": self.options.tls, "carry": self.options.carry, "bytes": ledger.bytes, "whole": ledger.whole,
                 "kinds": ledger.kinds, "gone": ledger.gone, "cut": ledger.cut, "lost": ledger.lost, "altered": ledger.altered, "faults": self.faults.counts,
                 "rss_slope_kb_a_minute": {"server": slopes[0], "client": slopes[1]}, "rss_samples_kb": samples,
-                "fd_delta": {"server": fds[0] - self.start_fds[0], "client": fds[1] - self.start_fds[1]}}, indent=1))
+                "rss_left_out_minutes": left_out, "rss_warm_up_minutes": warm,
+                "fd_delta": {"server": fds[0], "client": fds[1]}, "streams_left": self.streams_left}, indent=1))
         return good
 
 

@@ -1,13 +1,15 @@
 """bench/load.py and bench/soak.py for a short time, so that they cannot rot; and that they notice what they are there for."""
-# ctest: timeout=240
+# ctest: timeout=300
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from processes import BINARY
+from processes import BINARY, TOOLS, until
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 
@@ -33,6 +35,41 @@ def test_load_notices_what_is_altered():
     assert code == 1 and "bytes altered" in said and "BROKEN" in said, said
 
 
+def noted_binary(folder):
+    """The binary, which first notes its process id; and a function that gives the noted."""
+    notes, path = folder / "pids", folder / "ferrotunnel"
+    path.write_text(f'#!/bin/sh\necho $$ >>"{notes}"\nexec "{BINARY}" "$@"\n')
+    path.chmod(0o755)
+    return path, lambda: [int(line) for line in notes.read_text().split()] if notes.exists() else []
+
+
+def test_load_without_its_tools_starts_nothing(tmp_path):
+    binary, pids = noted_binary(tmp_path)
+    done = subprocess.run([sys.executable, BENCH / "load.py", binary, "--streams", "1"], env={**os.environ, "FERROTUNNEL_TOOLS": str(tmp_path)},
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "./scripts/build release tools" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert pids() == []
+
+
+def test_load_ends_what_it_started_when_it_is_ended(tmp_path):
+    binary, pids = noted_binary(tmp_path)
+    said = tmp_path / "said"
+    with said.open("w") as out:
+        load = subprocess.Popen([sys.executable, BENCH / "load.py", binary, "--streams", "10", "--seconds", "60"], env={**os.environ, "FERROTUNNEL_TOOLS": TOOLS},
+                                stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        until(lambda: "streams idle" in said.read_text(), "it is about to move bytes")
+        assert len(pids()) == 2
+        load.terminate()
+        assert load.wait(60) == 128 + signal.SIGTERM, said.read_text()
+    finally:
+        load.kill()
+        load.wait()
+    for pid in pids():
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
 @pytest.mark.parametrize("tls", ["off", "on"])
 def test_soak_with_faults(tmp_path, tls):
     figures = tmp_path / "soak.json"
@@ -41,6 +78,8 @@ def test_soak_with_faults(tmp_path, tls):
     told = json.loads(figures.read_text())
     assert told["whole"] > 20 and told["lost"] == [] and told["altered"] == [], said
     assert told["faults"]["kill client"] >= 1, said
+    # what a thread has open for itself: they all run before and after
+    assert "client anon_inode" not in said, said
     if tls == "off":
         assert set(told["faults"]) >= {"kill client", "kill server", "reload"}, said
         assert set(told["kinds"]) == {"upload", "download", "echo", "stalled", "reset", "http"}, said
@@ -50,6 +89,21 @@ def test_soak_with_faults(tmp_path, tls):
 def test_soak_notices(how, word):
     code, said = run("soak.py", "--minutes", 0.1, "--visitors", 6, "--patience", 8, "--break", how)
     assert code == 1 and word in said and "FAILED" in said, said
+
+
+@pytest.mark.parametrize("words, code, word", [
+    (["bench", "--help"], 0, "usage: scripts/bench [part]... [-- options of the last one]"),
+    (["bench", "speed"], 2, "no part speed; there are: floor"),
+    (["bench", "soak", "--minutes", "1"], 2, "--minutes: options of a part come after --"),
+    (["bench-ratio", "--help"], 0, "usage: scripts/bench-ratio [COMMIT]"),
+    (["bench-ratio", "no-such-commit"], 2, "there is no commit no-such-commit here"),
+    (["bench-ratio", "HEAD^", "HEAD"], 2, "one commit, and not 2"),
+    (["bench-ratio", "--rounds"], 2, "no option --rounds"),
+])
+def test_scripts_say_how_they_are_called(tmp_path, words, code, word):
+    done = subprocess.run([BENCH.parent / "scripts" / words[0], *words[1:]], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code and word in (done.stderr if code else done.stdout), done.stdout + done.stderr
+    assert "set -eu" not in done.stdout and "#" not in done.stdout, done.stdout
 
 
 def fake_micro(path, **benchmarks):
