@@ -1,5 +1,6 @@
 """Looking after a server: token new, list, revoke; status; kick; and who fails to sign in."""
 import json
+import re
 import signal
 import socket
 import threading
@@ -59,7 +60,9 @@ def test_status_and_kick(world, echo):
         visitor.sendall(b"x")
         assert read_exactly(visitor, 1) == b"x"
         table = run(world, server, "status")
-        assert session["id"] in table and "STREAMS" in table
+        assert session["id"] in table
+        head, row = (re.split(" {2,}", line) for line in table.splitlines() if line.startswith(("CLIENT", session["id"] + " ")))
+        assert [row[head.index(name)] for name in ("LINKS", "STREAMS", "DIRECT")] == ["1", "1", "0+0"], table
         assert json.loads(run(world, server, "status", "--json"))["tunnels"][0]["visitors_now"] == 1
         assert run(world, server, "kick", session["id"]) == "1 session ended\n"
         with pytest.raises(ConnectionResetError):

@@ -399,7 +399,11 @@ constexpr std::array kCommands = {
     Command{
         "status", "what a running server or client does", "[FLAGS]", "",
         "Asks the server that runs in the state directory for its sessions and tunnels, and prints them as a table, "
-        "or as JSON. With --client or --socket, a client for its connection and tunnels.",
+        "or as JSON. With --client or --socket, a client for its connection and tunnels. LINKS are the connections "
+        "that "
+        "carry a client's STREAMS (a visitor each, and those kept for the next request of HTTP); DIRECT is how many "
+        "visitors "
+        "have a connection of their own, and how many such wait for one.",
         kStatusGroups, kStatusExamples},
     Command{"kick", "ends the sessions of a client", "NAME [FLAGS]", "NAME",
             "Ends the session of that id, or every session of the grant of that name, at the server that runs in the "

@@ -212,10 +212,11 @@ int status(const Arguments& arguments) {
   out += "   idle ended " + std::to_string(now.idle_ended) + "\n";
   if (!now.sessions.empty()) {
     std::vector<std::vector<std::string>> rows{
-        {"CLIENT", "GRANT", "ADDRESS", "TRANSPORT", "RTT", "STREAMS", "IN", "OUT", "UP"}};
+        {"CLIENT", "GRANT", "ADDRESS", "TRANSPORT", "RTT", "LINKS", "STREAMS", "DIRECT", "IN", "OUT", "UP"}};
     for (const SessionStatus& one : now.sessions) {
       rows.push_back({shown(one.id), shown(one.grant), shown(one.address), shown(one.transport),
-                      one.rtt.count() > 0 ? duration_text(one.rtt) : "-", std::to_string(one.streams + one.direct),
+                      one.rtt.count() > 0 ? duration_text(one.rtt) : "-", std::to_string(one.links),
+                      std::to_string(one.streams), std::to_string(one.direct) + "+" + std::to_string(one.direct_warm),
                       amount_text(one.bytes_in), amount_text(one.bytes_out), duration_text(one.up)});
     }
     out += "\n" + table(rows);

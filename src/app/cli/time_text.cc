@@ -34,6 +34,7 @@ std::string clock_text(std::chrono::system_clock::time_point time) {
 
 std::string duration_text(std::chrono::microseconds time) {
   const auto us = static_cast<double>(time.count());
+  if (time.count() == 0) return "0 s";
   if (us < 10'000) return printed("%.1f ms", us / 1e3);
   if (us < 1e6) return printed("%.0f ms", us / 1e3);
   if (us < 100e6) return printed("%.1f s", us / 1e6);

@@ -190,6 +190,7 @@ TEST(CliTimeText, Amounts) {
   EXPECT_EQ(amount_text(1'234'567), "1.2 MB");
   EXPECT_EQ(amount_text(18'000'000), "18 MB");
   EXPECT_EQ(amount_text(999'999), "1.0 MB");
+  EXPECT_EQ(duration_text(0s), "0 s");
   EXPECT_EQ(duration_text(400us), "0.4 ms");
   EXPECT_EQ(duration_text(12ms), "12 ms");
   EXPECT_EQ(duration_text(1500ms), "1.5 s");
