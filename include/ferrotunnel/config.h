@@ -45,16 +45,27 @@ struct TunnelLimits {
   friend bool operator==(const TunnelLimits&, const TunnelLimits&) = default;
 };
 
+// How a local service over TLS is verified: as anything is in the world outside, unless said otherwise. Files are PEM.
+struct OriginTls {
+  std::string ca;                // its certificate leads to one of these authorities; "": to one of the system's
+  std::string server_name;       // the name that it is asked for, and has to show; "": the host that is dialled
+  bool skip_verify = false;      // whoever answers is believed: for trials
+  std::string certificate, key;  // shown to a service that asks; both or none
+  friend bool operator==(const OriginTls&, const OriginTls&) = default;
+};
+
 struct TunnelConfig {
   enum class Kind : std::uint8_t { Http, Tcp } kind = Kind::Http;
   std::string name;  // 1-64 of A-Za-z0-9._-
-  // The local service: "http://127.0.0.1:8080", "127.0.0.1:8080", "8080", "unix:/run/app.sock"; of Http also "./dist".
+  // The local service: "http://127.0.0.1:8080", "127.0.0.1:8080", "8080", "unix:/run/app.sock"; of Http also "./dist". Over TLS
+  // "https://…", of Tcp "tls://…".
   std::string to;
   std::string host;                                   // Http; "": the server picks one
   std::uint16_t port = 0;                             // Tcp; 0: the server picks one
   ProxyProtocol proxy_protocol = ProxyProtocol::Off;  // Tcp
   TunnelLimits limits;
   Carry carry = Carry::Auto;  // Tcp; of Http Direct is an error
+  OriginTls origin_tls{};     // of a service over TLS: "https://…", "tls://…"
   friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
 };
 

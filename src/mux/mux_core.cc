@@ -168,7 +168,7 @@ Result<transport::Stream*> MuxCore::open(const transport::OpenInfo& info, transp
 
 // Our side ends it: the handler asked for it, so it is not told.
 void MuxCore::reset_stream(MuxStream& stream, ResetReason reason) {
-  if (reason > ResetReason::Idle)
+  if (reason > transport::kLastOnWire)
     reason = ResetReason::Cancel;  // LinkLost of another link, passed on: it has no number on the wire
   queue_u32(FrameType::Reset, stream.id_, static_cast<std::uint32_t>(reason));
   end_stream(stream, {false, reason}, false);

@@ -15,7 +15,8 @@ constexpr std::uint32_t kTiny = 16;  // DATA below this many bytes counts as tin
 constexpr Duration kMinRttAge = std::chrono::seconds(30);
 
 ResetReason known_reason(std::uint32_t value) {
-  return value <= static_cast<std::uint32_t>(ResetReason::Idle) ? static_cast<ResetReason>(value) : ResetReason::Cancel;
+  return value <= static_cast<std::uint32_t>(transport::kLastOnWire) ? static_cast<ResetReason>(value)
+                                                                     : ResetReason::Cancel;
 }
 }  // namespace
 

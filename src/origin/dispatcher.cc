@@ -9,6 +9,7 @@
 #include "origin/files/file_handler.h"
 #include "transport/pair_relay.h"
 #include "transport/tcp/tcp_stream.h"
+#include "transport/tls/tls_stream.h"
 
 namespace ferrotunnel::origin {
 
@@ -118,6 +119,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     }
     // Whether the visitor has said something that goes on as soon as the relay starts.
     [[nodiscard]] bool has_said() const { return stream != nullptr ? stream->held() > 0 : !early.empty(); }
+    [[nodiscard]] int socket() const { return tls ? tls->fd() : fd.get(); }
     void on_deadline() override { connection.on_deadline(); }
     void run_turn() override { connection.greet(); }
     void on_addresses(const Result<AddressesPtr>& answer) override { connection.on_addresses(answer); }
@@ -144,7 +146,8 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     std::optional<Failure> failure;  // of the addresses before it, the one to be told
     transport::UniqueFd fd;          // none: to be tried again, or the name is being looked up
     bool watched = false;
-    std::optional<Greeting> greeting;  // the connection stands, and this was not sent whole yet
+    std::optional<Greeting> greeting;           // the connection stands, and this was not sent whole yet
+    std::unique_ptr<transport::TlsStream> tls;  // it has `fd`; the handshake is under way
   };
 
   void begin() {
@@ -166,6 +169,12 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
       return fail(Error(ErrorCode::Resolve, Side::Origin, true,
                         "the name " + dial.target->host + " of the local service was not resolved in time"),
                   ResetReason::OriginUnreachable);
+    }
+    if (dial.tls) {
+      return fail(Error(ErrorCode::Timeout, Side::Origin, true,
+                        dial.target->text + " took the connection, and the TLS handshake was not done in time: does it "
+                                            "speak TLS?"),
+                  ResetReason::OriginTimeout);
     }
     if (dial.greeting) return fail_greeting(ETIMEDOUT);
     if (!dial.fd && owner_.shard_.now() < dial.give_up) return connect();
@@ -202,11 +211,12 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
   }
 
   void unwatch() {
-    if (dial_->watched) owner_.shard_.poller().remove(dial_->fd.get(), *this);
+    if (dial_->watched) owner_.shard_.poller().remove(dial_->socket(), *this);
     dial_->watched = false;
   }
 
   void on_ready(std::uint32_t what) override {
+    if (dial_ && dial_->tls) return shake_hands();
     if ((what & (transport::kWritable | transport::kFailed)) == 0 || !dial_) return;
     if (dial_->greeting) return greet();
     if (const int error = transport::take_error(dial_->fd.get()); error != 0)
@@ -232,7 +242,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
 
   void connected() {
     ++owner_.counters_.connected;
-    if (dial_->target->proxy == transport::ProxyVersion::Off) return relay();
+    if (dial_->target->proxy == transport::ProxyVersion::Off) return secure();
     dial_->greeting.emplace(dial_->target->proxy, dial_->visitor, dial_->address());
     if (dial_->watched) return greet();
     owner_.shard_.at_turn_end(*dial_);  // it stands at once: what the visitor said behind OPEN has yet to be read
@@ -257,7 +267,46 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
         return owner_.shard_.arm(dial, dial.give_up - owner_.shard_.now());
       }
     }
-    relay();
+    greeting_sent();
+  }
+
+  void greeting_sent() {
+    dial_->greeting.reset();
+    secure();
+  }
+
+  // The connection stands. Over TLS that is half the way.
+  void secure() {
+    Dial& dial = *dial_;
+    const OriginTarget& target = *dial.target;
+    if (!target.secure) return relay();
+    if (!target.tls)
+      return fail(Error(ErrorCode::Internal, Side::Origin, false, target.text + " was never set up for TLS"),
+                  ResetReason::OriginTls);
+    unwatch();  // before the descriptor has another owner, who closes it where he fails
+    auto made =
+        transport::TlsStream::connect(dial.fd.release(), target.tls->context, target.tls->name, target.tls->sessions);
+    if (!made) return fail(made.error(), ResetReason::OriginTls);
+    dial.tls = std::move(*made);
+    const auto added = owner_.shard_.poller().add(dial.tls->fd(), *this);
+    if (!added) return fail(added.error(), ResetReason::OriginUnreachable);
+    dial.watched = true;
+    owner_.shard_.arm(dial, dial.give_up - owner_.shard_.now());  // all of the time that is left
+    shake_hands();
+  }
+
+  void shake_hands() {
+    Dial& dial = *dial_;
+    const auto progress = dial.tls->handshake();
+    if (!progress) return fail(explain(dial.tls->fault(), *dial.target), ResetReason::OriginTls);
+    if (*progress == transport::TlsProgress::Done) {
+      if (dial.tls->resumed()) ++owner_.counters_.tls_resumed;
+      secure_target_ = dial.target;
+      return relay();
+    }
+    owner_.shard_.poller().await(
+        dial.tls->fd(), *this,
+        *progress == transport::TlsProgress::WantRead ? transport::kReadable : transport::kWritable);
   }
 
   void fail_greeting(int error) {
@@ -268,22 +317,23 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
   void relay() {
     unwatch();
     const std::unique_ptr<Dial> dial = std::move(dial_);
+    transport::ByteStreamPtr socket = std::move(dial->tls);
+    if (!socket) socket = std::make_unique<transport::TcpStream>(std::move(dial->fd));
     if (dial->link) {
       early_ = dial->early.size();
-      pair_ = std::make_unique<transport::PairRelay>(owner_.shard_, std::move(dial->link),
-                                                     std::make_unique<transport::TcpStream>(std::move(dial->fd)),
+      pair_ = std::make_unique<transport::PairRelay>(owner_.shard_, std::move(dial->link), std::move(socket),
                                                      static_cast<transport::PairRelayOwner&>(*this));
       return pair_->start({}, as_bytes(dial->early));
     }
-    relay_.emplace(owner_.shard_, std::make_unique<transport::TcpStream>(std::move(dial->fd)),
-                   static_cast<transport::RelayOwner&>(*this));
+    relay_.emplace(owner_.shard_, std::move(socket), static_cast<transport::RelayOwner&>(*this));
     relay_->start(*dial->stream);
     if (fin_early_) relay_->end_input();
   }
 
   void fail(const Error& error, ResetReason reason) {
     auto& counters = owner_.counters_;
-    ++(reason == ResetReason::OriginTimeout   ? counters.timed_out
+    ++(reason == ResetReason::OriginTls       ? counters.tls_failed
+       : reason == ResetReason::OriginTimeout ? counters.timed_out
        : reason == ResetReason::OriginRefused ? counters.refused
                                               : counters.unreachable);
     unwatch();
@@ -303,7 +353,15 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
   }
   transport::Fill fill(Stream&, MutBytes) override { return {}; }
 
-  void on_relay_end(transport::Relay& relay, StreamEnd) override { owner_.remove(*this, relay.bytes()); }
+  void on_relay_end(transport::Relay& relay, StreamEnd) override {
+    // In TLS 1.3 a service that does not like our certificate says so behind the handshake.
+    if (const Error* why = relay.failure(); why != nullptr && why->code == ErrorCode::Tls && secure_target_) {
+      ++owner_.counters_.tls_failed;
+      owner_.host_.on_origin_failed(
+          tunnel_, Error(ErrorCode::Tls, Side::Origin, false, secure_target_->text + ": " + why->context));
+    }
+    owner_.remove(*this, relay.bytes());
+  }
 
   void on_pair_end(transport::PairRelay&, StreamEnd) override { owner_.remove(*this, direct_bytes()); }
 
@@ -316,6 +374,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
   std::unique_ptr<transport::PairRelay> pair_;  // in place of it, of a direct link
   std::uint64_t early_ = 0;                     // bytes that went ahead of it
   std::unique_ptr<files::FileHandler> files_;
+  TargetPtr secure_target_;  // of one over TLS that stands
   bool fin_early_ = false;
   bool direct_ = false;
   friend class OriginDispatcher;

@@ -1,7 +1,7 @@
 // OriginDispatcher: the client's end of every stream: dials the local service and relays until both are done.
 //
 // A target's addresses are tried one after the other; a name is looked up first. What a visitor sends while the dial is under way waits in the stream, inside its credit. A dial has a deadline; its failure is a RESET
-// that says which kind it was, so that the visitor can be told. Where a directory is shared nothing is dialled: files/file_handler.h answers.
+// that says which kind it was, so that the visitor can be told. Where the target is spoken to over TLS, the handshake is part of the dial. Where a directory is shared nothing is dialled: files/file_handler.h answers.
 // A direct link, which carries one visitor without frames, is dispatched the same way; what he sends meanwhile waits in the kernel, and a failure
 // is an RST, which has no reason.
 // One per link; the link's shard only.
@@ -30,6 +30,7 @@ struct DispatcherOptions {
 
 struct DispatcherCounters {
   std::uint64_t opened = 0, connected = 0, refused = 0, timed_out = 0, unreachable = 0, ended = 0;
+  std::uint64_t tls_failed = 0, tls_resumed = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;  // to and from the local service, of connections that ended
 };
 

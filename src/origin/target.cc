@@ -1,6 +1,7 @@
 #include "origin/target.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace ferrotunnel::origin {
@@ -52,21 +53,58 @@ bool is_host_name(std::string_view host) {
   return !std::ranges::all_of(label, is_digit);
 }
 
+// What may stand before "://".
+struct Scheme {
+  std::string_view name, tunnel, port;  // "": the port has to be said
+  bool secure = false, h2 = false;
+};
+constexpr std::array kSchemes = {Scheme{"http", "http", "80"},
+                                 Scheme{"tcp", "tcp", ""},
+                                 Scheme{"https", "http", "443", true},
+                                 Scheme{"tls", "tcp", "", true},
+                                 Scheme{"h2c", "http", "80", false, true},
+                                 Scheme{"h2s", "http", "443", true, true}};
+const Scheme* find_scheme(std::string_view name) {
+  const auto* found = std::ranges::find(kSchemes, name, &Scheme::name);
+  return found == kSchemes.end() ? nullptr : found;
+}
+
+// For a certificate: without brackets, or the dot at the end of a name.
+std::string name_of(std::string_view host) {
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  if (host.ends_with('.')) host.remove_suffix(1);
+  return std::string(host.empty() ? "localhost" : host);
+}
+
 }  // namespace
 
 Result<OriginTarget> parse_target(std::string_view text, std::string_view scheme) {
   std::string_view rest = text;
   if (text.starts_with("dir:") || !directory_of(text).empty()) return parse_directory(text, directory_of(text), scheme);
+  OriginTarget target;
+  const Scheme* way = find_scheme(scheme);
+  bool said = false;
   if (const auto at = rest.find("://"); at != std::string_view::npos) {
-    if (rest.substr(0, at) != scheme) return bad(text, "a " + std::string(scheme) + ":// address is asked for here");
+    way = find_scheme(rest.substr(0, at));
+    if (way == nullptr || way->tunnel != scheme)
+      return bad(text, scheme == "tcp" ? "a tcp:// or tls:// address is asked for here"
+                                       : "an http:// or https:// address is asked for here");
     rest.remove_prefix(at + 3);
-    if (rest.ends_with('/')) rest.remove_suffix(1);
-    if (rest.find('/') != std::string_view::npos) return bad(text, "a path after the address is not supported");
+    said = true;
+    if (!rest.starts_with("unix:") && rest.ends_with('/')) rest.remove_suffix(1);
+    if (!rest.starts_with("unix:") && rest.find('/') != std::string_view::npos)
+      return bad(text, "a path after the address is not supported");
   }
+  target.secure = way->secure;
+  target.h2 = way->h2;
+  const std::string prefix = std::string(way->name) + "://";
   if (rest.starts_with("unix:")) {
     auto address = transport::unix_address(rest.substr(5));
     if (!address) return std::unexpected(address.error());
-    return OriginTarget{*address, std::string(rest)};
+    target.address = *address;
+    target.text = (said && way->name != scheme ? prefix : "") + std::string(rest);
+    if (target.secure) target.tls_name = "localhost";
+    return target;
   }
   if (rest.find('/') != std::string_view::npos)
     return bad(text, "a directory is written dir:" + std::string(rest) + ", a unix socket unix:" + std::string(rest));
@@ -76,21 +114,20 @@ Result<OriginTarget> parse_target(std::string_view text, std::string_view scheme
     host = rest.substr(0, colon);
     port = rest.substr(colon + 1);
   } else if (rest.find_first_not_of("0123456789") != std::string_view::npos) {
-    if (scheme != "http") return bad(text, "the port is missing");
+    if (way->port.empty()) return bad(text, "the port is missing");
     host = rest;
-    port = "80";
+    port = way->port;
   }
   unsigned number = 0;
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
   if (error != std::errc{} || end != port.data() + port.size() || number == 0 || number > 65535)
     return bad(text, "the port has to be a number from 1 to 65535");
-  OriginTarget target;
   target.port = static_cast<std::uint16_t>(number);
+  if (target.secure) target.tls_name = name_of(host);
   if (host == "localhost" || host.empty()) {
     host = "127.0.0.1";
     target.fallback = *transport::parse_ip("::1", target.port);
   }
-  const std::string prefix = std::string(scheme) + "://";
   if (auto address = transport::parse_ip(host, target.port); address && host != "*") {
     target.address = *address;
     target.text = prefix + address->text();

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "origin/files/open_file.h"
+#include "origin/origin_tls.h"
 #include "transport/tcp/proxy_protocol.h"
 #include "transport/tcp/socket.h"
 
@@ -24,12 +25,17 @@ struct OriginTarget {
   files::RootPtr files{};  // a directory that is shared: nothing is dialled
   // The header that it is told first on each connection, and that names the visitor.
   transport::ProxyVersion proxy = transport::ProxyVersion::Off;
+  // Spoken to over TLS: then never without `tls`, which whoever parsed it adds.
+  bool secure = false;
+  std::string tls_name{};  // of `secure`: the name that it is asked for where nothing else is said
+  OriginTlsPtr tls{};
+  bool h2 = false;  // it speaks HTTP/2
 };
 
 using TargetPtr = std::shared_ptr<const OriginTarget>;
 
 // "8080", "HOST:PORT" with a name or a numeric host, "[::1]:80", "unix:PATH", each with "tcp://" or "http://" before it where that
-// fits. A port alone and localhost are 127.0.0.1, and ::1 behind it. For http a path that begins with "/", "./" or "../", and "dir:PATH",
+// fits, or over TLS "tls://" or "https://"; HTTP/2 is "h2c://" and, over TLS, "h2s://". `scheme` is the tunnel's: "http" or "tcp". A port alone and localhost are 127.0.0.1, and ::1 behind it. For http a path that begins with "/", "./" or "../", and "dir:PATH",
 // is a directory, which is opened here. Errors: BadInput, with what would be right.
 [[nodiscard]] Result<OriginTarget> parse_target(std::string_view text, std::string_view scheme);
 

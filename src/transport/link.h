@@ -38,9 +38,11 @@ enum class ResetReason : std::uint32_t {
   Memory = 9,
   GoingAway = 10,
   Idle = 11,
+  OriginTls = 12,
   // Not on the wire:
   LinkLost = 0x1'0000,  // the connection that carried the stream is gone
 };
+inline constexpr ResetReason kLastOnWire = ResetReason::OriginTls;
 [[nodiscard]] std::string_view to_string(ResetReason reason);
 
 // How a stream ended, told exactly once.

@@ -22,6 +22,7 @@ std::string_view to_string(ResetReason reason) {
     case ResetReason::Memory: return "memory";
     case ResetReason::GoingAway: return "going-away";
     case ResetReason::Idle: return "idle";
+    case ResetReason::OriginTls: return "origin-tls";
     case ResetReason::LinkLost: return "link-lost";
   }
   return "unknown";
@@ -55,9 +56,12 @@ void Relay::on_ready(std::uint32_t what) {
     if ((what & kFailed) != 0 && (!read_done_ || take_error(socket_->fd()) != 0)) return peer_failed();
     if (!read_done_) stream_->want_write();
   }
-  if (stream_ != nullptr && (what & kWritable) != 0 && !writable_) {
-    writable_ = true;
-    stream_->resume_read();
+  if (stream_ != nullptr && (what & kWritable) != 0) {
+    if (input_over_ && !socket_->plain()) socket_->shutdown_write();
+    if (!writable_) {
+      writable_ = true;
+      stream_->resume_read();
+    }
   }
 }
 
@@ -83,6 +87,7 @@ std::size_t Relay::on_data(Stream&, ConstBytes bytes) {
       if (wrote.n == rest.size() || !socket_->plain()) continue;
     }
     if (wrote.status == IoStatus::Error) {
+      note_failure(wrote);
       write_failed_ = true;
       peer_failed();
       return bytes.size();
@@ -108,7 +113,18 @@ void Relay::on_pipe(Stream&, Pipe& pipe) {
   if (write_failed_) pipe.clear();
 }
 
-void Relay::on_fin(Stream&) { socket_->shutdown_write(); }
+void Relay::on_fin(Stream&) { end_writing(); }
+
+// The end of a TLS connection is a record, which may find no room: on_ready() goes on with it.
+void Relay::end_writing() {
+  input_over_ = true;
+  socket_->shutdown_write();
+  if (!socket_->plain() && watched_) shard_.poller().await(socket_->fd(), *this, kWritable);
+}
+
+void Relay::note_failure(const IoResult& result) {
+  if (!socket_->plain()) failure_ = std::make_unique<Error>(socket_->explain(result));
+}
 
 Fill Relay::fill(Stream&, MutBytes into) {
   if (!prefix_.empty()) {
@@ -149,7 +165,7 @@ Fill Relay::filled(const IoResult& got, bool drained) {
       if (peer_failed_) break;  // the error was told to somebody before
       read_done_ = true;
       return {0, true, false};
-    case IoStatus::Error: break;
+    case IoStatus::Error: note_failure(got); break;
   }
   fail(ResetReason::PeerReset);
   return {};

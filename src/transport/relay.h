@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "transport/byte_stream.h"
@@ -55,9 +56,11 @@ class Relay final : private PollHandler, private StreamHandler, private TurnTask
   [[nodiscard]] StreamHandler& handler() { return *this; }
   // After start(): the stream's FIN came while another handler had it; pass it on.
   void end_input() {
-    if (socket_) socket_->shutdown_write();
+    if (socket_) end_writing();
   }
   [[nodiscard]] const RelayBytes& bytes() const { return bytes_; }
+  // Why the socket failed, where it is one that knows more than errno (TLS); nothing otherwise.
+  [[nodiscard]] const Error* failure() const { return failure_.get(); }
   void stop(ResetReason reason);  // resets both; on_relay_end() follows in the next turn
 
  private:
@@ -72,6 +75,8 @@ class Relay final : private PollHandler, private StreamHandler, private TurnTask
   [[nodiscard]] Fill filled(const IoResult& got, bool drained);
   void run_turn() override;
   void peer_failed();
+  void end_writing();
+  void note_failure(const IoResult& result);
   void fail(ResetReason reason);
   void finish(StreamEnd end);
 
@@ -89,6 +94,8 @@ class Relay final : private PollHandler, private StreamHandler, private TurnTask
   bool peer_failed_ : 1 = false;   // an RST came; what was received before it is still read
   bool write_failed_ : 1 = false;  // the socket takes nothing any more; the stream's bytes are dropped
   bool read_done_ : 1 = false;     // the socket's FIN was passed on
+  bool input_over_ : 1 = false;    // the stream's FIN was passed on, or waits for room (TLS: it is a record)
+  std::unique_ptr<Error> failure_;
 };
 
 }  // namespace ferrotunnel::transport

@@ -202,6 +202,14 @@ Carry read_carry(Fields& f) {
   return Carry::Auto;
 }
 
+// What a later version knows is refused by whoever has to speak it, not taken for something else.
+OriginProto read_origin(Fields& f) {
+  const std::string origin = f.text("origin", kMaxCode);
+  for (const OriginProto one : {OriginProto::H1, OriginProto::H2})
+    if (origin == to_string(one)) return one;
+  return OriginProto::Other;
+}
+
 void read(Fields& f, Register& m) {
   f.number("req", m.req, 0, kMaxU32);
   m.name = f.name("name");
@@ -210,6 +218,7 @@ void read(Fields& f, Register& m) {
   if (proto == "http") {
     m.proto = TunnelProto::Http;
     m.host = f.text("host", kMaxHost);
+    if (f.has("origin")) m.origin = read_origin(f);
   } else if (proto == "tcp") {
     m.proto = TunnelProto::Tcp;
     f.number("port", m.port, 0, kMaxPort);
@@ -369,6 +378,7 @@ std::string write(const Register& m) {
   w.text("proto", to_string(m.proto));
   if (m.proto == TunnelProto::Http) {
     w.text("host", m.host);
+    if (m.origin != OriginProto::H1) w.text("origin", to_string(m.origin));
   } else {
     w.number("port", m.port);
     if (m.carry != Carry::Auto) w.text("carry", to_string(m.carry));
@@ -495,6 +505,15 @@ std::string_view to_string(Carry carry) {
     case Carry::Direct: return "direct";
   }
   return "auto";
+}
+
+std::string_view to_string(OriginProto proto) {
+  switch (proto) {
+    case OriginProto::H1: return "h1";
+    case OriginProto::H2: return "h2";
+    case OriginProto::Other: break;
+  }
+  return "other";
 }
 
 std::string_view to_string(AttachAs as) { return as == AttachAs::Link ? "link" : "direct"; }

@@ -88,6 +88,10 @@ enum class Carry : std::uint8_t { Auto, Mux, Direct };
 enum class TunnelProto : std::uint8_t { Tcp, Http };
 [[nodiscard]] std::string_view to_string(TunnelProto proto);
 
+// What the local service of an HTTP tunnel speaks.
+enum class OriginProto : std::uint8_t { H1, H2, Other };
+[[nodiscard]] std::string_view to_string(OriginProto proto);
+
 // What a client asks for its tunnel's visitors. 0 and an empty list: no limit. Networks are text here ("192.0.2.0/24"); whether
 // they are any is the server's to find out.
 struct Limits {
@@ -105,10 +109,11 @@ struct Register {
   std::uint32_t req = 0;
   std::string name;
   TunnelProto proto = TunnelProto::Tcp;
-  std::string host;           // Http; empty: the server picks
-  std::uint16_t port = 0;     // Tcp; 0: the server picks
-  Limits limits{};            // left out where there are none
-  Carry carry = Carry::Auto;  // Tcp; left out where it is that
+  std::string host;                      // Http; empty: the server picks
+  std::uint16_t port = 0;                // Tcp; 0: the server picks
+  Limits limits{};                       // left out where there are none
+  Carry carry = Carry::Auto;             // Tcp; left out where it is that
+  OriginProto origin = OriginProto::H1;  // Http; left out where it is that, and said only with kFeatureOrigin
   bool operator==(const Register&) const = default;
 };
 

@@ -163,7 +163,8 @@ constexpr std::array kClientRunFlags = {
 
 constexpr std::array kClientTunnelFlags = {
     Flag{"http", "NAME=TARGET[,host=HOST]",
-         "A web service to share. TARGET is a PORT, HOST:PORT, http:// URL, unix:PATH or a directory such as ./dist; "
+         "A web service to share. TARGET is a PORT, HOST:PORT, http:// or https:// URL, unix:PATH or a directory such "
+         "as ./dist; "
          "HOST is the name that visitors use, or *.NAME for "
          "every name under it; without one the server picks it. May be repeated.",
          true},
@@ -217,14 +218,26 @@ constexpr std::array kLimitFlags = {
     Flag{"deny", "NET,...", "Networks and addresses whose visitors are refused. May be repeated. Default: none.", true},
 };
 
+constexpr std::array kOriginFlags = {
+    Flag{
+        "origin-tls-ca", "FILE",
+        "For a service over TLS (https://, tls://): the certificate authorities (PEM) that its certificate has to lead "
+        "to. Default: the system's."},
+    Flag{"origin-tls-server-name", "NAME",
+         "The name that such a service is asked for, and has to show. Default: its host."},
+    Flag{"origin-tls-skip-verify", "", "Believe such a service with any certificate: for trials."},
+    Flag{"origin-tls-cert", "FILE", "A certificate (PEM) to show to a service that asks for one."},
+    Flag{"origin-tls-key", "FILE", "Its private key (PEM)."},
+};
+
 constexpr std::array kHttpTunnelFlags = {
     Flag{"host", "HOST",
          "The name that visitors use, or *.NAME for every name under it. Default: the server picks one."},
     Flag{"name", "NAME", "What the tunnel is called in logs. Default http."},
 };
 constexpr std::array kHttpGroups = {
-    FlagGroup{"TUNNEL", kHttpTunnelFlags}, FlagGroup{"LIMITS", kLimitFlags}, FlagGroup{"SERVER", kJoinFlags},
-    FlagGroup{"RUNNING", kClientRunFlags}, FlagGroup{"", kOutputFlags},
+    FlagGroup{"TUNNEL", kHttpTunnelFlags}, FlagGroup{"LIMITS", kLimitFlags},      FlagGroup{"SERVICE", kOriginFlags},
+    FlagGroup{"SERVER", kJoinFlags},       FlagGroup{"RUNNING", kClientRunFlags}, FlagGroup{"", kOutputFlags},
 };
 constexpr std::array kHttpExamples = {
     Example{"The first time, with the line that the server printed:", "ferrotunnel http 8080 --join ft1_AbC…"},
@@ -232,6 +245,8 @@ constexpr std::array kHttpExamples = {
     Example{"Every name under one, to a unix socket:",
             "ferrotunnel http unix:/run/app.sock --host '*.dev.example.com'"},
     Example{"The files of a directory:", "ferrotunnel http ./dist"},
+    Example{"A service that speaks HTTPS, with a certificate of its own making:",
+            "ferrotunnel http https://localhost:8443 --origin-tls-ca ca.pem"},
 };
 
 constexpr std::array kTcpTunnelFlags = {
@@ -245,8 +260,8 @@ constexpr std::array kTcpTunnelFlags = {
     Flag{"name", "NAME", "What the tunnel is called in logs. Default tcp."},
 };
 constexpr std::array kTcpGroups = {
-    FlagGroup{"TUNNEL", kTcpTunnelFlags},  FlagGroup{"LIMITS", kLimitFlags}, FlagGroup{"SERVER", kJoinFlags},
-    FlagGroup{"RUNNING", kClientRunFlags}, FlagGroup{"", kOutputFlags},
+    FlagGroup{"TUNNEL", kTcpTunnelFlags}, FlagGroup{"LIMITS", kLimitFlags},      FlagGroup{"SERVICE", kOriginFlags},
+    FlagGroup{"SERVER", kJoinFlags},      FlagGroup{"RUNNING", kClientRunFlags}, FlagGroup{"", kOutputFlags},
 };
 constexpr std::array kTcpExamples = {
     Example{"This machine's SSH, on a port that the server picks:", "ferrotunnel tcp 22"},
@@ -357,7 +372,7 @@ constexpr std::array kCommands = {
     Command{"http", "shares one local web service or directory", "TARGET [FLAGS]", "TARGET",
             "Signs in at a server and sends the HTTP requests for one host to a local web service. TARGET is a PORT of "
             "this machine, "
-            "HOST:PORT (a name or an address), an http:// URL or unix:PATH.\n\n"
+            "HOST:PORT (a name or an address), an http:// or https:// URL or unix:PATH.\n\n"
             "A TARGET that begins with ./, ../ or /, or is dir:PATH, is a directory whose files are shared: index.html "
             "or a list for a "
             "directory, no hidden names but .well-known, no symlink that leads out of it. It is opened once: start "
@@ -367,13 +382,14 @@ constexpr std::array kCommands = {
             "not answer, "
             "visitors get a page that says so.",
             kHttpGroups, kHttpExamples},
-    Command{"tcp", "shares one local TCP service", "TARGET [FLAGS]", "TARGET",
-            "Signs in at a server and joins each connection to a port of the server to a local TCP service. TARGET is "
-            "a PORT of this "
-            "machine, HOST:PORT (a name or an address) or unix:PATH.\n\n"
-            "The connection comes back by itself after a cut or a restart of the server. Half-closed connections and "
-            "resets arrive as what they are.",
-            kTcpGroups, kTcpExamples},
+    Command{
+        "tcp", "shares one local TCP service", "TARGET [FLAGS]", "TARGET",
+        "Signs in at a server and joins each connection to a port of the server to a local TCP service. TARGET is "
+        "a PORT of this "
+        "machine, HOST:PORT (a name or an address) or unix:PATH; tls://HOST:PORT is one that is spoken to over TLS.\n\n"
+        "The connection comes back by itself after a cut or a restart of the server. Half-closed connections and "
+        "resets arrive as what they are.",
+        kTcpGroups, kTcpExamples},
     Command{"client", "shares several local services at once", "--http NAME=TARGET | --tcp NAME=TARGET ... [FLAGS]", "",
             "Signs in at a server and shares each service that is named: what http and tcp do, several times over one "
             "connection.",

@@ -292,6 +292,11 @@ Result<TunnelConfig> typed_tunnel(const Arguments& arguments) {
   read.number<std::uint16_t>("port", 0, 65535, tunnel.port);
   read.proxy_protocol("proxy-protocol", tunnel.proxy_protocol);
   read.carry("carry", tunnel.carry);
+  read.text("origin-tls-ca", tunnel.origin_tls.ca);
+  read.text("origin-tls-server-name", tunnel.origin_tls.server_name);
+  read.toggle("origin-tls-skip-verify", tunnel.origin_tls.skip_verify);
+  read.text("origin-tls-cert", tunnel.origin_tls.certificate);
+  read.text("origin-tls-key", tunnel.origin_tls.key);
   read.limits(tunnel.limits);
   if (read.failed()) return std::unexpected(*read.failed());
   return tunnel;
@@ -458,6 +463,8 @@ Result<ClientOptions> client_options(const Arguments& arguments, const std::opti
     return std::unexpected(std::move(found.error()));
   options.run.files = config.program.read_from;
   watch_too(options.run.files, {config.tls_ca, config.tls_certificate, config.tls_key});
+  for (const TunnelConfig& tunnel : config.tunnels)
+    watch_too(options.run.files, {tunnel.origin_tls.ca, tunnel.origin_tls.certificate, tunnel.origin_tls.key});
   return options;
 }
 

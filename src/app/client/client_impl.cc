@@ -53,6 +53,7 @@ Result<> ClientImpl::start() {
     return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this client was started before"));
   auto tls = app::load_client_tls(options_, token_);
   if (!tls) return std::unexpected(tls.error());
+  if (auto loaded = load_origins(); !loaded) return std::unexpected(loaded.error());
   tls_ = std::move(*tls);
   {
     const std::lock_guard state(state_mutex_);
@@ -65,6 +66,15 @@ Result<> ClientImpl::start() {
   }
   shard_.post([this] { dial(); });
   open_control();
+  return {};
+}
+
+// Before the thread runs.
+Result<> ClientImpl::load_origins() {
+  std::vector<app::PlannedTunnel> plans;
+  for (Tunnel& tunnel : tunnels_) plans.push_back(tunnel.plan);
+  if (auto loaded = app::load_origin_tls(plans); !loaded) return loaded;
+  for (std::size_t i = 0; i < plans.size(); ++i) tunnels_[i].plan = std::move(plans[i]);
   return {};
 }
 
@@ -99,6 +109,7 @@ Result<Reloaded> ClientImpl::reload(const ClientConfig& wanted) {
   if (!plan) return std::unexpected(plan.error());
   auto tls = app::load_client_tls(wanted, plan->token);
   if (!tls) return std::unexpected(tls.error());
+  if (auto loaded = app::load_origin_tls(plan->tunnels); !loaded) return std::unexpected(loaded.error());
   const std::lock_guard one_at_a_time(reload_mutex_);
   Reloaded told;
   ClientConfig config = wanted;
@@ -183,16 +194,18 @@ void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
   std::vector<Tunnel> gone;
   gone.swap(tunnels_);
   for (app::PlannedTunnel& plan : wanted) {
-    const auto same =
-        std::ranges::find_if(gone, [&](const Tunnel& one) { return place(one.plan.config) == place(plan.config); });
+    const auto same = std::ranges::find_if(gone, [&](const Tunnel& one) {
+      return place(one.plan.config) == place(plan.config) && one.plan.target->h2 == plan.target->h2;
+    });
     if (same == gone.end()) {
       add_tunnel(std::move(plan));
       continue;
     }
     Tunnel& kept = tunnels_.emplace_back(std::move(*same));
     gone.erase(same);
-    const bool new_origin =
-        kept.plan.config.to != plan.config.to || kept.plan.config.proxy_protocol != plan.config.proxy_protocol;
+    const bool new_origin = kept.plan.config.to != plan.config.to ||
+                            kept.plan.config.proxy_protocol != plan.config.proxy_protocol ||
+                            kept.plan.config.origin_tls != plan.config.origin_tls;
     kept.plan = std::move(plan);
     update(kept, new_origin);
   }
@@ -363,7 +376,7 @@ session::DialOptions ClientImpl::dial_options(const session::JoinToken& token,
   dial.handshake.key = session::AuthKey::of(token.secret);
   dial.handshake.instance = instance_;
   dial.handshake.version = std::string(version());
-  dial.handshake.features = wire::kFeaturesOfAttach;
+  dial.handshake.features = wire::kFeaturesOfAttach | wire::kFeatureOrigin;
   return dial;
 }
 
@@ -389,6 +402,7 @@ void ClientImpl::on_dialed(Result<session::Dialed> result) {
 
 void ClientImpl::adopt(session::Dialed dialed) {
   link_fd_ = dialed.peer.stream->fd();
+  origins_known_ = (dialed.peer.outcome.features & wire::kFeatureOrigin) != 0;
   road_ = {};
   told_loss_ = 0;
   peer_drains_ = false;
@@ -420,6 +434,9 @@ void ClientImpl::adopt(session::Dialed dialed) {
 
 void ClientImpl::register_tunnel(Tunnel& tunnel) {
   if (!link_ || draining_) return;
+  const bool h2 = tunnel.plan.target->h2;
+  // It would be spoken to in HTTP/1.1, and nobody would know why nothing works.
+  if (h2 && !origins_known_) return refuse_h2(tunnel);
   tunnel.asked = true;
   tunnel.ask_again = false;
   wire::Register request;
@@ -430,7 +447,15 @@ void ClientImpl::register_tunnel(Tunnel& tunnel) {
   request.port = tunnel.port;
   request.limits = tunnel.told_limits = tunnel.plan.limits;
   request.carry = tunnel.told_carry = tunnel.plan.carry;
+  if (h2) request.origin = wire::OriginProto::H2;
   link_->send_control(wire::encode(request));
+}
+
+void ClientImpl::refuse_h2(Tunnel& tunnel) {
+  const std::string text = "this server is older than HTTP/2 to local services: share " + tunnel.plan.target->text +
+                           " as http:// or https://";
+  if (std::exchange(tunnel.last_failure, text) == text || !options_.on_tunnel_failed) return;
+  options_.on_tunnel_failed({tunnel.plan.config.name, Error(ErrorCode::Version, Side::Tunnel, false, text)});
 }
 
 // Before the first success a mistake ends it: somebody stands there to mend it. After that only a verdict of the server's own does, or
@@ -638,8 +663,8 @@ void ClientImpl::on_origin_failed(std::uint32_t number, const Error& error) {
   if (!options_.on_error) return;
   Error told = error;
   if (const Tunnel* tunnel = by_number(number)) {
-    told.context += ". The tunnel " + tunnel->plan.config.name +
-                    " is up; visitors get an error until its service runs: is it started?";
+    told.context += ". The tunnel " + tunnel->plan.config.name + " is up; visitors get an error until ";
+    told.context += error.code == ErrorCode::Tls ? "that is mended" : "its service runs: is it started?";
   }
   options_.on_error(told);
 }

@@ -64,6 +64,7 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   };
 
   // The way up.
+  [[nodiscard]] Result<> load_origins();
   void dial();
   void on_dialed(Result<session::Dialed> result);
   void adopt(session::Dialed dialed);
@@ -72,6 +73,7 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   void stop_shard();
   void add_tunnel(app::PlannedTunnel plan);
   void register_tunnel(Tunnel& tunnel);
+  void refuse_h2(Tunnel& tunnel);
   void update(Tunnel& tunnel, bool new_origin);  // tells the server what has changed
   void unregister(Tunnel& tunnel);
   void apply_tunnels(std::vector<app::PlannedTunnel> wanted);
@@ -190,6 +192,7 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   std::optional<app::BranchOptions> branch_options_;  // of this session; none: the server knows no further connections
   bool branches_open_ = false;
   bool links_known_ = false;                // the server may want further links
+  bool origins_known_ = false;              // it knows that a service may speak HTTP/2
   std::size_t branches_left_ = 0;           // of sessions that were drained, with visitors who finish
   std::uint32_t highest_tunnel_ = 0;        // number, of this session
   std::vector<std::uint32_t> place_links_;  // how many each place shall keep, as far as this one knows

@@ -1,5 +1,6 @@
 #include "app/client/plan.h"
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -93,6 +94,26 @@ Result<session::JoinToken> what_to_join(const ClientConfig& config) {
   return token;
 }
 
+Result<> check_origin_tls(const TunnelConfig& config, const origin::OriginTarget& target) {
+  const OriginTls& tls = config.origin_tls;
+  if (tls == OriginTls{}) return {};
+  if (!target.secure)
+    return bad("the tunnel " + config.name +
+               " says how its service is verified over TLS, but the service is spoken to without: with TLS it is " +
+               (config.kind == TunnelConfig::Kind::Http ? "https://" : "tls://") + "HOST:PORT");
+  if (tls.certificate.empty() != tls.key.empty())
+    return bad("the tunnel " + config.name +
+               ": a certificate to show to the service and its key go together: give both");
+  if (tls.skip_verify && !tls.ca.empty())
+    return bad("the tunnel " + config.name +
+               " gives a CA to verify its service by, and says not to verify it: leave one out");
+  std::string name;
+  if (!tls.server_name.empty() &&
+      (!http::normalise_host(tls.server_name, name) || tls.server_name.find(':') != std::string::npos))
+    return bad("the tunnel " + config.name + ": '" + tls.server_name + "' is no name that a certificate could have");
+  return {};
+}
+
 Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
   if (!wire::valid_name(config.name))
     return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -), not '" + config.name + "'");
@@ -106,6 +127,7 @@ Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
   if (config.carry == Carry::Direct && config.kind != TunnelConfig::Kind::Tcp)
     return bad("the tunnel " + config.name +
                " is an http one, whose visitors share connections to the client: carry is \"mux\" or \"auto\" there");
+  if (auto checked = check_origin_tls(config, *target); !checked) return std::unexpected(checked.error());
   tunnel.carry = carry_of(config.carry);
   auto limits = to_wire(config.limits);
   if (!limits) return bad("the tunnel " + config.name + ": " + limits.error().context);
@@ -147,6 +169,33 @@ Result<ClientPlan> plan_client(const ClientConfig& config) {
   if (!plan.token.tls && !(config.tls_ca.empty() && config.tls_certificate.empty()))
     return bad("a TLS CA or certificate is given, but the connection to the server would be without TLS");
   return plan;
+}
+
+Result<> load_origin_tls(std::vector<PlannedTunnel>& tunnels) {
+  // To read the system's authorities takes a while; tunnels of one kind share them.
+  std::map<std::pair<origin::OriginTlsOptions, bool>, transport::TlsClientContext> contexts;
+  for (PlannedTunnel& tunnel : tunnels) {
+    if (!tunnel.target->secure) continue;
+    const OriginTls& config = tunnel.config.origin_tls;
+    const origin::OriginTlsOptions options{config.ca, config.skip_verify, config.certificate, config.key,
+                                           tunnel.config.kind == TunnelConfig::Kind::Http};
+    const auto key = std::make_pair(options, tunnel.target->h2);
+    auto found = contexts.find(key);
+    if (found == contexts.end()) {
+      auto made = origin::make_context(options, tunnel.target->h2);
+      if (!made) {
+        made.error().context = "the tunnel " + tunnel.config.name + ": " + made.error().context;
+        return std::unexpected(std::move(made.error()));
+      }
+      found = contexts.emplace(key, std::move(*made)).first;
+    }
+    origin::OriginTarget target = *tunnel.target;
+    target.tls = std::make_shared<const origin::OriginTls>(
+        origin::OriginTls{found->second, config.server_name.empty() ? target.tls_name : config.server_name,
+                          std::make_shared<transport::TlsSessions>()});
+    tunnel.target = std::make_shared<const origin::OriginTarget>(std::move(target));
+  }
+  return {};
 }
 
 Result<std::optional<transport::TlsClientContext>> load_client_tls(const ClientConfig& config,

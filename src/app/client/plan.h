@@ -22,6 +22,9 @@ struct PlannedTunnel {
   }
 };
 
+// Makes what the tunnels' services over TLS need. Reads their files of CA and certificate, and the system's authorities. Errors: BadInput, Io, Tls.
+[[nodiscard]] Result<> load_origin_tls(std::vector<PlannedTunnel>& tunnels);
+
 struct ClientPlan {
   std::vector<PlannedTunnel> tunnels;
   session::JoinToken token;  // addresses, grant, secret, pin, tls

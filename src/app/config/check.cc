@@ -28,8 +28,9 @@ Mistakes check_server_tls(const std::string& file, const ServerConfig& config) {
 // Without tunnels or a token it is to be used with flags beside it.
 Mistakes check_client_tls(const std::string& file, const ClientConfig& config) {
   if (config.tunnels.empty() || (config.join.empty() && config.secret.empty())) return {};
-  const auto plan = app::plan_client(config);
+  auto plan = app::plan_client(config);
   if (!plan) return of_whole_file(file, plan.error());
+  if (const auto loaded = app::load_origin_tls(plan->tunnels); !loaded) return of_whole_file(file, loaded.error());
   const auto context = app::load_client_tls(config, plan->token);
   return context ? Mistakes() : of_whole_file(file, context.error());
 }

@@ -11,6 +11,8 @@ namespace ferrotunnel::app::config {
 
 // Name, host, kind and PROXY header; not where it leads to.
 [[nodiscard]] Result<> check_tunnel(const TunnelConfig& tunnel);
+// How its service is spoken to over TLS, with where that is.
+[[nodiscard]] Result<> check_origin(const TunnelConfig& tunnel);
 // Token or grant, addresses, and TLS; the tunnels do not matter. A configuration without a token passes: it may come from elsewhere.
 [[nodiscard]] Result<> check_sign_in(const ClientConfig& config);
 [[nodiscard]] Result<> check_grant_name(const std::string& name);

@@ -172,6 +172,7 @@ constexpr std::array kTunnelKeys = {
     Key{.name = "to",
         .fallback = "needed",
         .text = "The local service: `http://127.0.0.1:8080`, `tcp://127.0.0.1:22`, `HOST:PORT`, a port, `unix:PATH`, "
+                "over TLS `https://localhost:8443` or `tls://HOST:PORT`, "
                 "or a directory (`./dist`, `dir:PATH`) whose files are shared. See [Tunnels](#tunnels).",
         .example = "\"http://127.0.0.1:8080\"",
         .set = [](Target& t, Read&& r) { t.tunnel->config.to = std::move(r.text); }},
@@ -209,6 +210,42 @@ constexpr std::array kTunnelKeys = {
               t.tunnel->config.carry = r.text == "direct" ? Carry::Direct : r.text == "mux" ? Carry::Mux : Carry::Auto;
             },
         .choices = "auto mux direct"},
+    Key{.name = "origin_tls_ca",
+        .type = Type::Path,
+        .fallback = "the system's authorities",
+        .text = "For a service over TLS (`https://`, `tls://`): the certificate authorities (PEM) that its certificate "
+                "has to lead to.",
+        .example = "\"/etc/ferrotunnel/origin-ca.pem\"",
+        .flag = "origin-tls-ca",
+        .set = [](Target& t, Read&& r) { t.tunnel->config.origin_tls.ca = std::move(r.text); }},
+    Key{.name = "origin_tls_server_name",
+        .fallback = "the host in `to`",
+        .text = "The name that a service over TLS is asked for (SNI), and that its certificate has to have.",
+        .example = "\"app.internal\"",
+        .flag = "origin-tls-server-name",
+        .set = [](Target& t, Read&& r) { t.tunnel->config.origin_tls.server_name = std::move(r.text); }},
+    Key{.name = "origin_tls_skip_verify",
+        .type = Type::Bool,
+        .fallback = "`false`",
+        .text = "`true`: believe whoever answers at the service's address, with any certificate. For trials, or where "
+                "nobody else can be there.",
+        .example = "false",
+        .flag = "origin-tls-skip-verify",
+        .set = [](Target& t, Read&& r) { t.tunnel->config.origin_tls.skip_verify = r.flag; }},
+    Key{.name = "origin_tls_cert",
+        .type = Type::Path,
+        .fallback = "none",
+        .text = "A certificate (PEM) to show to a service that asks for one. Needs `origin_tls_key`.",
+        .example = "\"/etc/ferrotunnel/to-origin.pem\"",
+        .flag = "origin-tls-cert",
+        .set = [](Target& t, Read&& r) { t.tunnel->config.origin_tls.certificate = std::move(r.text); }},
+    Key{.name = "origin_tls_key",
+        .type = Type::Path,
+        .fallback = "none",
+        .text = "The private key (PEM) of `origin_tls_cert`.",
+        .example = "\"/etc/ferrotunnel/to-origin.key\"",
+        .flag = "origin-tls-key",
+        .set = [](Target& t, Read&& r) { t.tunnel->config.origin_tls.key = std::move(r.text); }},
 };
 
 }  // namespace
@@ -218,6 +255,18 @@ Result<> check_tunnel(const TunnelConfig& tunnel) {
   const std::string to = probe.tunnels[0].to;
   probe.tunnels = {tunnel};
   probe.tunnels[0].to = to;
+  return plans(probe);
+}
+
+Result<> check_origin(const TunnelConfig& tunnel) {
+  if (tunnel.origin_tls == OriginTls{}) return {};
+  const bool http = tunnel.kind == TunnelConfig::Kind::Http;
+  const bool secure = tunnel.to.starts_with(http ? "https://" : "tls://") || tunnel.to.starts_with("h2s://");
+  ClientConfig probe = right();
+  probe.tunnels[0].name = tunnel.name;
+  probe.tunnels[0].kind = tunnel.kind;
+  if (secure) probe.tunnels[0].to = http ? "https://localhost:1" : "tls://localhost:1";
+  probe.tunnels[0].origin_tls = tunnel.origin_tls;
   return plans(probe);
 }
 

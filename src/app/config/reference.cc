@@ -115,9 +115,11 @@ is HTTP.
 | `to` | `url` | |
 |---|---|---|
 | `"http://127.0.0.1:8080"`, `"8080"` | `"http://app.example.com"` | one host |
+| `"https://localhost:8443"` | `"http://app.example.com"` | the same, where the service speaks HTTPS: `origin_tls_…` say how it is verified |
 | `"unix:/run/app.sock"` | `"http://*.dev.example.com"` | every name under one |
 | `"./dist"`, `"dir:/srv/www"` | `"http://"`, or none | the files of a directory, under a name that the server picks |
 | `"tcp://127.0.0.1:22"` | `"tcp://:2222"` | one port |
+| `"tls://10.0.0.7:993"` | `"tcp://:143"` | one port; to the service it is TLS |
 | `"tcp://10.0.0.7:5432"` | `"tcp://"`, or none | a port that the server picks |
 | `"tcp://127.0.0.1:3000-3010"` | `"tcp://:3000-3010"` | one tunnel for each port, up to 1,000, named NAME-3000 and so on |
 

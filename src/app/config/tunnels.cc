@@ -32,7 +32,8 @@ std::optional<ToRange> range_of(const std::string& to) {
 
 // Paths are relative to the file they stand in; a program's working directory is nobody's business.
 std::string target_beside(const std::string& to, Place place, const ConfigErrors& errors) {
-  for (const std::string_view prefix : {"unix:", "dir:"}) {
+  for (const std::string_view prefix :
+       {"unix:", "dir:", "http://unix:", "https://unix:", "tcp://unix:", "tls://unix:"}) {
     if (to.starts_with(prefix) && to.size() > prefix.size() && to[prefix.size()] != '@')
       return std::string(prefix) + beside(to.substr(prefix.size()), place, errors);
   }
@@ -114,7 +115,7 @@ void TunnelMaker::add(const std::string& name, const Value& table, TunnelDraft d
   Address address;
   if (!draft.url.empty() && url != nullptr) {
     if (!read_url(draft.url, url->place, address)) return;
-  } else if (tunnel.to.starts_with("tcp://")) {
+  } else if (tunnel.to.starts_with("tcp://") || tunnel.to.starts_with("tls://")) {
     address.kind = TunnelConfig::Kind::Tcp;
   }
   const Place place = url != nullptr ? url->place : to->place;
@@ -184,6 +185,22 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
   if (const auto checked = check_tunnel(carried); !checked) {
     wrong(place("carry"), "carry",
           "this is an http tunnel, whose visitors share connections to the client: carry is \"mux\" or \"auto\" there");
+    right = false;
+  }
+  // A value that could not be read was told of, and its absence is no mistake.
+  const auto read = [&](std::string_view key, const std::string& text) {
+    return (table.find(key) == nullptr) == text.empty();
+  };
+  const bool pair_read =
+      read("origin_tls_cert", tunnel.origin_tls.certificate) && read("origin_tls_key", tunnel.origin_tls.key);
+  if (const auto checked = check_origin(tunnel); right && pair_read && !checked) {
+    const OriginTls& tls = tunnel.origin_tls;
+    const std::string_view key = !tls.ca.empty()            ? "origin_tls_ca"
+                                 : !tls.server_name.empty() ? "origin_tls_server_name"
+                                 : tls.skip_verify          ? "origin_tls_skip_verify"
+                                 : !tls.certificate.empty() ? "origin_tls_cert"
+                                                            : "origin_tls_key";
+    wrong(place(key), std::string(key), checked.error().context);
     right = false;
   }
   if (!right) return;

@@ -46,6 +46,11 @@ void ServerSession::on_register(const wire::Register& request) {
   if (grant_ == nullptr || use_ == nullptr) return;  // revoked: the link is ending
   auto rules = to_rules(request.limits);
   if (!rules) return reject(request, rules.error());
+  if (request.proto == wire::TunnelProto::Http && request.origin != wire::OriginProto::H1)
+    return reject(request,
+                  Error(ErrorCode::BadInput, Side::Local, false,
+                        "this server speaks HTTP/1.1 to local services: share it as http:// or https://, not as "
+                        "h2c:// or h2s://"));
   if (!session::GrantUse::take(use_->tunnels, grant_->limits.tunnels)) {
     return reject(request, Error(ErrorCode::Limit, Side::Local, false,
                                  "the grant " + grant_->name + " may have " + std::to_string(grant_->limits.tunnels) +

@@ -85,7 +85,8 @@ void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketA
     options.exporter = exporter;
     if (live_->config.max_direct != 0) options.features |= wire::kFeatureDirect;
     if (server_.shards() > 1) options.features |= wire::kFeatureLinks;
-    if (options.features != 0) {
+    options.features |= wire::kFeatureOrigin;
+    if ((options.features & wire::kFeaturesOfAttach) != 0) {
       options.attachable = &server_.attachable();
       fill_random(options.attach.emplace());
     }

@@ -71,6 +71,9 @@ const Failure& failure_of(ResetReason reason) {
   static constexpr Failure kGoingAway{503, FaultSide::Tunnel, "going-away", "The client of {host} is shutting down."};
   static constexpr Failure kIdle{502, FaultSide::Tunnel, "idle",
                                  "The tunnel to {host} closed a connection that was idle for too long."};
+  static constexpr Failure kOriginTls{
+      502, FaultSide::Origin, "origin-tls",
+      "The tunnel to {host} is up, but no TLS connection that can be trusted is to be had with its local service."};
   switch (reason) {
     case ResetReason::Cancel: return kCancel;
     case ResetReason::PeerReset: return kPeerReset;
@@ -84,6 +87,7 @@ const Failure& failure_of(ResetReason reason) {
     case ResetReason::Memory: return kMemory;
     case ResetReason::GoingAway: return kGoingAway;
     case ResetReason::Idle: return kIdle;
+    case ResetReason::OriginTls: return kOriginTls;
     case ResetReason::LinkLost: return failures::kLinkLost;
   }
   return kCancel;

@@ -7,6 +7,8 @@
 #endif
 
 #include "transport/tls/openssl.h"
+#include "transport/tls/tls_fault.h"
+#include "transport/tls/tls_sessions.h"
 
 namespace ferrotunnel::transport {
 namespace {
@@ -67,6 +69,19 @@ Result<> trust_file(SSL_CTX* context, const std::filesystem::path& ca) {
       bad("no CA certificates can be read from " + ca.string() + " (" + take_openssl_error() + "); it has to be PEM"));
 }
 
+// As ALPN wants them (RFC 7301): each behind its length.
+bool offer(SSL_CTX* context, const std::vector<std::string>& protocols) {
+  std::string wire;
+  for (const std::string& protocol : protocols) {
+    if (protocol.empty() || protocol.size() > 255) return false;
+    wire += static_cast<char>(protocol.size());
+    wire += protocol;
+  }
+  if (wire.empty()) return true;
+  return SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(wire.data()),
+                                 static_cast<unsigned>(wire.size())) == 0;
+}
+
 // Stands in for OpenSSL's own verification when there is a pin. That the server holds the key's private half is checked by the handshake.
 int verify_pin(X509_STORE_CTX* store, void* pin) {
   Fingerprint shown{};
@@ -104,7 +119,13 @@ Result<TlsClientContext> TlsClientContext::make(const TlsClientOptions& options)
   auto context = new_context(TLS_client_method(), options.minimum);
   if (!context) return std::unexpected(std::move(context.error()));
   SSL_CTX* c = context->get();
-  SSL_CTX_set_verify(c, SSL_VERIFY_PEER, nullptr);
+  verify_and_note(c);
+  if (options.resume) {
+    SSL_CTX_clear_options(c, SSL_OP_NO_TICKET);
+    SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(c, &keep_session);
+  }
+  if (!offer(c, options.alpn)) return std::unexpected(openssl("the application protocols cannot be offered"));
   TlsClientContext made;
   if (options.pin) {
     made.pin_ = std::make_shared<const Fingerprint>(*options.pin);

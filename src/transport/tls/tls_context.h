@@ -1,7 +1,7 @@
 // TlsServerContext and TlsClientContext: what all TLS connections of one listener, or to one server, have in common.
 //
-// TLS 1.3 unless 1.2 is asked for; no session tickets (a link lives long, and a ticket key is one more secret to lose), no
-// renegotiation, no compression. Immutable once made; copies share; any thread.
+// TLS 1.3 unless 1.2 is asked for; no session tickets (a link lives long, and a ticket key is one more secret to lose) unless a client asks
+// to resume, no renegotiation, no compression. Immutable once made; copies share; any thread.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "transport/tls/fingerprint.h"
@@ -44,6 +45,9 @@ struct TlsClientOptions {
   std::optional<std::filesystem::path> ca;
   bool skip_verify = false;             // whoever answers is believed; a pin is still held to
   std::optional<TlsIdentity> identity;  // shown to a server that asks (mutual TLS)
+  std::vector<std::string>
+      alpn;             // application protocols that are offered, the liked one first; empty: the server hears of none
+  bool resume = false;  // connections may have a TlsSessions
 };
 
 class TlsClientContext {

@@ -102,11 +102,13 @@ Result<std::unique_ptr<TlsStream>> TlsStream::accept(int fd, const TlsServerCont
   return stream;
 }
 
-Result<std::unique_ptr<TlsStream>> TlsStream::connect(int fd, const TlsClientContext& context,
-                                                      const std::string& host) {
+Result<std::unique_ptr<TlsStream>> TlsStream::connect(int fd, const TlsClientContext& context, const std::string& host,
+                                                      std::shared_ptr<TlsSessions> sessions) {
   auto stream = make(fd, context.native(), context.pin());
   if (!stream) return stream;
   SSL* ssl = (*stream)->ssl_;
+  if (sessions) sessions->attach(ssl);
+  (*stream)->sessions_ = std::move(sessions);
   SSL_set_connect_state(ssl);
   // A name that cannot be asked for (too long) is left out here; where it matters, verification says so.
   if (!host.empty() && !is_ip(host)) SSL_set_tlsext_host_name(ssl, host.c_str());
@@ -146,6 +148,7 @@ Result<TlsProgress> TlsStream::handshake() {
 Error TlsStream::handshake_error() {
   const int reason = ERR_GET_REASON(ERR_peek_error());
   const std::string text = take_openssl_error();
+  fault_ = diagnose(ssl_, reason, text, io_.error != 0);
   if (io_.error != 0) return errno_error(io_.error, Side::Tunnel, "the connection failed during the TLS handshake");
   const long verdict = SSL_get_verify_result(ssl_);
   if (pin_ && verdict == X509_V_ERR_APPLICATION_VERIFICATION) {
@@ -346,6 +349,15 @@ Result<std::array<std::byte, 32>> TlsStream::exporter(std::string_view label) co
     return std::unexpected(tls_error("no key can be exported from the TLS connection: " + take_openssl_error()));
   }
   return key;
+}
+
+bool TlsStream::resumed() const { return SSL_session_reused(ssl_) == 1; }
+
+std::string_view TlsStream::alpn() const {
+  const unsigned char* chosen = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl_, &chosen, &size);
+  return {reinterpret_cast<const char*>(chosen), size};
 }
 
 std::string_view TlsStream::version() const { return SSL_get_version(ssl_); }

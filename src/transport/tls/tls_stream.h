@@ -21,6 +21,8 @@
 #include "transport/byte_stream.h"
 #include "transport/tls/socket_bio.h"
 #include "transport/tls/tls_context.h"
+#include "transport/tls/tls_fault.h"
+#include "transport/tls/tls_sessions.h"
 
 struct ssl_st;
 
@@ -33,8 +35,10 @@ class TlsStream final : public ByteStream {
   // Both take over fd (connected, non-blocking), also when they fail. Errors: Tls.
   [[nodiscard]] static Result<std::unique_ptr<TlsStream>> accept(int fd, const TlsServerContext& context);
   // `host` is the name or address that was dialled, without a port: it is asked for (SNI) and, without a pin, verified.
+  // `sessions`: of this place, to resume one and to keep what comes; the context has to allow it.
   [[nodiscard]] static Result<std::unique_ptr<TlsStream>> connect(int fd, const TlsClientContext& context,
-                                                                  const std::string& host);
+                                                                  const std::string& host,
+                                                                  std::shared_ptr<TlsSessions> sessions = {});
   ~TlsStream() override;
 
   // One step, without blocking. WantRead and WantWrite say which readiness to wait for. Errors, side Tunnel: PinMismatch (not to be
@@ -53,6 +57,11 @@ class TlsStream final : public ByteStream {
   // 32 bytes that only the two ends of this connection know (RFC 8446 section 7.5, empty context). Errors: Tls (before the
   // handshake is done; TLS 1.2 without extended master secret, where they would not be bound to this connection).
   [[nodiscard]] Result<std::array<std::byte, 32>> exporter(std::string_view label) const;
+
+  // Why handshake() failed, for whoever has better words for it than a link's.
+  [[nodiscard]] const TlsFault& fault() const { return fault_; }
+  [[nodiscard]] bool resumed() const;
+  [[nodiscard]] std::string_view alpn() const;  // what the server chose; "": it does not say
 
   // Why read() or write() said Error, in a sentence. Meaningful after they did.
   [[nodiscard]] const Error& failure() const { return failure_; }
@@ -91,6 +100,8 @@ class TlsStream final : public ByteStream {
   bool aborted_ = false;
   int failed_ = 0;  // errno of what ended it
   Error failure_;
+  TlsFault fault_;
+  std::shared_ptr<TlsSessions> sessions_;
 };
 
 }  // namespace ferrotunnel::transport

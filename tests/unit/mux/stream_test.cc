@@ -124,10 +124,10 @@ TEST_P(ResetReasons, ArriveWithTheirReason) {
     pair.client.expect_nothing_left();
   }
 }
-INSTANTIATE_TEST_SUITE_P(All, ResetReasons, testing::Range(0u, 12u));
+INSTANTIATE_TEST_SUITE_P(All, ResetReasons, testing::Range(0u, 13u));
 
 TEST(MuxStream, UnknownReasonIsCancel) {
-  for (const std::uint32_t reason : {12u, 13u, 0x1'0000u, 0xffff'ffffu}) {
+  for (const std::uint32_t reason : {13u, 14u, 0x1'0000u, 0xffff'ffffu}) {
     Side server(Role::Server);
     Recorder& near = server.open();
     EXPECT_TRUE(server.feed(reset(2, reason)));

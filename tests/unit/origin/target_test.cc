@@ -37,6 +37,45 @@ TEST(ParseTarget, Good) {
   }
 }
 
+TEST(ParseTarget, OverTlsAndHttp2) {
+  struct Good {
+    std::string_view text, scheme, address, shown, name;
+    bool secure = true, h2 = false;
+  };
+  for (const Good& good : {
+           Good{"https://127.0.0.1:8443", "http", "127.0.0.1:8443", "https://127.0.0.1:8443", "127.0.0.1"},
+           {"https://localhost/", "http", "127.0.0.1:443", "https://127.0.0.1:443", "localhost"},
+           {"https://8443", "http", "127.0.0.1:8443", "https://127.0.0.1:8443", "localhost"},
+           {"https://[::1]:8443", "http", "[::1]:8443", "https://[::1]:8443", "::1"},
+           {"tls://127.0.0.1:993", "tcp", "127.0.0.1:993", "tls://127.0.0.1:993", "127.0.0.1"},
+           {"https://unix:/run/app.sock", "http", "unix:/run/app.sock", "https://unix:/run/app.sock", "localhost"},
+           {"h2s://127.0.0.1", "http", "127.0.0.1:443", "h2s://127.0.0.1:443", "127.0.0.1", true, true},
+           {"h2c://127.0.0.1", "http", "127.0.0.1:80", "h2c://127.0.0.1:80", "", false, true},
+           {"http://unix:/run/app.sock", "http", "unix:/run/app.sock", "unix:/run/app.sock", "", false},
+       }) {
+    const auto target = parse_target(good.text, good.scheme);
+    ASSERT_TRUE(target) << good.text << ": " << target.error().context;
+    EXPECT_EQ(target->address.text(), good.address) << good.text;
+    EXPECT_EQ(target->text, good.shown) << good.text;
+    EXPECT_EQ(target->tls_name, good.name) << good.text;
+    EXPECT_EQ(target->secure, good.secure) << good.text;
+    EXPECT_EQ(target->h2, good.h2) << good.text;
+    EXPECT_FALSE(target->tls) << good.text;
+  }
+  const auto named = parse_target("https://app.internal.:8443", "http");
+  ASSERT_TRUE(named);
+  EXPECT_EQ(named->host, "app.internal.");
+  EXPECT_EQ(named->tls_name, "app.internal");
+  for (const auto& [text, scheme] : {std::pair{"https://127.0.0.1:1", "tcp"},
+                                     {"tls://127.0.0.1:1", "http"},
+                                     {"tls://localhost", "tcp"},
+                                     {"h2s://127.0.0.1:1", "tcp"},
+                                     {"https://localhost:1/path", "http"},
+                                     {"ftp://localhost:1", "http"},
+                                     {"https://", "http"}})
+    EXPECT_FALSE(parse_target(text, scheme)) << text;
+}
+
 TEST(ParseTarget, Bad) {
   struct Bad {
     std::string_view text, scheme;
@@ -76,7 +115,7 @@ TEST(ParseTarget, Bad) {
            {"[::1]", "tcp"},
            {"[::1", "http"},
            {"[::g]:80", "http"},
-           {"https://127.0.0.1", "http"},
+           {"https://127.0.0.1", "tcp"},
            {"http://127.0.0.1:22", "tcp"},
            {"tcp://127.0.0.1:22", "http"},
            {"http://", "http"},

@@ -342,6 +342,26 @@ TEST(Control, FieldsOfDirectLinksAreLeftOutWhereTheySayNothing) {
   EXPECT_EQ(encode(Register{1, "t", TunnelProto::Http, "", 0, {}, Carry::Direct}).find("carry"), std::string::npos);
 }
 
+// A server that knows nothing of it is not told; and what a later client means is not taken for HTTP/1.1.
+TEST(Control, WhatTheLocalServiceSpeaks) {
+  Register http{1, "t", TunnelProto::Http, "a.test", 0};
+  EXPECT_EQ(encode(http).find("origin"), std::string::npos);
+  http.origin = OriginProto::H2;
+  EXPECT_NE(encode(http).find(R"("origin":"h2")"), std::string::npos);
+  Register tcp{1, "t", TunnelProto::Tcp, "", 0};
+  tcp.origin = OriginProto::H2;
+  EXPECT_EQ(encode(tcp).find("origin"), std::string::npos);
+  const auto origin = [](std::string_view value) {
+    const auto decoded = decode(R"({"type":"register","req":1,"name":"a","proto":"http","host":"","origin":)" +
+                                std::string(value) + "}");
+    return decoded ? std::optional(std::get<Register>(**decoded).origin) : std::nullopt;
+  };
+  EXPECT_EQ(origin("\"h1\""), OriginProto::H1);
+  EXPECT_EQ(origin("\"h2\""), OriginProto::H2);
+  EXPECT_EQ(origin("\"h3\""), OriginProto::Other);
+  EXPECT_EQ(origin("2"), std::nullopt);
+}
+
 TEST(Control, FurtherLinksAndTheirLimits) {
   const auto as = [](std::string_view value) {
     std::string json = encode(Auth{"g", {}, {}, {}, "", AttachId{}});

@@ -40,7 +40,10 @@ std::string file_with(const Row& row, const std::string& key, const std::string&
   if (table == "grants" && name != "secret" && name != "secrets") text += "secret = \"0123456789abcdef\"\n";
   if (name == "token") text += "grant = \"g\"\nserver = \"localhost\"\n";
   if (name == "grant") text += "token = \"0123456789abcdef\"\n";
-  if (table == "tunnels" && name != "to") text += "to = \"127.0.0.1:1\"\n";
+  if (name == "origin_tls_cert") text += "origin_tls_key = \"k.pem\"\n";
+  if (name == "origin_tls_key") text += "origin_tls_cert = \"c.pem\"\n";
+  const std::string to = name.starts_with("origin_tls_") ? "https://127.0.0.1:1" : "127.0.0.1:1";
+  if (table == "tunnels" && name != "to") text += "to = \"" + to + "\"\n";
   if (name == "proxy_protocol" || name == "carry") text += "url = \"tcp://\"\n";
   return text;
 }
