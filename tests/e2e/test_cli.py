@@ -85,7 +85,7 @@ def test_wrong_use_is_2_and_says_what_to_do(world, words, part):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("target", ["0", "65536", "abc:def", "http://127.0.0.1:80/path", "https://127.0.0.1", "unix:", "unix:" + "x" * 200, "", " ", "1:2:3:4", "\x1b[31m"])
+@pytest.mark.parametrize("target", ["0", "65536", "abc:def", "http://127.0.0.1:80/path", "ftp://127.0.0.1", "unix:", "unix:" + "x" * 200, "", " ", "1:2:3:4", "\x1b[31m"])
 def test_targets_that_are_none(world, target):
     server = world.server()
     done = world.run("http", target, "--join", server.join)
