@@ -327,6 +327,18 @@ TEST_P(LinksOfAClient, OpenMayOvertakeTheMessageThatGivesItsTunnelTheNumber) {
   EXPECT_GE(SteadyClock::now() - began, 1900ms);
 }
 
+// This server is older than `origin`, and would speak HTTP/1.1 to it.
+TEST_P(LinksOfAClient, AnHttp2ServiceIsNotSharedWithAServerThatKnowsOfNone) {
+  RawServer server;
+  TestClient client(server.token(), [&](ClientBuilder& b) {
+    b.threads(GetParam()).http("h2", "h2c://127.0.0.1:1").tcp("t", "127.0.0.1:1");
+  });
+  std::optional<wire::Register> asked;
+  ASSERT_TRUE(server.until([&] { return server.first && (asked = server.first->take<wire::Register>()).has_value(); }));
+  EXPECT_EQ(asked->name, "t");
+  EXPECT_TRUE(client.log.wait("failed h2 version this server is older"));
+}
+
 TEST_P(LinksOfAClient, TheyAreDialledAgainWhileTheyAreWanted) {
   RawServer server;
   TestClient client(server.token(), [&](ClientBuilder& b) { b.threads(GetParam()).tcp("t", "127.0.0.1:1"); });

@@ -26,8 +26,9 @@ bool is_old(const SSL_SESSION* session) {
 int keep_session(ssl_st* ssl, ssl_session_st* session) {
   auto* sessions = static_cast<TlsSessions*>(SSL_get_ex_data(ssl, sessions_index()));
   if (sessions == nullptr || SSL_SESSION_is_resumable(session) != 1) return 0;
-  sessions->put({session, &SSL_SESSION_free});
-  return 1;  // the reference is ours
+  // A copy: a connection that breaks off marks its own as of no more use, and that may be on another thread.
+  if (SSL_SESSION* copy = SSL_SESSION_dup(session); copy != nullptr) sessions->put({copy, &SSL_SESSION_free});
+  return 0;  // the original stays the connection's
 }
 
 void TlsSessions::attach(ssl_st* ssl) {
@@ -51,9 +52,10 @@ TlsSessions::SessionPtr TlsSessions::take() {
   while (!sessions_.empty()) {
     SessionPtr session = sessions_.back();
     const bool old = is_old(session.get());
-    // Told apart by nobody, a ticket that is used twice shows who looks on that the two are one client (RFC 8446 appendix C.4).
-    if (old || is_single_use(session.get())) sessions_.pop_back();
-    if (!old) return session;
+    // A ticket that is used twice shows who looks on that the two are one client (RFC 8446 appendix C.4).
+    const bool once = is_single_use(session.get());
+    if (old || once) sessions_.pop_back();
+    if (!old) return once ? session : SessionPtr(SSL_SESSION_dup(session.get()), &SSL_SESSION_free);
   }
   return nullptr;
 }

@@ -20,6 +20,7 @@ struct Script {
   std::deque<IoResult> reads, writes;
   std::string written;
   bool aborted = false, half_closed = false, closed = false;
+  int half_closes = 0;
 };
 
 class ScriptedSocket final : public ByteStream {
@@ -39,7 +40,10 @@ class ScriptedSocket final : public ByteStream {
     return next;
   }
   bool has_unread() const override { return !script_.reads.empty() && script_.reads.front().status == IoStatus::Ok; }
-  void shutdown_write() override { script_.half_closed = true; }
+  void shutdown_write() override {
+    script_.half_closed = true;
+    ++script_.half_closes;
+  }
   void abort() override { script_.aborted = true; }
 
  private:
@@ -117,6 +121,33 @@ class RelayUnit : public testing::Test, public ShardFixture, public RelayOwner {
 constexpr IoResult kReset{IoStatus::Error, 0, ECONNRESET};
 constexpr IoResult kEof{IoStatus::Eof, 0, 0};
 constexpr IoResult ok(std::size_t n) { return {IoStatus::Ok, n, 0}; }
+
+// Over TLS it is a record, which a full socket does not take.
+TEST_F(RelayUnit, AnEndThatFoundNoRoomIsAskedForAgain) {
+  start();
+  run_ready();
+  stream.handler->on_fin(stream);
+  EXPECT_EQ(script.half_closes, 1);
+  // Full, and empty again.
+  std::string much(1 << 20, 'x');
+  while (::send(inside.get(), much.data(), much.size(), MSG_NOSIGNAL) > 0) {
+  }
+  while (::recv(outside.get(), much.data(), much.size(), 0) > 0) {
+  }
+  run_ready();
+  EXPECT_GE(script.half_closes, 2);
+  EXPECT_FALSE(stream.was_reset);
+}
+
+TEST_F(RelayUnit, WhyItFailedIsKept) {
+  start();
+  script.reads = {kReset};
+  (void)stream.fill();
+  EXPECT_EQ(stream.was_reset, ResetReason::PeerReset);
+  ASSERT_NE(relay->failure(), nullptr);
+  EXPECT_EQ(relay->failure()->side, Side::Tunnel);
+  run_ready();
+}
 
 TEST_F(RelayUnit, AWriteThatMeetsAnRstStillReadsWhatCameBefore) {
   start();
