@@ -57,7 +57,8 @@ void Relay::on_ready(std::uint32_t what) {
     if (!read_done_) stream_->want_write();
   }
   if (stream_ != nullptr && (what & kWritable) != 0) {
-    if (input_over_ && !socket_->plain()) socket_->shutdown_write();
+    if (end_owed_) socket_->shutdown_write();
+    end_owed_ = false;
     if (!writable_) {
       writable_ = true;
       stream_->resume_read();
@@ -117,9 +118,10 @@ void Relay::on_fin(Stream&) { end_writing(); }
 
 // The end of a TLS connection is a record, which may find no room: on_ready() goes on with it.
 void Relay::end_writing() {
-  input_over_ = true;
   socket_->shutdown_write();
-  if (!socket_->plain() && watched_) shard_.poller().await(socket_->fd(), *this, kWritable);
+  if (socket_->plain() || !watched_) return;
+  end_owed_ = true;
+  shard_.poller().await(socket_->fd(), *this, kWritable);
 }
 
 void Relay::note_failure(const IoResult& result) {

@@ -94,7 +94,8 @@ class Relay final : private PollHandler, private StreamHandler, private TurnTask
   bool peer_failed_ : 1 = false;   // an RST came; what was received before it is still read
   bool write_failed_ : 1 = false;  // the socket takes nothing any more; the stream's bytes are dropped
   bool read_done_ : 1 = false;     // the socket's FIN was passed on
-  bool input_over_ : 1 = false;    // the stream's FIN was passed on, or waits for room (TLS: it is a record)
+  bool end_owed_ : 1 =
+      false;  // the stream's FIN was passed on, and may wait for room (TLS: it is a record): once more when there is
   std::unique_ptr<Error> failure_;
 };
 
