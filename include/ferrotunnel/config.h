@@ -76,6 +76,7 @@ struct ServerConfig {
   std::string http_listen = ":8080";
   std::string tcp_listen_host;
   std::vector<std::string> public_addresses;
+  std::string domain;
   std::string state_dir;
   bool tls = true;
   std::string tls_certificate, tls_key, tls_client_ca;

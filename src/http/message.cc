@@ -15,6 +15,7 @@ struct Known {
 // Ordered by length, so that a name is compared with those of its own length only.
 constexpr std::array kKnown = {
     Known{"te", FieldId::Te},
+    Known{"via", FieldId::Via},
     Known{"host", FieldId::Host},
     Known{"proxy", FieldId::Proxy},
     Known{"accept", FieldId::Accept},

@@ -33,6 +33,7 @@ enum class FieldId : std::uint8_t {
   Trailer,
   TransferEncoding,
   Upgrade,
+  Via,
   XForwardedFor,
   XForwardedHost,
   XForwardedOther,  // any other x-forwarded-*

@@ -44,6 +44,10 @@ constexpr std::array kServerAddressFlags = {
          "machine's name, or the "
          "address of --listen where that is a specific one.",
          true},
+    Flag{"domain", "NAME",
+         "Under which HTTP tunnels get their names: --host web is web.NAME, and a tunnel that asks for none gets one "
+         "of random "
+         "words there. Default: the host of the first --public-address."},
 };
 constexpr std::array kServerTrustFlags = {
     Flag{"state", "DIR",

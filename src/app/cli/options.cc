@@ -393,6 +393,7 @@ Result<ServerOptions> server_options(const Arguments& arguments) {
   if (config.http_listen == "off") config.http_listen.clear();
   read.text("tcp-listen-host", config.tcp_listen_host);
   read.replace_texts("public-address", config.public_addresses);
+  read.text("domain", config.domain);
   read.text("state", config.state_dir);
   std::optional<bool> tls;
   read.on_off("tls", tls);

@@ -44,6 +44,11 @@ Result<> public_address(const std::string& text) {
   probe.public_addresses = {text};
   return plans(probe);
 }
+Result<> domain(const std::string& text) {
+  ServerConfig probe;
+  probe.domain = text;
+  return plans(probe);
+}
 Result<> proxy(const std::string& text) {
   ServerConfig probe;
   probe.trusted_proxies = {text};
@@ -110,6 +115,16 @@ constexpr std::array kServerKeys = {
         .flag = "public-address",
         .set = [](Target& t, Read&& r) { t.server->public_addresses = std::move(r.texts); },
         .check = public_address},
+    Key{.name = "domain",
+        .type = Type::Text,
+        .fallback = "the host of the first `public_address`",
+        .text = "Under which HTTP tunnels get their names: one that asks for `web` gets `web.DOMAIN`, one that asks "
+                "for none "
+                "a name of random words there. DNS has to lead `*.DOMAIN` here.",
+        .example = "\"tunnels.example.com\"",
+        .flag = "domain",
+        .set = [](Target& t, Read&& r) { t.server->domain = std::move(r.text); },
+        .check = domain},
     Key{.name = "state",
         .type = Type::Path,
         .fallback = "`$STATE_DIRECTORY`, else `/var/lib/ferrotunnel` for root, else `~/.local/state/ferrotunnel`",

@@ -9,6 +9,7 @@
 #include "app/limits.h"
 #include "app/server/grants.h"
 #include "app/times.h"
+#include "http/host.h"
 #include "session/dialer.h"
 #include "transport/tcp/socket.h"
 
@@ -44,6 +45,8 @@ Result<ServerPlan> plan_server(const ServerConfig& config) {
     if (parts->host.empty()) return bad("the public address '" + address + "' has no host");
   }
   ServerPlan plan;
+  if (!config.domain.empty() && (!http::normalise_host(config.domain, plan.domain) || plan.domain.front() == '['))
+    return bad("the domain '" + config.domain + "' is no host name, such as example.com");
   auto grants = to_grants(config.grants);
   if (!grants) return std::unexpected(grants.error());
   plan.grants = std::move(*grants);

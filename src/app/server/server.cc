@@ -30,6 +30,10 @@ ServerBuilder& ServerBuilder::public_address(std::string address) {
   options_->public_addresses.push_back(std::move(address));
   return *this;
 }
+ServerBuilder& ServerBuilder::domain(std::string name) {
+  options_->domain = std::move(name);
+  return *this;
+}
 ServerBuilder& ServerBuilder::state_dir(std::string path) {
   options_->state_dir = std::move(path);
   return *this;

@@ -15,6 +15,7 @@
 #include "app/grant_store.h"
 #include "app/limits.h"
 #include "app/server/grants.h"
+#include "app/server/random_name.h"
 #include "app/server/server_shard.h"
 #include "app/state_dir.h"
 #include "app/status_json.h"
@@ -90,7 +91,8 @@ ServerImpl::ServerImpl(Options options, app::ServerPlan plan)
     : options_(std::move(options)),
       budget_(options_.memory_limit),
       configured_(options_.grants),
-      plan_(std::move(plan)) {}
+      plan_(std::move(plan)),
+      via_("ferrotunnel-" + app::random_name()) {}
 
 ServerImpl::~ServerImpl() { stop(); }
 
@@ -170,6 +172,7 @@ Result<app::LivePtr> ServerImpl::make_live(const ServerConfig& config, const app
   live->public_host = config.public_addresses.empty()
                           ? "localhost"
                           : session::split_host_port(config.public_addresses.front(), 1)->host;
+  live->domain = plan.domain.empty() ? live->public_host : plan.domain;
   if (!config.tls) return live;
   auto identity = config.tls_certificate.empty() ? transport::TlsIdentity::load_or_make(state_dir_)
                                                  : transport::TlsIdentity::load(config.tls_certificate, config.tls_key);

@@ -61,6 +61,7 @@ class ServerImpl {
   [[nodiscard]] route::PortKeeper& ports() { return ports_; }
   [[nodiscard]] app::ServerShard& shard(unsigned index) { return *shards_[index]; }
   [[nodiscard]] unsigned shards() const { return static_cast<unsigned>(shards_.size()); }  // fixed once they run
+  [[nodiscard]] const std::string& via() const { return via_; }  // how this server calls itself in Via
   [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
   [[nodiscard]] const transport::SocketAddress& tcp_listen() const { return tcp_listen_; }
   [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
@@ -119,6 +120,7 @@ class ServerImpl {
   route::PortKeeper ports_;
   transport::SocketAddress listen_, http_listen_, tcp_listen_;
   std::uint16_t http_port_ = 0;
+  const std::string via_;
   TimePoint started_at_{};
   std::atomic<bool> draining_{false};
   std::atomic<route::SessionId> next_session_{1};

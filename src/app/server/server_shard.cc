@@ -16,6 +16,7 @@ namespace {
 ingress::HttpIngressOptions http_options(ServerImpl& server) {
   ingress::HttpIngressOptions options;
   options.visitors = &server.visitors;
+  options.via = server.via();
   options.max_visitors = SIZE_MAX;  // that one counts for all shards
   return options;
 }

@@ -2,6 +2,7 @@
 #include "ingress/http1/exchange.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "http/forward.h"
@@ -73,6 +74,9 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   forward.visitor = address;
   forward.proto = context_.options.proto;
   forward.request_id = id_.text();
+  forward.forwarded = true;
+  std::array<char, 64> via;
+  if (!context_.options.via.empty()) forward.via = http::via_value(head.minor, context_.options.via, via);
   forward.trust_forwarded = context_.options.trust_forwarded;
   head_.clear();
   http::append_request_head(head_, head, forward);

@@ -9,6 +9,8 @@ namespace failures {
 constinit const Failure kNoSuchHost{404, FaultSide::Visitor, "no-such-host", "No tunnel serves {host} here."};
 constinit const Failure kHostMissing{400, FaultSide::Visitor, "host-missing",
                                      "The request does not say which host it is for."};
+constinit const Failure kLoop{508, FaultSide::Tunnel, "loop-detected",
+                              "The local service behind the tunnel to {host} leads back to this server."};
 constinit const Failure kLinkLost{502, FaultSide::Tunnel, "link-lost",
                                   "The tunnel to {host} lost its connection to this server."};
 constinit const Failure kClientAway{503, FaultSide::Tunnel, "client-away",

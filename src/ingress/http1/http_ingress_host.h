@@ -43,7 +43,8 @@ struct HttpIngressOptions {
   std::size_t max_visitors = 20'000;  // connections of the shard; more are closed at once
   VisitorCount* visitors =
       nullptr;  // those of the server, where they are counted; past its limit newcomers hear 503 and no more
-  std::string proto = "http";    // X-Forwarded-Proto: what visitors speak to this listener
+  std::string proto = "http";  // X-Forwarded-Proto: what visitors speak to this listener
+  std::string via;  // how this server calls itself in Via, so that it knows its own requests again; "": no Via
   bool trust_forwarded = false;  // visitors are proxies whose X-Forwarded-* is true
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "http/forward.h"
 #include "http/host.h"
 
 namespace ferrotunnel::ingress {
@@ -164,6 +165,8 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
     return answer(failures::kHostMissing, head_bytes, true);
   const route::RouteTarget* target = context_.routes.find(context_.host_name);
   if (target == nullptr) return answer(failures::kNoSuchHost, head_bytes, true);
+  if (http::via_names(head.fields, context_.options.via))
+    return answer(failures::kLoop, head_bytes, true, {target->session, target->tunnel});
   const bool elsewhere = target->shard != context_.shard.index();
   transport::Link* link = elsewhere && target->pinned ? nullptr : context_.links.find(target->session);
   if (link == nullptr && elsewhere) {
