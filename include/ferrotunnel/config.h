@@ -90,6 +90,9 @@ struct ServerConfig {
   std::uint32_t max_visitors = 0;
   // Direct links of a client at once, warm and in use (Carry); past it visitors are streams of its link. 0: none.
   std::uint32_t max_direct = 64;
+  // Bytes a second that a visitor over HTTP has to move while it is he whom a request waits for: of a body that he sends, of an answer that he
+  // reads. 0: no such floor.
+  std::uint32_t min_visitor_rate = 240;
   std::chrono::milliseconds host_lease{
       30'000};  // how long a host or port stays its grant's when its client is gone. 0: not at all
   std::chrono::milliseconds tcp_keepalive{

@@ -148,6 +148,8 @@ class ServerBuilder {
   ServerBuilder& max_visitors(std::uint32_t count);
   // Direct links of a client at once (Carry). Default 64; 0: none, all visitors are carried by its link.
   ServerBuilder& max_direct(std::uint32_t count);
+  // ServerConfig::min_visitor_rate. Default 240.
+  ServerBuilder& min_visitor_rate(std::uint32_t bytes_per_second);
   // How long a host or port stays its grant's when the client that had it is gone. Default 30 s.
   ServerBuilder& host_lease(std::chrono::milliseconds time);
   // Silence of a visitor after which the kernel asks its machine whether it is there. Default 60 s; 0: never.

@@ -213,6 +213,16 @@ constexpr std::array kServerKeys = {
         .flag = "max-direct",
         .set = [](Target& t, Read&& r) { t.server->max_direct = static_cast<std::uint32_t>(r.number); },
         .most = kMostDirect},
+    Key{.name = "min_visitor_rate",
+        .type = Type::Number,
+        .fallback = "240",
+        .text = "Bytes a second that a visitor over HTTP has to move, over 6 seconds each, while it is he whom a "
+                "request waits "
+                "for: of a body that he sends (but for gRPC), of an answer that he reads. Who is slower is cut off. 0: "
+                "no such floor.",
+        .example = "240",
+        .set = [](Target& t, Read&& r) { t.server->min_visitor_rate = static_cast<std::uint32_t>(r.number); },
+        .most = kMostCount},
     Key{.name = "host_lease",
         .type = Type::Duration,
         .fallback = "`\"30s\"`",

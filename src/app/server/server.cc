@@ -81,6 +81,10 @@ ServerBuilder& ServerBuilder::max_visitors(std::uint32_t count) {
   options_->max_visitors = count;
   return *this;
 }
+ServerBuilder& ServerBuilder::min_visitor_rate(std::uint32_t bytes_per_second) {
+  options_->min_visitor_rate = bytes_per_second;
+  return *this;
+}
 ServerBuilder& ServerBuilder::max_direct(std::uint32_t count) {
   options_->max_direct = count;
   return *this;

@@ -206,6 +206,7 @@ Result<Reloaded> ServerImpl::reload(const ServerConfig& wanted) {
   keep(&ServerConfig::state_dir, "server.state");
   keep(&ServerConfig::tls, "server.tls");
   keep(&ServerConfig::threads, "server.threads");
+  keep(&ServerConfig::min_visitor_rate, "server.min_visitor_rate");
   auto live = make_live(config, *plan);
   if (!live) return std::unexpected(live.error());
   const auto before = std::exchange(configured_, config.grants);

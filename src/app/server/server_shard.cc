@@ -17,6 +17,7 @@ ingress::HttpIngressOptions http_options(ServerImpl& server) {
   ingress::HttpIngressOptions options;
   options.visitors = &server.visitors;
   options.via = server.via();
+  options.min_visitor_rate = server.options().min_visitor_rate;
   options.max_visitors = SIZE_MAX;  // that one counts for all shards
   return options;
 }

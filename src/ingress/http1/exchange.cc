@@ -66,6 +66,11 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   started_ = progress_ = context_.shard.now();
   written_before_ = visitor.written();
   outcome_ = Outcome::Running;
+  sends_.go();
+  reads_.go();
+  slow_ = nullptr;
+  body_asked_ = !head.expect_continue;
+  streams_ = head.fields.value("content-type").starts_with("application/grpc");
   visitor_keeps_ = head.keep_alive;
   keep_alive_ = origin_keeps_ = dechunk_ = answered_ = fin_ = reused_ = retried_ = false;
 
@@ -131,6 +136,7 @@ void Exchange::on_visitor_ready(std::uint32_t what) {
   if (over()) return;
   if ((what & kWritable) != 0) {
     if (visitor_->flush()) {
+      reads_.go();
       origin_->stream().resume_read();
     } else if (visitor_->failed()) {
       end(Outcome::VisitorGone, &failures::kVisitorGone);
@@ -170,6 +176,12 @@ Fill Exchange::fill(Stream&, MutBytes into) {
       }
       fill.n += body.n;
       fill.more = body.more;
+      if (body.n > 0) body_asked_ = true;
+      if (body.more || !visitor_owes_body()) {
+        sends_.go();
+      } else {
+        sends_.wait(context_.shard.now(), body_sent_);
+      }
     }
   }
   if (fill.n > 0) made_progress();
@@ -190,14 +202,48 @@ void Exchange::on_end(Stream&, StreamEnd end_of_stream) {
   fail(failure_of(end_of_stream.reason));
 }
 
-Duration Exchange::time_left(TimePoint now) const {
-  if (throttle_ && throttle_->waits()) return context_.options.stall_timeout;  // it is we who hold it up
+std::uint64_t Exchange::least_in_window() const {
+  const HttpIngressOptions& options = context_.options;
+  return static_cast<std::uint64_t>(options.min_visitor_rate *
+                                    std::chrono::duration<double>(options.rate_window).count());
+}
+
+// Once the answer has begun the two may talk in turns.
+bool Exchange::visitor_owes_body() const { return !request_.done() && status_ == 0 && body_asked_ && !streams_; }
+
+Duration Exchange::time_left(TimePoint now) {
+  const HttpIngressOptions& options = context_.options;
+  if (throttle_ && throttle_->waits()) return options.stall_timeout;  // it is we who hold it up
   const bool waits = status_ == 0 && request_sent();
-  return progress_ + (waits ? context_.options.response_timeout : context_.options.stall_timeout) - now;
+  Duration left = progress_ + (waits ? options.response_timeout : options.stall_timeout) - now;
+  const std::uint64_t least = least_in_window();
+  if (least == 0) return left;
+  // Bytes that are there and that nobody asks for: it is not he who is slow.
+  if (!visitor_owes_body() || visitor_->readable() || !visitor_->input().empty()) sends_.go();
+  if (sends_.waiting()) {
+    if (sends_.left(now, options.rate_window) <= Duration::zero() && sends_.too_slow(now, body_sent_, least)) {
+      slow_ = &failures::kRequestSlow;
+      return {};
+    }
+    left = std::min(left, sends_.left(now, options.rate_window));
+  }
+  if (reads_.waiting()) {
+    if (reads_.left(now, options.rate_window) <= Duration::zero() &&
+        reads_.too_slow(now, visitor_->delivered(), least)) {
+      slow_ = &failures::kVisitorSlow;
+      return {};
+    }
+    left = std::min(left, reads_.left(now, options.rate_window));
+  }
+  return left;
 }
 
 void Exchange::on_timeout() {
   if (over()) return;
+  if (slow_ != nullptr) {
+    ++context_.stats.too_slow;
+    return fail(*slow_);
+  }
   if (status_ != 0) return fail(visitor_->can_write() ? failures::kOriginTimeout : failures::kVisitorStalled);
   if (request_sent()) return fail(failures::kOriginTimeout);
   // Bytes of the request that nobody asks for: it is the origin that does not read.

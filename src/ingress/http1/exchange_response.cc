@@ -36,6 +36,7 @@ std::size_t Exchange::on_data(transport::Stream&, ConstBytes bytes) {
     if (n == 0) break;
   }
   if (taken > 0) made_progress();
+  if (!visitor_->can_write()) reads_.wait(context_.shard.now());
   return taken;
 }
 
@@ -95,6 +96,7 @@ std::size_t Exchange::take_head(ConstBytes bytes) {
   gathered_.reset();  // the head's views die here
   gathered_size_ = 0;
   if (head.interim()) {
+    body_asked_ = true;
     if (plan.send) visitor_->send(text, {});
     return used;
   }

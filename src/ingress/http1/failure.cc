@@ -45,11 +45,14 @@ constinit const Failure kResponseCut{502, FaultSide::Origin, "response-cut",
 constinit const Failure kBadBody{400, FaultSide::Visitor, "bad-body", "The request's chunked body is malformed."};
 constinit const Failure kRequestTimeout{408, FaultSide::Visitor, "request-timeout",
                                         "The request did not arrive in time."};
+constinit const Failure kRequestSlow{408, FaultSide::Visitor, "request-slow", "The request's body came too slowly."};
 constinit const Failure kRequestCut{400, FaultSide::Visitor, "request-cut", "The connection ended inside the request."};
 constinit const Failure kVisitorGone{499, FaultSide::Visitor, "visitor-gone",
                                      "The visitor went away before the answer was complete."};
 constinit const Failure kVisitorStalled{499, FaultSide::Visitor, "visitor-stalled",
                                         "The visitor stopped reading the answer."};
+constinit const Failure kVisitorSlow{499, FaultSide::Visitor, "visitor-slow",
+                                     "The visitor read the answer too slowly."};
 }  // namespace failures
 
 const Failure& failure_of(ResetReason reason) {

@@ -32,12 +32,16 @@ struct OriginPoolOptions {
 struct HttpIngressOptions {
   http::Limits limits;
   OriginPoolOptions pool;
-  Duration head_timeout = std::chrono::seconds(30);        // a request head, from its first byte to its last: 408
+  Duration head_timeout = std::chrono::seconds(10);        // a request head, from its first byte to its last: 408
   Duration first_byte_timeout = std::chrono::seconds(15);  // a new connection that says nothing: closed
   Duration keep_alive_timeout = std::chrono::seconds(75);  // between requests: closed
   Duration response_timeout = std::chrono::seconds(60);    // from the request's last byte to the response's first: 504
   Duration stall_timeout =
       std::chrono::seconds(60);  // no byte of a body moves either way; not for upgraded connections
+  // A visitor whom we wait for moves so many bytes a second, over each window: of a body that he sends (but for gRPC, and once the answer has
+  // begun), and of an answer that he reads. 0: no such floor.
+  std::uint32_t min_visitor_rate = 240;
+  Duration rate_window = std::chrono::seconds(6);
   Duration linger_timeout = std::chrono::seconds(2);  // reading on after the last response, so that no RST overtakes it
   std::size_t linger_bytes = 256 * 1024;
   std::size_t max_visitors = 20'000;  // connections of the shard; more are closed at once
@@ -95,6 +99,7 @@ struct HttpIngressStats {
   std::uint64_t errors = 0;      // answered by a page of ours
   std::uint64_t cut = 0;         // responses that broke off
   std::uint64_t timeouts = 0;    // any of the options'
+  std::uint64_t too_slow = 0;    // of them, by min_visitor_rate
   std::uint64_t no_memory = 0;   // refused because the memory limit was reached
   std::uint64_t origins_opened = 0;
   std::uint64_t origins_reused = 0;

@@ -118,7 +118,10 @@ VisitorConnection::Next VisitorConnection::wait(Timer timer) {
   if (timer == Timer::FirstByte) after = options.first_byte_timeout;
   if (timer == Timer::Idle) after = options.keep_alive_timeout;
   if (timer == Timer::Head) after = options.head_timeout;
-  if (timer == Timer::Exchange) after = std::min(options.response_timeout, options.stall_timeout);
+  if (timer == Timer::Exchange) {
+    after = std::min(options.response_timeout, options.stall_timeout);
+    if (options.min_visitor_rate != 0) after = std::min(after, options.rate_window);
+  }
   if (timer == Timer::Linger) after = options.linger_timeout;
   context_.shard.arm(*this, after);
   return Next::Wait;

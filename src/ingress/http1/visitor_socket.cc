@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "transport/tcp/send_queue.h"
 #include "transport/tcp/socket.h"
 
 namespace ferrotunnel::ingress {
@@ -49,6 +50,12 @@ std::uint32_t VisitorSocket::note(std::uint32_t what) {
 bool VisitorSocket::reset_by_peer(std::uint32_t what) {
   if ((what & (kPeerClosed | kFailed)) != 0 && transport::take_error(stream_->fd()) != 0) failed_ = true;
   return failed_;
+}
+
+std::uint64_t VisitorSocket::delivered() const {
+  // TLS writes more than it is given, so that this may say too little, never too much.
+  const std::uint64_t waits = std::uint64_t{out_end_ - out_begin_} + transport::unacknowledged(stream_->fd());
+  return written_ - std::min(written_, waits);
 }
 
 // ---- input --------------------------------------------------------------------------------------------------------

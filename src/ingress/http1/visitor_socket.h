@@ -76,6 +76,8 @@ class VisitorSocket {
   void shutdown_write() { stream_->shutdown_write(); }
   void abort() { stream_->abort(); }
   [[nodiscard]] std::uint64_t written() const { return written_; }  // bytes, ever; those kept included
+  // Of them, what has arrived. A system call: for a look now and then.
+  [[nodiscard]] std::uint64_t delivered() const;
 
  private:
   [[nodiscard]] Read take(const transport::IoResult& got, std::size_t asked);
