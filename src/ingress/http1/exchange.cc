@@ -177,11 +177,7 @@ Fill Exchange::fill(Stream&, MutBytes into) {
       fill.n += body.n;
       fill.more = body.more;
       if (body.n > 0) body_asked_ = true;
-      if (body.more || !visitor_owes_body()) {
-        sends_.go();
-      } else {
-        sends_.wait(context_.shard.now(), body_sent_);
-      }
+      if (visitor_owes_body()) sends_.wait(context_.shard.now(), body_sent_);
     }
   }
   if (fill.n > 0) made_progress();
