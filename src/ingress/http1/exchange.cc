@@ -43,7 +43,7 @@ bool idempotent(http::Method method) {
 
 void Exchange::begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
                      const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor,
-                     ExchangeOwner& owner) {
+                     ExchangeOwner& owner, const VisitorTls* tls) {
   visitor_ = &visitor;
   owner_ = &owner;
   failure_ = nullptr;
@@ -66,12 +66,13 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   written_before_ = visitor.written();
   outcome_ = Outcome::Running;
   visitor_keeps_ = head.keep_alive;
+  secure_ = tls != nullptr;
   keep_alive_ = origin_keeps_ = dechunk_ = answered_ = fin_ = reused_ = retried_ = false;
 
   const std::string address = transport::to_string(peer);
   http::ForwardContext forward;
   forward.visitor = address;
-  forward.proto = context_.options.proto;
+  forward.proto = secure_ ? "https" : "http";
   forward.request_id = id_.text();
   forward.trust_forwarded = context_.options.trust_forwarded;
   head_.clear();
