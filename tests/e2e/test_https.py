@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+import origins
+import websocket
 from certificates import Authority, openssl
 from processes import address, program, until
 from visitors import HttpVisitor, connect, curl, read_all
@@ -252,6 +254,60 @@ client_ca = "{guests.file}"
 
 
 # --- what is done to requests
+
+
+class SecureVisitor(HttpVisitor):
+    """A HttpVisitor over TLS; `before` goes ahead of it."""
+
+    def __init__(self, server, authority, host=HOST, before=b""):
+        visitor = connect(address(server.https))
+        visitor.sendall(before)
+        self.socket = ssl.create_default_context(cafile=authority.file).wrap_socket(visitor, server_hostname=host)
+        self.stream = self.socket.makefile("rb")
+
+
+def test_requests_follow_each_other_on_a_connection(site, authority):
+    with SecureVisitor(site, authority) as visitor:
+        for _ in range(20):
+            assert visitor.ask("GET", "/hello.txt", HOST).body == b"hello over tls"
+        # Two in one record.
+        visitor.send(f"GET /hello.txt HTTP/1.1\r\nHost: {HOST}\r\n\r\n" * 2)
+        assert visitor.response().body == visitor.response().body == b"hello over tls"
+        assert visitor.ask("GET", "/empty", HOST, "Connection: close").status == 204
+        assert visitor.ended()
+
+
+def test_web_sockets(world, site, authority):
+    origin = origins.TcpOrigin(world, websocket.serve_echo)
+    world.http_tunnel(site, origin.port, "ws.wild.test")
+    with SecureVisitor(site, authority, "ws.wild.test") as visitor:
+        client = websocket.Client(visitor, "ws.wild.test")
+        assert client.receive() == (websocket.TEXT, b"welcome")
+        for size in (0, 125, 65535, 65536):
+            data = bytes(size)
+            client.send(websocket.BINARY, data)
+            assert client.receive() == (websocket.BINARY, data), size
+        client.send(websocket.CLOSE, b"\x03\xe8")
+        assert client.receive() == (websocket.CLOSE, b"\x03\xe8")
+        assert visitor.ended()
+    with SecureVisitor(site, authority, "ws.wild.test") as visitor:
+        visitor.send("GET / HTTP/1.1\r\nHost: ws.wild.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                     "Sec-WebSocket-Version: 13\r\n\r\n".encode() + websocket.frame(websocket.TEXT, b"early", mask=True))
+        assert visitor.response().status == 101
+        assert websocket.read_frame(visitor.stream) == (websocket.TEXT, b"welcome")
+        assert websocket.read_frame(visitor.stream) == (websocket.TEXT, b"early")
+    origin.check()
+
+
+def test_a_proxy_header_comes_before_tls(world, authority, nginx):
+    certificate, key = authority.issue("only", names=f"DNS:{HOST}")
+    server = world.server("--https-listen", "127.0.0.1:0", "--https-cert", certificate, "--https-key", key, "--trusted-proxies", "127.0.0.1")
+    world.http_tunnel(server, nginx.port, HOST)
+    with SecureVisitor(server, authority, before=b"PROXY TCP4 198.51.100.7 203.0.113.1 4660 443\r\n") as visitor:
+        said = visitor.ask("GET", "/headers", HOST).body
+        assert b"xff=198.51.100.7 " in said and b"xfp=https" in said
+    with pytest.raises(OSError):
+        SecureVisitor(server, authority)
 
 
 def test_the_origin_hears_that_it_was_https(site, authority):

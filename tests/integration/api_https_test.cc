@@ -224,8 +224,11 @@ TEST_F(ApiHttps, WhatCannotBe) {
   EXPECT_TRUE(has(refused([](C& c) { c.certificates_dir.clear(); }), "needs a certificate"));
   EXPECT_TRUE(has(refused([](C& c) { c.https_listen.clear(); }), "https_listen is off"));
   EXPECT_TRUE(has(refused([](C& c) { c.https_certificate = "a"; }), "go together"));
-  EXPECT_TRUE(
-      has(refused([](C& c) { c.certificates = {{.name = "x", .certificate = "a"}}; }), "certificate x needs both"));
+  EXPECT_TRUE(has(refused([](C& c) {
+                    c.certificates.emplace_back().certificate = "a";
+                    c.certificates.back().name = "x";
+                  }),
+                  "certificate x needs both"));
   EXPECT_TRUE(has(refused([](C& c) { c.https_listen = "443"; }), "written :443"));
   EXPECT_TRUE(has(refused([](C& c) { c.hsts = -std::chrono::hours(1); }), "hsts"));
   EXPECT_TRUE(has(refused([](C& c) { c.certificates_dir = "/nowhere"; }), "/nowhere"));
