@@ -182,7 +182,7 @@ Result<Claims> collect(const std::vector<Certificate>& all, Members& defaults, s
         warnings.push_back("the certificate " + file + " has a name that no visitor can ask for, which is left out");
         continue;
       }
-      if (wild) name = "*." + name;
+      if (wild) name.insert(0, "*.");
       Members& members = claims[name];
       members.insert(i);
       named = true;

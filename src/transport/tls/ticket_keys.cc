@@ -35,7 +35,8 @@ bool set_mac(EVP_MAC_CTX* mac, const TicketKeys::Key& key) {
   return EVP_MAC_CTX_set_params(mac, parameters) == 1;
 }
 
-enum Answer : int { kFailed = -1, kFullHandshake = 0, kUse = 1, kUseAndRenew = 2 };
+// What OpenSSL is answered.
+constexpr int kFailed = -1, kFullHandshake = 0, kUse = 1, kUseAndRenew = 2;
 
 int seal(TicketKeys& keys, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac) {
   const TicketKeys::KeyPtr key = keys.current();
