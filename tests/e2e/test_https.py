@@ -1,6 +1,7 @@
 """HTTPS for visitors: certificates by name, of both kinds of key; versions, tickets, stapling; reloads; redirect and HSTS; who is cut, and why."""
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 import threading
@@ -259,8 +260,8 @@ client_ca = "{guests.file}"
 class SecureVisitor(HttpVisitor):
     """A HttpVisitor over TLS; `before` goes ahead of it."""
 
-    def __init__(self, server, authority, host=HOST, before=b""):
-        visitor = connect(address(server.https))
+    def __init__(self, server, authority, host=HOST, before=b"", visitor=None):
+        visitor = visitor or connect(address(server.https))
         visitor.sendall(before)
         self.socket = ssl.create_default_context(cafile=authority.file).wrap_socket(visitor, server_hostname=host)
         self.stream = self.socket.makefile("rb")
@@ -350,6 +351,18 @@ hsts = "365d"
     assert b"Strict-Transport-Security: max-age=31536000" in done.stdout
 
 
+def test_who_shakes_hands_when_the_server_drains_is_served(world, site, authority):
+    visitor = connect(address(site.https))
+    until(lambda: '"waiting":1' in world.run("status", "--state", site.state, "--json").stdout.replace(" ", ""), "the visitor is taken")
+    site.signal(signal.SIGTERM)
+    with SecureVisitor(site, authority, visitor=visitor) as secure:
+        answer = secure.ask("GET", "/hello.txt", HOST)
+        assert answer.status == 200 and answer.body == b"hello over tls"
+        assert answer.fields["connection"] == "close"
+        assert secure.ended()
+    assert site.wait_exit() == 0
+
+
 # --- reloads
 
 
@@ -406,7 +419,7 @@ watch = {"true" if how == "watch" else "false"}
             if how == "command":
                 assert world.run("reload", "--state", server.state).returncode == 0
             elif how == "hangup":
-                server.signal(1)
+                server.signal(signal.SIGHUP)
             until(lambda: serial() != before, "the new certificate is shown")
             until(lambda: asked[0] > count + 10 or problems, "visitors go on")
     finally:
