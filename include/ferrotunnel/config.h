@@ -45,6 +45,21 @@ struct TunnelLimits {
   friend bool operator==(const TunnelLimits&, const TunnelLimits&) = default;
 };
 
+// A certificate that visitors of the HTTPS port get who ask for a name of its subjectAltNames: that name exactly, or one label in place of the *.
+// Two may have a name in common if their keys are of different kinds (RSA and ECDSA). All are files.
+struct HttpsCertificate {
+  std::string name;         // for messages
+  std::string certificate;  // PEM, its chain behind it
+  std::string key;          // PEM, without a password, of a mode that gives others nothing
+  std::string
+      ocsp;  // an OCSP response (DER) to staple; "": the certificate's name with .ocsp, where there is such a file
+  std::string client_ca;    // visitors have to show a certificate that one of these (PEM) signed; "": none
+  bool is_default = false;  // also for visitors who ask for a name that no certificate has, or for none
+  friend bool operator==(const HttpsCertificate&, const HttpsCertificate&) = default;
+};
+
+enum class TlsMinimum : std::uint8_t { V12, V13 };
+
 struct TunnelConfig {
   enum class Kind : std::uint8_t { Http, Tcp } kind = Kind::Http;
   std::string name;  // 1-64 of A-Za-z0-9._-
@@ -74,6 +89,15 @@ struct ProgramConfig {
 struct ServerConfig {
   std::string listen = ":7835";
   std::string http_listen = ":8080";
+  std::string https_listen;  // "": no HTTPS
+  std::string https_certificate,
+      https_key;  // of visitors who ask for its names, and of all whose name no certificate has
+  std::vector<HttpsCertificate> certificates;  // more
+  std::string certificates_dir;                // and those in here
+  TlsMinimum http_tls_minimum = TlsMinimum::V12;
+  bool http2 = false;                 // HTTP/2 is offered to visitors of the HTTPS port
+  bool https_redirect = false;        // requests at http_listen are sent to the HTTPS port by a 308
+  std::chrono::milliseconds hsts{0};  // Strict-Transport-Security: max-age, in answers over TLS. 0: not said
   std::string tcp_listen_host;
   std::vector<std::string> public_addresses;
   std::string domain;
@@ -145,6 +169,9 @@ using ConfigResult = std::expected<T, std::vector<ConfigError>>;
 
 // Either kind, told by its tables: what is wrong with it, or nothing.
 [[nodiscard]] std::optional<std::vector<ConfigError>> check_config(const std::string& file);
+
+// The files that hold the certificates of its HTTPS port as they are now, with the directory that it looks for them in: for whoever watches them.
+[[nodiscard]] std::vector<std::string> certificate_files(const ServerConfig& config);
 
 // The JSON Schema (draft 2020-12) of both kinds of file, for editors.
 [[nodiscard]] std::string config_schema();

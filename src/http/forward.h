@@ -40,6 +40,7 @@ struct ResponseContext {
   bool keep_alive = true;          // the visitor's connection is to be kept, as far as the request and we are concerned
   bool head_request = false;
   std::string_view request_id = {};  // replaces the origin's X-Request-Id; "": the origin's stays
+  std::string_view hsts = {};        // Strict-Transport-Security, where the origin says none; "": none
 };
 struct ResponsePlan {
   bool send = true;        // false: nothing was written; a 1xx that an HTTP/1.0 visitor may not get

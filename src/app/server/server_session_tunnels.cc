@@ -101,7 +101,7 @@ void ServerSession::on_probe_over() {
 
 Result<> ServerSession::register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
   ServerImpl& server = shard_.server();
-  if (server.http_port() == 0)
+  if (server.http_port() == 0 && server.https_port() == 0)
     return refused(ErrorCode::Refused, "this server has no HTTP port (its --http-listen is off)");
   std::string host;
   if (request.host.empty()) {
@@ -123,7 +123,10 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
     if (auto claimed = claim(host, number); !claimed) return claimed;
   }
   tunnel.host = host;
-  tunnel.url = "http://" + host + (server.http_port() == 80 ? "" : ":" + std::to_string(server.http_port()));
+  const bool https = server.https_port() != 0;
+  const std::uint16_t port = https ? server.https_port() : server.http_port();
+  tunnel.url = (https ? "https://" : "http://") + host;
+  if (port != (https ? 443 : 80)) tunnel.url += ":" + std::to_string(port);
   return {};
 }
 

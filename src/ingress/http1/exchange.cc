@@ -44,7 +44,7 @@ bool idempotent(http::Method method) {
 
 void Exchange::begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
                      const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor,
-                     ExchangeOwner& owner) {
+                     ExchangeOwner& owner, const VisitorTls* tls) {
   visitor_ = &visitor;
   owner_ = &owner;
   failure_ = nullptr;
@@ -72,12 +72,13 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   body_asked_ = !head.expect_continue;
   streams_ = head.fields.value("content-type").starts_with("application/grpc");
   visitor_keeps_ = head.keep_alive;
+  secure_ = tls != nullptr;
   keep_alive_ = origin_keeps_ = dechunk_ = answered_ = fin_ = reused_ = retried_ = false;
 
   const std::string address = transport::to_string(peer);
   http::ForwardContext forward;
   forward.visitor = address;
-  forward.proto = context_.options.proto;
+  forward.proto = secure_ ? "https" : "http";
   forward.request_id = id_.text();
   forward.forwarded = true;
   std::array<char, 64> via;

@@ -47,9 +47,10 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   explicit Exchange(IngressContext& context) : context_(context) {}
   ~Exchange() { charge(0); }
 
-  // Takes what it needs from the head (the context's request), whose bytes may go afterwards.
+  // Takes what it needs from the head (the context's request), whose bytes may go afterwards. No `tls`: plain HTTP.
   void begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
-             const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner);
+             const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner,
+             const VisitorTls* tls);
   // After begin(): its place in a tunnel that has limits.
   void limit(Admission admission);
   [[nodiscard]] const VisitorGatePtr& gate() const { return admission_.gate(); }
@@ -149,6 +150,7 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   Outcome outcome_ = Outcome::Running;
   bool body_asked_ : 1 = true;  // he does not wait for a 100 to send it
   bool streams_ : 1 = false;    // may be silent for long: gRPC
+  bool secure_ : 1 = false;     // the visitor speaks TLS
   bool visitor_keeps_ : 1 = true;
   bool keep_alive_ : 1 = false;
   bool origin_keeps_ : 1 = false;

@@ -92,7 +92,8 @@ std::size_t Exchange::take_head(ConstBytes bytes) {
   const bool keep = visitor_keeps_ && !context_.draining && request_sent();
   std::string& text = context_.text;
   text.clear();
-  const http::ResponsePlan plan = http::append_response_head(text, head, {minor_, keep, head_request(), {}});
+  const std::string_view hsts = secure_ ? std::string_view(context_.https.hsts) : std::string_view{};
+  const http::ResponsePlan plan = http::append_response_head(text, head, {minor_, keep, head_request(), {}, hsts});
   gathered_.reset();  // the head's views die here
   gathered_size_ = 0;
   if (head.interim()) {

@@ -11,6 +11,8 @@ constinit const Failure kHostMissing{400, FaultSide::Visitor, "host-missing",
                                      "The request does not say which host it is for."};
 constinit const Failure kLoop{508, FaultSide::Tunnel, "loop-detected",
                               "The local service behind the tunnel to {host} leads back to this server."};
+constinit const Failure kMisdirected{421, FaultSide::Visitor, "misdirected",
+                                     "This connection was made for another name than {host}: ask on a new one."};
 constinit const Failure kLinkLost{502, FaultSide::Tunnel, "link-lost",
                                   "The tunnel to {host} lost its connection to this server."};
 constinit const Failure kClientAway{503, FaultSide::Tunnel, "client-away",

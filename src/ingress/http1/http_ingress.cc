@@ -12,11 +12,11 @@ HttpIngress::HttpIngress(transport::Shard& shard, route::RouterCache& routes, ro
 HttpIngress::~HttpIngress() { stop(); }
 
 void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                        std::string_view early_bytes) {
+                        std::string_view early_bytes, const VisitorTls& tls) {
   HttpIngressStats& stats = context_.stats;
   ++stats.accepted;
-  // While draining, only a request that was already read elsewhere is still served.
-  if (stats.visitors >= context_.options.max_visitors || (context_.draining && early_bytes.empty()) ||
+  // While draining, only a request that was already read elsewhere is still served, and who had come when it began and then shook hands.
+  if (stats.visitors >= context_.options.max_visitors || (context_.draining && early_bytes.empty() && !tls.on) ||
       early_bytes.size() > BufferPool::kSizes.back()) {
     ++stats.refused;
     return;
@@ -27,7 +27,7 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
     if (!slot) return turn_away(*visitor);
   }
   auto connection = std::make_unique<VisitorConnection>(context_, static_cast<VisitorOwner&>(*this), std::move(visitor),
-                                                        peer, std::move(slot));
+                                                        peer, std::move(slot), tls);
   if (!connection->start(early_bytes)) {
     ++stats.refused;
     return;

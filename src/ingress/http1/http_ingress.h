@@ -24,7 +24,8 @@ class HttpIngress final : private VisitorOwner {
   ~HttpIngress();
 
   // Takes a connected visitor. `early_bytes` were already read from it (it came from another shard).
-  void adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string_view early_bytes = {});
+  void adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string_view early_bytes = {},
+             const VisitorTls& tls = {});
 
   // Finishes what runs, with `Connection: close`; closes what is idle. Upgraded connections run on until stop(). Done when
   // stats().visitors is 0.
@@ -42,6 +43,8 @@ class HttpIngress final : private VisitorOwner {
 
   // The limits of a tunnel, for requests that come from now on; none: it has no limits (any more).
   void set_gate(const TunnelKey& tunnel, VisitorGatePtr gate);
+  // For requests that come from now on.
+  void set_https(HttpsRules rules) { context_.https = std::move(rules); }
   // Says that the server is full, and closes; nothing is spent on it.
   void turn_away(transport::ByteStream& visitor);
 

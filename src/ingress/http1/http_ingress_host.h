@@ -17,6 +17,7 @@
 #include "route/router.h"
 #include "transport/byte_stream.h"
 #include "transport/link.h"
+#include "transport/tls/certificate_book.h"
 
 namespace ferrotunnel::ingress {
 
@@ -46,10 +47,24 @@ struct HttpIngressOptions {
   std::size_t linger_bytes = 256 * 1024;
   std::size_t max_visitors = 20'000;  // connections of the shard; more are closed at once
   VisitorCount* visitors =
-      nullptr;  // those of the server, where they are counted; past its limit newcomers hear 503 and no more
-  std::string proto = "http";  // X-Forwarded-Proto: what visitors speak to this listener
+      nullptr;      // those of the server, where they are counted; past its limit newcomers hear 503 and no more
   std::string via;  // how this server calls itself in Via, so that it knows its own requests again; "": no Via
   bool trust_forwarded = false;  // visitors are proxies whose X-Forwarded-* is true
+};
+
+// What the visitor's connection is, below HTTP.
+struct VisitorTls {
+  bool on = false;   // TLS: the scheme is https
+  bool h2 = false;   // ALPN chose h2
+  std::string name;  // SNI, in the one spelling; empty: none was sent
+};
+
+// What a server with an HTTPS port does to requests; as the configuration is now.
+struct HttpsRules {
+  transport::CertificateBookPtr book;  // none: there is no such port
+  std::uint16_t port = 0;
+  bool redirect = false;  // requests that came without TLS are sent to that port by a 308
+  std::string hsts;       // the value of Strict-Transport-Security, in answers over TLS; "": none
 };
 
 // One request, when it is over. Views are good during the call only.
@@ -77,7 +92,7 @@ class HttpIngressHost {
  public:
   // The route's link lives on another shard: carry this there and adopt() it. Nothing of the request was sent anywhere.
   virtual void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                            std::string early_bytes) = 0;
+                            std::string early_bytes, const VisitorTls& tls) = 0;
   // It is about to be called: a visitor came here for this one, whose link is there.
   virtual void on_move(const route::RouteTarget& /*target*/) {}
   virtual void on_request(const RequestRecord& record) = 0;

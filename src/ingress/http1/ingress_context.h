@@ -47,6 +47,14 @@ struct IngressContext {
   [[nodiscard]] std::unique_ptr<Exchange> take_exchange();
   void give_back(std::unique_ptr<Exchange> exchange);
   [[nodiscard]] RequestId next_id() { return RequestId(ids.next()); }
+  // What came without TLS has to come with it: all requests, or those for hosts whose visitors show a certificate.
+  [[nodiscard]] bool https_only(std::string_view at_host) const {
+    return https.redirect || (https.book != nullptr && https.book->guards(at_host));
+  }
+  // RFC 9110 section 15.5.20: the connection was made for another name, whose certificates are not those of this host.
+  [[nodiscard]] bool misdirected(const VisitorTls& tls, std::string_view at_host) const {
+    return tls.on && https.book != nullptr && !https.book->serves(tls.name, at_host);
+  }
 
   transport::Shard& shard;
   route::RouterCache& routes;
@@ -56,6 +64,7 @@ struct IngressContext {
   OriginPool pool;
   // Of the tunnels that have any limit.
   boost::unordered_flat_map<TunnelKey, VisitorGatePtr, TunnelKeyHash> gates;
+  HttpsRules https;
   HttpIngressStats stats;
   bool draining = false;
   JitterRng ids;

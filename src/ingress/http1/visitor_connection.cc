@@ -4,18 +4,20 @@
 
 #include "http/forward.h"
 #include "http/host.h"
+#include "http/https_redirect.h"
 
 namespace ferrotunnel::ingress {
 
 using Read = VisitorSocket::Read;
 
 VisitorConnection::VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
-                                     const transport::PeerAddress& peer, VisitorSlot slot)
+                                     const transport::PeerAddress& peer, VisitorSlot slot, const VisitorTls& tls)
     : context_(context),
       owner_(owner),
       socket_(context.shard, std::move(stream), *this),
       peer_(peer),
-      slot_(std::move(slot)) {}
+      slot_(std::move(slot)),
+      tls_(tls.on ? std::make_unique<const VisitorTls>(tls) : nullptr) {}
 
 VisitorConnection::~VisitorConnection() {
   if (state_ == State::Relaying) --context_.stats.upgraded;
@@ -25,8 +27,8 @@ Result<> VisitorConnection::start(std::string_view early_bytes) {
   if (auto watched = socket_.watch(); !watched) return watched;
   socket_.preload(early_bytes);
   (void)wait(Timer::FirstByte);
-  // The poller reports what the socket holds; nobody else does what came along.
-  if (!early_bytes.empty()) context_.shard.at_turn_end(*this);
+  // The poller reports what the socket holds; nobody else does what came along, or what TLS has read already.
+  if (!early_bytes.empty() || socket_.readable()) context_.shard.at_turn_end(*this);
   return {};
 }
 
@@ -166,6 +168,8 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
   const http::RequestHead& head = context_.request;
   if (head.host.empty() || !http::normalise_host(head.host, context_.host_name))
     return answer(failures::kHostMissing, head_bytes, true);
+  if (!tls_ && context_.https_only(context_.host_name)) return redirect(head_bytes);
+  if (tls_ && context_.misdirected(*tls_, context_.host_name)) return answer(failures::kMisdirected, head_bytes, true);
   const route::RouteTarget* target = context_.routes.find(context_.host_name);
   if (target == nullptr) return answer(failures::kNoSuchHost, head_bytes, true);
   if (http::via_names(head.fields, context_.options.via))
@@ -188,7 +192,7 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
   }
   ++context_.stats.requests;
   exchange_ = context_.take_exchange();
-  exchange_->begin(head, context_.host_name, tunnel, peer_, head_bytes, socket_, *this);
+  exchange_->begin(head, context_.host_name, tunnel, peer_, head_bytes, socket_, *this, tls_.get());
   exchange_->limit(std::move(admission));
   socket_.consume(head_bytes);
   state_ = State::Exchanging;
@@ -199,7 +203,7 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
 VisitorConnection::Next VisitorConnection::move_to(unsigned shard) {
   ++context_.stats.moved;
   std::string early(socket_.input());
-  context_.host.move_visitor(shard, socket_.release(), peer_, std::move(early));
+  context_.host.move_visitor(shard, socket_.release(), peer_, std::move(early), tls_ ? *tls_ : VisitorTls{});
   return die();
 }
 
@@ -218,6 +222,7 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
   page.retry_after = failure.retry_after;
   page.request_id = id.text();
   page.host = host;
+  page.hsts = hsts();
   if (understood) {
     page.accept = head.fields.value(http::FieldId::Accept);
     page.head_request = head.method == http::Method::Head;
@@ -250,6 +255,32 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
 
   socket_.consume(head_bytes);
   return page.keep_alive ? Next::Again : close(true);
+}
+
+VisitorConnection::Next VisitorConnection::redirect(std::size_t head_bytes) {
+  const http::RequestHead& head = context_.request;
+  const RequestId id = context_.next_id();
+  http::HttpsRedirect to;
+  to.host = context_.host_name;
+  to.port = context_.https.port;
+  to.path_and_query = head.form == http::TargetForm::Asterisk ? std::string_view{} : head.path_and_query;
+  to.request_id = id.text();
+  to.keep_alive = head.keep_alive && head.framing.empty() && !context_.draining;
+  to.visitor_minor = head.minor;
+  const std::uint64_t before = socket_.written();
+  socket_.send(http::make_https_redirect(to), {});
+  RequestRecord record;
+  record.method = head.method_text;
+  record.host = context_.host_name;
+  record.path = head.path;
+  record.request_id = id.text();
+  record.status = http::kPermanentRedirect;
+  record.bytes_in = head_bytes;
+  record.bytes_out = socket_.written() - before;
+  record.visitor = peer_;
+  context_.host.on_request(record);
+  socket_.consume(head_bytes);
+  return to.keep_alive ? Next::Again : close(true);
 }
 
 VisitorConnection::Next VisitorConnection::close(bool linger) {

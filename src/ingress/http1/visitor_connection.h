@@ -48,7 +48,7 @@ class VisitorConnection final : public VisitorHook,
                                 private ExchangeOwner {
  public:
   VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
-                    const transport::PeerAddress& peer, VisitorSlot slot);
+                    const transport::PeerAddress& peer, VisitorSlot slot, const VisitorTls& tls);
   ~VisitorConnection();
 
   [[nodiscard]] Result<> start(std::string_view early_bytes);
@@ -80,9 +80,13 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] Next advance();
   [[nodiscard]] Next read_request();
   [[nodiscard]] Next begin_request(std::size_t head_bytes);
+  // Says where it is to be asked for.
+  [[nodiscard]] Next redirect(std::size_t head_bytes);
   [[nodiscard]] Next move_to(unsigned shard);
   [[nodiscard]] bool memory_full() const { return context_.shard.buffers().budget().full(); }
   [[nodiscard]] Next refuse_for_memory(std::size_t head_bytes, bool understood, const TunnelKey& tunnel = {});
+  // Of answers of this connection; "": none.
+  [[nodiscard]] std::string_view hsts() const { return tls_ ? std::string_view(context_.https.hsts) : ""; }
   [[nodiscard]] Next settle();
   [[nodiscard]] Next settle_complete();
   [[nodiscard]] Next settle_failed();
@@ -103,6 +107,7 @@ class VisitorConnection final : public VisitorHook,
   VisitorSocket socket_;
   const transport::PeerAddress peer_;
   const VisitorSlot slot_;
+  const std::unique_ptr<const VisitorTls> tls_;  // none: plain HTTP
   http::HeadScanner scanner_;
   std::unique_ptr<Exchange> exchange_;  // while Exchanging and Relaying
   std::unique_ptr<Throttle> throttle_;  // in front of the relay

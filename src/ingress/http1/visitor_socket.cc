@@ -24,6 +24,7 @@ VisitorSocket::~VisitorSocket() {
 Result<> VisitorSocket::watch() {
   auto added = shard_.poller().add(stream_->fd(), handler_);
   watched_ = added.has_value();
+  readable_ = stream_->read_pending();
   return added;
 }
 

@@ -31,6 +31,7 @@ class VisitorSocket {
   VisitorSocket& operator=(const VisitorSocket&) = delete;
   ~VisitorSocket();
 
+  // What the connection holds inside, of TLS, is readable then.
   [[nodiscard]] Result<> watch();
   // The connection, watched no more. What input() holds goes with it: the caller takes it first.
   [[nodiscard]] transport::ByteStreamPtr release();
