@@ -138,6 +138,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
 
   void accept_visitor(transport::UniqueFd fd, const transport::PeerAddress& peer);
   void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
+  void move_http2(unsigned shard, ingress::Http2Parcel parcel) override;
   void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
                     std::string early) override;
   void on_move(const route::RouteTarget& target) override;

@@ -41,6 +41,8 @@ constinit const Failure kBadResponse{
 constinit const Failure kResponseCut{502, FaultSide::Origin, "response-cut",
                                      "The local service of {host} broke its answer off."};
 constinit const Failure kBadBody{400, FaultSide::Visitor, "bad-body", "The request's chunked body is malformed."};
+constinit const Failure kMisdirected{421, FaultSide::Server, "misdirected",
+                                     "Requests for {host} are not taken on this connection; a new one will do."};
 constinit const Failure kRequestTimeout{408, FaultSide::Visitor, "request-timeout",
                                         "The request did not arrive in time."};
 constinit const Failure kRequestCut{400, FaultSide::Visitor, "request-cut", "The connection ended inside the request."};

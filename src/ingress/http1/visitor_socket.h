@@ -53,6 +53,8 @@ class VisitorSocket {
   void preload(std::string_view bytes);  // were read elsewhere; before anything else
   // One read to the end of input(), which may move.
   [[nodiscard]] Read read_more();
+  // One read, past input(), which is not used then.
+  [[nodiscard]] Read read_into(MutBytes room, std::size_t& n);
   // Reads and forgets; adds to `n`.
   [[nodiscard]] Read discard(std::size_t& n);
 
