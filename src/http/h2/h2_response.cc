@@ -11,10 +11,9 @@ namespace {
 
 constexpr std::size_t kStatusDigits = 3;
 
-bool passes(const ResponseHead& head, const Field& field, bool websocket) {
+bool passes(const ResponseHead& head, const Field& field, H2Source source) {
   switch (field.id) {
     case FieldId::Connection:
-    case FieldId::Ferrotunnel:  // nobody takes an origin's word for the tunnel's
     case FieldId::Http2Settings:
     case FieldId::KeepAlive:
     case FieldId::ProxyAuthenticate:
@@ -23,10 +22,11 @@ bool passes(const ResponseHead& head, const Field& field, bool websocket) {
     case FieldId::Te:
     case FieldId::TransferEncoding:
     case FieldId::Upgrade: return false;
-    case FieldId::ContentLength: return head.status >= 200 && head.status != 204 && !websocket;
+    case FieldId::ContentLength: return head.status >= 200 && head.status != 204;
+    case FieldId::Ferrotunnel: return source == H2Source::Server;  // nobody takes an origin's word for the tunnel's
     default: break;
   }
-  if (websocket && iequals(field.name, "sec-websocket-accept")) return false;
+  if (source == H2Source::WebSocket && iequals(field.name, "sec-websocket-accept")) return false;
   return !head.connection_names_fields || !named_by_connection(head.fields, field.name);
 }
 
@@ -44,13 +44,13 @@ void H2Fields::add(std::string_view name, std::string_view value) {
   lines_.push_back({std::string_view(text_).substr(begin), value});
 }
 
-void H2Fields::set_response(const ResponseHead& head, bool websocket) {
+void H2Fields::set_response(const ResponseHead& head, H2Source source) {
   reserve(bound_of(head.fields) + kStatusDigits);
-  const unsigned status = websocket ? 200U : head.status;
+  const unsigned status = source == H2Source::WebSocket ? 200U : head.status;
   for (const unsigned part : {status / 100, status / 10 % 10, status % 10}) text_ += static_cast<char>('0' + part);
   lines_.push_back({":status", std::string_view(text_).substr(0, kStatusDigits)});
   for (const Field& field : head.fields)
-    if (passes(head, field, websocket)) add(field.name, field.value);
+    if (passes(head, field, source)) add(field.name, field.value);
 }
 
 void H2Fields::set_trailers(std::string_view lines) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,13 +14,19 @@
 
 namespace ferrotunnel::http {
 
+enum class H2Source : std::uint8_t {
+  Origin,
+  WebSocket,  // an origin's 101, which becomes the 200 of an extended CONNECT (RFC 8441 section 5)
+  Server,     // a page of ours
+};
+
 class H2Fields {
  public:
   struct Line {
     std::string_view name, value;
   };
-  // Of a final response or an interim one. `websocket`: the 101 becomes the 200 of an extended CONNECT (RFC 8441 section 5).
-  void set_response(const ResponseHead& head, bool websocket = false);
+  // Of a final response or an interim one.
+  void set_response(const ResponseHead& head, H2Source source = H2Source::Origin);
   // `lines`: field lines and the empty one behind them, checked by BodyFramer.
   void set_trailers(std::string_view lines);
   [[nodiscard]] const std::vector<Line>& lines() const { return lines_; }

@@ -68,11 +68,17 @@ struct H2Server::Callbacks {
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
 
+  // Those that nghttp2 takes no notice of are counted all the same.
   static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* header, void* user) {
     H2Server& server = self(user);
-    if (header->type > NGHTTP2_CONTINUATION && header->type != NGHTTP2_PRIORITY_UPDATE)
-      (void)server.spend(H2Abuse::Unknown, server.limits_->unknown);
+    if (header->type == NGHTTP2_PRIORITY || header->type == NGHTTP2_PRIORITY_UPDATE)
+      (void)server.spend(H2Abuse::Priorities, server.limits_->priorities);
     return 0;
+  }
+  static int on_unknown_frame(nghttp2_session*, void**, const nghttp2_frame_hd*, void* user) {
+    H2Server& server = self(user);
+    (void)server.spend(H2Abuse::Unknown, server.limits_->unknown);
+    return NGHTTP2_ERR_CANCEL;
   }
 
   static int on_frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user) {
@@ -118,6 +124,9 @@ struct H2Server::Callbacks {
         (void)server.spend(H2Abuse::MadeResets, server.limits_->made_resets);
       return 0;
     }
+    // Of its own accord nghttp2 says that of one thing only.
+    if (header.type == NGHTTP2_GOAWAY && frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM && !server.abuse_)
+      server.abuse_ = H2Abuse::Settings;
     if (header.type == NGHTTP2_DATA) {
       server.tallies_[static_cast<std::size_t>(H2Abuse::WindowUpdates)].pay_back(kUpdatesForData);
       server.tallies_[static_cast<std::size_t>(H2Abuse::Pings)].pay_back(kPingsForData);
@@ -182,6 +191,7 @@ struct H2Server::Callbacks {
       nghttp2_session_callbacks_set_on_header_callback2(all, on_header);
       nghttp2_session_callbacks_set_on_invalid_header_callback2(all, on_invalid_header);
       nghttp2_session_callbacks_set_on_begin_frame_callback(all, on_begin_frame);
+      nghttp2_session_callbacks_set_unpack_extension_callback(all, on_unknown_frame);
       nghttp2_session_callbacks_set_on_frame_recv_callback(all, on_frame_recv);
       nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, on_data_chunk);
       nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, on_invalid_frame);
@@ -203,6 +213,9 @@ struct H2Server::Callbacks {
       nghttp2_option_set_max_continuations(made, limits.max_continuations);
       // Counted here, with a code that says what it is.
       nghttp2_option_set_stream_reset_rate_limit(made, UINT32_MAX, UINT32_MAX);
+      for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; ++type)
+        if (type != NGHTTP2_PRIORITY_UPDATE)
+          nghttp2_option_set_user_recv_extension_type(made, static_cast<std::uint8_t>(type));
       nghttp2_option_set_builtin_recv_extension_type(made, NGHTTP2_PRIORITY_UPDATE);
     }
     ~Option() { nghttp2_option_del(made); }
@@ -308,8 +321,6 @@ void H2Server::on_frame(std::uint8_t type, std::uint8_t flags, std::size_t lengt
     case NGHTTP2_RST_STREAM: (void)spend(H2Abuse::Resets, limits_->resets); return;
     case NGHTTP2_SETTINGS: (void)spend(H2Abuse::Settings, limits_->settings); return;
     case NGHTTP2_PING: (void)spend(H2Abuse::Pings, limits_->pings); return;
-    case NGHTTP2_PRIORITY:
-    case NGHTTP2_PRIORITY_UPDATE: (void)spend(H2Abuse::Priorities, limits_->priorities); return;
     case NGHTTP2_WINDOW_UPDATE: (void)spend(H2Abuse::WindowUpdates, limits_->window_updates); return;
     default: return;
   }
@@ -429,8 +440,8 @@ void with_pairs(const H2Fields& fields, Submit&& submit) {
 
 }  // namespace
 
-void H2Server::respond(std::int32_t id, const ResponseHead& head, bool end, bool websocket) {
-  scratch_->fields.set_response(head, websocket);
+void H2Server::respond(std::int32_t id, const ResponseHead& head, bool end, H2Source source) {
+  scratch_->fields.set_response(head, source);
   with_pairs(scratch_->fields, [&](const nghttp2_nv* pairs, std::size_t count) {
     nghttp2_data_provider source{};
     source.read_callback = Callbacks::read;

@@ -120,7 +120,7 @@ class H2Server {
 
   // ---- streams ----
   // `end`: the head is all.
-  void respond(std::int32_t id, const ResponseHead& head, bool end, bool websocket = false);
+  void respond(std::int32_t id, const ResponseHead& head, bool end, H2Source source = H2Source::Origin);
   void interim(std::int32_t id, const ResponseHead& head);
   void resume(std::int32_t id);                   // offer() has more than it had
   void consumed(std::int32_t id, std::size_t n);  // of its body: the visitor may send as much again on it

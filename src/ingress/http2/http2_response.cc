@@ -111,7 +111,7 @@ void Http2Exchange::begin_response(const http::ResponseHead& head) {
   raw_ = head.upgrade;
   status_ = raw_ ? 200 : head.status;
   response_ = http::BodyFramer(raw_ ? http::Framing::until_close() : head.framing, context_.options.limits);
-  server_->respond(id_, head, response_.done(), raw_);
+  server_->respond(id_, head, response_.done(), raw_ ? http::H2Source::WebSocket : http::H2Source::Origin);
   if (!raw_) return;
   ++context_.stats.upgraded;
   origin_->stream().want_write();
@@ -166,7 +166,7 @@ void Http2Exchange::answer(std::string_view page) {
   bytes_out_ += parsed.consumed;
   status_ = head.status;
   response_ = http::BodyFramer(head.framing, context_.options.limits);
-  server_->respond(id_, head, response_.done());
+  server_->respond(id_, head, response_.done(), http::H2Source::Server);
   if (!response_.done()) {
     const ConstBytes body = as_bytes(page.substr(parsed.consumed));
     (void)out_.push(context_.shard.buffers(), body);

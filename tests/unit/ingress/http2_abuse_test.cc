@@ -10,6 +10,22 @@ using http::H2Abuse;
 
 constexpr int kFrames = 1000;
 
+// The code of the last GOAWAY among these frames.
+std::optional<std::uint32_t> goaway(std::string_view frames) {
+  std::optional<std::uint32_t> code;
+  const auto number = [&frames](std::size_t at, std::size_t bytes) {
+    std::uint32_t value = 0;
+    for (std::size_t i = 0; i < bytes; ++i) value = value << 8 | static_cast<std::uint8_t>(frames[at + i]);
+    return value;
+  };
+  while (frames.size() >= 9) {
+    const std::size_t size = 9 + number(0, 3);
+    if (frames[3] == 7 && frames.size() >= 17) code = number(13, 4);
+    frames.remove_prefix(std::min(size, frames.size()));
+  }
+  return code;
+}
+
 class Http2Abuse : public HttpTest {
  protected:
   // Sends hello and then the frames that make(i) gives, until the server has had enough.
@@ -22,10 +38,7 @@ class Http2Abuse : public HttpTest {
       if (i % 50 == 0) world.settle();
     }
     ASSERT_TRUE(world.until([&] { return visitor.closed(); })) << to_string(kind);
-    H2Client client;
-    (void)client.out();
-    client.in(visitor.got);
-    EXPECT_EQ(client.goaway, code) << to_string(kind);
+    EXPECT_EQ(goaway(visitor.got), code) << to_string(kind);
     visitor.close();
     ASSERT_TRUE(world.until([&] { return world.ingress->stats().visitors == 0; }));
     const HttpIngressStats stats = world.ingress->stats();
@@ -49,9 +62,9 @@ TEST_P(Http2Abuse, RapidReset) {
 
 TEST_P(Http2Abuse, MadeYouReset) {
   HttpWorld world(portable());
-  // A WINDOW_UPDATE of 0 is an error of its stream.
+  // A window past 2^31 - 1 is an error of its stream.
   attack(world, H2Abuse::MadeResets, [](int i) {
-    return h2_headers(stream(i), h2_get()) + h2_frame(8, 0, stream(i), std::string_view("\0\0\0\0", 4));
+    return h2_headers(stream(i), h2_get()) + h2_frame(8, 0, stream(i), std::string_view("\x7f\xff\xff\xff", 4));
   });
 }
 
@@ -174,7 +187,7 @@ TEST_P(Http2Abuse, ASocketThatIsNeverRead) {
   ASSERT_TRUE(world.until([&] { return world.ingress->stats().visitors == 0; }));
   EXPECT_EQ(world.ingress->stats().h2_stalled, 1u);
   world.settle();
-  EXPECT_EQ(world.link.alive(), 0u);
+  EXPECT_EQ(world.link.alive(), world.ingress->stats().idle_origins);
   EXPECT_EQ(world.shard.buffers().lent(), 0u);
 }
 
@@ -186,10 +199,7 @@ TEST_P(Http2Abuse, MoreStreamsThanMayBeAreRefused) {
   visitor.send(asks);
   world.settle();
   EXPECT_EQ(world.link.alive(), 100u);
-  H2Client client;
-  (void)client.out();
-  client.in(visitor.got);
-  EXPECT_EQ(client.goaway, std::nullopt);
+  EXPECT_EQ(goaway(visitor.got), std::nullopt);
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ TEST_P(Http2, ABodyWithoutALengthGoesChunkedWithItsTrailers) {
   HttpWorld world(portable());
   H2Visitor visitor(world);
   const auto id = visitor.client.ask("POST", "/", {{"te", "trailers"}}, false);
-  visitor.client.body(id, "hello", true, {{"x-sum", "5"}, {"content-length", "9"}});
+  visitor.client.body(id, "hello", true, {{"x-sum", "5"}, {"authorization", "x"}});
   ASSERT_TRUE(visitor.until([&] { return !world.link.streams.empty() && world.link.last().got.contains("x-sum"); }));
   FakeStream& stream = world.link.last();
   EXPECT_TRUE(stream.got.ends_with("\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n")) << stream.got;
@@ -341,9 +341,11 @@ TEST_P(Http2, AnOldConnectionIsToldToGo) {
   HttpWorld world(portable(), options);
   world.link.origin = answer_heads([](std::string_view) { return ok("x"); });
   H2Visitor visitor(world);
-  const auto id = visitor.client.ask("GET", "/");
-  ASSERT_TRUE(visitor.until([&] { return visitor.client.goaways == 2; }));
-  EXPECT_TRUE(visitor.answer(id).closed);
+  auto id = visitor.client.ask("GET", "/");
+  ASSERT_TRUE(visitor.until([&] {
+    if (visitor.answer(id).closed && visitor.client.goaways == 0) id = visitor.client.ask("GET", "/");
+    return visitor.client.goaways == 2;
+  }));
   EXPECT_EQ(visitor.client.goaway, NGHTTP2_NO_ERROR);
 }
 
