@@ -39,6 +39,8 @@ constexpr std::uint32_t kUpdatesForData = 4;
 constexpr std::uint32_t kPingsForData = 1;
 constexpr std::uint32_t kPrioritiesForRequest = 4;
 
+constexpr std::uint32_t kPrioritySize = 5;
+
 }  // namespace
 
 // nghttp2's C callbacks, to the members they stand for.
@@ -68,19 +70,6 @@ struct H2Server::Callbacks {
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
 
-  // Those that nghttp2 takes no notice of are counted all the same.
-  static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* header, void* user) {
-    H2Server& server = self(user);
-    if (header->type == NGHTTP2_PRIORITY || header->type == NGHTTP2_PRIORITY_UPDATE)
-      (void)server.spend(H2Abuse::Priorities, server.limits_->priorities);
-    return 0;
-  }
-  static int on_unknown_frame(nghttp2_session*, void**, const nghttp2_frame_hd*, void* user) {
-    H2Server& server = self(user);
-    (void)server.spend(H2Abuse::Unknown, server.limits_->unknown);
-    return NGHTTP2_ERR_CANCEL;
-  }
-
   static int on_frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     H2Server& server = self(user);
     if (server.ended_) return 0;
@@ -105,12 +94,12 @@ struct H2Server::Callbacks {
     return 0;
   }
 
-  static int on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
+  static int on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int error, void* user) {
     H2Server& server = self(user);
-    if (frame->hd.type == NGHTTP2_HEADERS) {
-      ++server.malformed_;
-      server.in_block_ = false;
-    }
+    if (frame->hd.type != NGHTTP2_HEADERS) return 0;
+    if (error != NGHTTP2_ERR_REFUSED_STREAM) ++server.malformed_;
+    server.in_block_ = false;
+    server.closed(frame->hd.stream_id, true);  // it may never have been opened
     return 0;
   }
 
@@ -118,6 +107,7 @@ struct H2Server::Callbacks {
     H2Server& server = self(user);
     const nghttp2_frame_hd& header = frame->hd;
     if (header.type == NGHTTP2_RST_STREAM) {
+      server.closed(header.stream_id, true);
       // Those of our own are for our own reasons (reset() below).
       const std::uint32_t code = frame->rst_stream.error_code;
       if (code != NGHTTP2_NO_ERROR && code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_CANCEL)
@@ -142,6 +132,7 @@ struct H2Server::Callbacks {
 
   static int on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t code, void* user) {
     H2Server& server = self(user);
+    server.closed(id, false);
     if (H2Stream* stream = server.stream(id); stream != nullptr) {
       server.detach(id);
       stream->on_closed(code);
@@ -190,8 +181,6 @@ struct H2Server::Callbacks {
       nghttp2_session_callbacks_set_on_begin_headers_callback(all, on_begin_headers);
       nghttp2_session_callbacks_set_on_header_callback2(all, on_header);
       nghttp2_session_callbacks_set_on_invalid_header_callback2(all, on_invalid_header);
-      nghttp2_session_callbacks_set_on_begin_frame_callback(all, on_begin_frame);
-      nghttp2_session_callbacks_set_unpack_extension_callback(all, on_unknown_frame);
       nghttp2_session_callbacks_set_on_frame_recv_callback(all, on_frame_recv);
       nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, on_data_chunk);
       nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, on_invalid_frame);
@@ -213,9 +202,6 @@ struct H2Server::Callbacks {
       nghttp2_option_set_max_continuations(made, limits.max_continuations);
       // Counted here, with a code that says what it is.
       nghttp2_option_set_stream_reset_rate_limit(made, UINT32_MAX, UINT32_MAX);
-      for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; ++type)
-        if (type != NGHTTP2_PRIORITY_UPDATE)
-          nghttp2_option_set_user_recv_extension_type(made, static_cast<std::uint8_t>(type));
       nghttp2_option_set_builtin_recv_extension_type(made, NGHTTP2_PRIORITY_UPDATE);
     }
     ~Option() { nghttp2_option_del(made); }
@@ -281,19 +267,98 @@ void H2Server::feed(ConstBytes bytes, TimePoint now) {
     scratch_->block = std::move(*held_);
     held_.reset();
   }
-  const ssize_t n =
-      nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
-  if (n < 0) {
-    switch (n) {
-      case NGHTTP2_ERR_FLOODED: abused(H2Abuse::Queued); break;
-      case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS: abused(H2Abuse::Continuations); break;
-      case NGHTTP2_ERR_TOO_MANY_SETTINGS: abused(H2Abuse::Settings); break;
-      case NGHTTP2_ERR_BAD_CLIENT_MAGIC: end(H2Code::Protocol); break;
-      default: failed_ = true; break;
-    }
+  while (!bytes.empty() && !ended_ && !failed_) {
+    const std::size_t n = walk(bytes);
+    receive(bytes.first(n));
+    bytes = bytes.subspan(n);
   }
   if (in_block_ && !ended_) held_ = std::make_unique<H2Block>(std::move(scratch_->block));
   if (nghttp2_session_get_outbound_queue_size(session_) > limits_->max_queued_frames) abused(H2Abuse::Queued);
+}
+
+void H2Server::receive(ConstBytes bytes) {
+  if (ended_) return;
+  const ssize_t n =
+      nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  if (n >= 0) return;
+  switch (n) {
+    case NGHTTP2_ERR_FLOODED: return abused(H2Abuse::Queued);
+    case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS: return abused(H2Abuse::Continuations);
+    case NGHTTP2_ERR_TOO_MANY_SETTINGS: return abused(H2Abuse::Settings);
+    case NGHTTP2_ERR_BAD_CLIENT_MAGIC: return end(H2Code::Protocol);
+    default: failed_ = true;
+  }
+}
+
+// How many of the bytes belong to the frame at hand. A head that became whole was looked at, with all before it received.
+std::size_t H2Server::walk(ConstBytes bytes) {
+  if (preface_left_ > 0) {
+    const std::size_t n = std::min<std::size_t>(preface_left_, bytes.size());
+    preface_left_ = static_cast<std::uint8_t>(preface_left_ - n);
+    return n;
+  }
+  std::size_t n = 0;
+  if (frame_have_ < frame_head_.size()) {
+    n = std::min(frame_head_.size() - frame_have_, bytes.size());
+    std::memcpy(frame_head_.data() + frame_have_, bytes.data(), n);
+    frame_have_ = static_cast<std::uint8_t>(frame_have_ + n);
+    if (frame_have_ < frame_head_.size()) return n;
+    on_frame_head();
+  }
+  const std::size_t payload = std::min<std::size_t>(frame_left_, bytes.size() - n);
+  if (frame_head_[3] == NGHTTP2_PRIORITY && frame_left_ > 1 && frame_left_ <= kPrioritySize)
+    on_priority(bytes.subspan(n, payload));
+  frame_left_ -= static_cast<std::uint32_t>(payload);
+  if (frame_left_ == 0) frame_have_ = 0;
+  return n + payload;
+}
+
+// What nghttp2 lets pass without a callback: frames of unknown types; PRIORITY, since its priorities are switched off; and, since it
+// remembers no stream that is closed, what comes for one (RFC 9113 section 5.1).
+void H2Server::on_frame_head() {
+  const auto& head = frame_head_;
+  const std::uint8_t type = head[3];
+  frame_left_ = std::uint32_t{head[0]} << 16 | std::uint32_t{head[1]} << 8 | head[2];
+  frame_id_ = static_cast<std::int32_t>(
+      (std::uint32_t{head[5]} << 24 | std::uint32_t{head[6]} << 16 | std::uint32_t{head[7]} << 8 | head[8]) &
+      0x7fff'ffffU);
+  depends_on_ = 0;
+  if (type == NGHTTP2_PRIORITY || type == NGHTTP2_PRIORITY_UPDATE)
+    (void)spend(H2Abuse::Priorities, limits_->priorities);
+  if (type > NGHTTP2_CONTINUATION && type != NGHTTP2_PRIORITY_UPDATE) (void)spend(H2Abuse::Unknown, limits_->unknown);
+  if (type == NGHTTP2_PRIORITY && frame_id_ == 0) return end(H2Code::Protocol);
+  if (in_block_ || noticed_ || frame_id_ % 2 == 0 || (type != NGHTTP2_DATA && type != NGHTTP2_HEADERS)) return;
+  if (frame_id_ > last_id_) {
+    if (type == NGHTTP2_HEADERS) last_id_ = frame_id_;
+    return;
+  }
+  if (nghttp2_session_find_stream(session_, frame_id_) != nullptr) return;
+  const auto known = std::ranges::find(closed_, frame_id_, &Closed::id);
+  if (known != closed_.end() && known->by_us) return;
+  end(known == closed_.end() && type == NGHTTP2_HEADERS ? H2Code::Protocol : H2Code::StreamClosed);
+}
+
+// A stream that depends on itself (RFC 7540 section 5.3.1): wrong even where nobody asks what it depends on.
+void H2Server::on_priority(ConstBytes payload) {
+  std::uint32_t left = frame_left_;
+  for (const std::byte one : payload) {
+    if (left == 1) break;  // the weight
+    depends_on_ = depends_on_ << 8 | std::to_integer<std::uint32_t>(one);
+    --left;
+  }
+  if (left != 1 || (depends_on_ & 0x7fff'ffffU) != static_cast<std::uint32_t>(frame_id_)) return;
+  if (nghttp2_session_find_stream(session_, frame_id_) == nullptr) return end(H2Code::Protocol);
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, frame_id_, NGHTTP2_PROTOCOL_ERROR);
+}
+
+void H2Server::closed(std::int32_t id, bool by_us) {
+  const auto known = std::ranges::find(closed_, id, &Closed::id);
+  if (known != closed_.end()) {
+    known->by_us = known->by_us || by_us;
+    return;
+  }
+  closed_[closed_next_] = {id, by_us};
+  closed_next_ = (closed_next_ + 1) % kClosedKept;
 }
 
 bool H2Server::spend(H2Abuse kind, const H2Allowance& allowance) {

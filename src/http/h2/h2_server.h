@@ -35,6 +35,7 @@ enum class H2Code : std::uint32_t {
   Protocol = 1,
   Internal = 2,
   FlowControl = 3,
+  StreamClosed = 5,
   Refused = 7,
   Cancel = 8,
   Calm = 11,  // ENHANCE_YOUR_CALM
@@ -146,6 +147,11 @@ class H2Server {
 
   [[nodiscard]] bool spend(H2Abuse kind, const H2Allowance& allowance);
   void abused(H2Abuse kind);
+  [[nodiscard]] std::size_t walk(ConstBytes bytes);
+  void on_frame_head();
+  void on_priority(ConstBytes payload);
+  void closed(std::int32_t id, bool by_us);
+  void receive(ConstBytes bytes);
   void on_frame(std::uint8_t type, std::uint8_t flags, std::size_t length, std::int32_t id);
   void on_headers(std::int32_t id, bool request, bool end);
   void on_request(std::int32_t id, H2Block& block, bool end);
@@ -161,7 +167,23 @@ class H2Server {
   std::unique_ptr<H2Block> held_;  // a block that is not whole yet, between calls of feed()
   std::vector<std::unique_ptr<Parked>> parked_;
   std::array<H2Tally, kH2Abuses> tallies_;
-  MutBytes into_;  // during produce()
+  // Where frames begin: nghttp2 passes over some that have to be seen.
+  std::array<std::uint8_t, 9> frame_head_{};
+  std::uint8_t frame_have_ = 0;  // bytes of it
+  std::uint8_t preface_left_ = kH2Preface.size();
+  std::uint32_t frame_left_ = 0;  // bytes of its payload
+  std::int32_t frame_id_ = 0;
+  std::uint32_t depends_on_ = 0;  // of a PRIORITY, as far as it came
+  // Streams that were closed, the latest ones: what still comes for those that we reset was on its way; for others it is wrong.
+  struct Closed {
+    std::int32_t id = 0;
+    bool by_us = false;
+  };
+  static constexpr std::size_t kClosedKept = 64;
+  std::array<Closed, kClosedKept> closed_{};
+  std::size_t closed_next_ = 0;
+  std::int32_t last_id_ = 0;  // the highest that was opened
+  MutBytes into_;             // during produce()
   std::size_t made_ = 0;
   TimePoint now_{};
   std::size_t streams_ = 0;

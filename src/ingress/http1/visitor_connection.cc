@@ -9,6 +9,17 @@ namespace ferrotunnel::ingress {
 
 using Read = VisitorSocket::Read;
 
+namespace {
+
+// One line without "HTTP/" and nothing else: whoever sends that, a wrong preface of HTTP/2 for one, does not read pages of HTTP/1.
+bool names_no_version(std::string_view head) {
+  const std::size_t end = head.find("\r\n");
+  return end != std::string_view::npos && head.substr(end).starts_with("\r\n\r\n") &&
+         !head.substr(0, end).contains("HTTP/");
+}
+
+}  // namespace
+
 VisitorConnection::VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
                                      const transport::PeerAddress& peer, VisitorSlot slot)
     : context_(context),
@@ -139,6 +150,7 @@ VisitorConnection::Next VisitorConnection::read_request() {
     if (!input.empty() && !maybe_http2) {
       const http::Parse parsed = http::parse_request_head(input, context_.options.limits, scanner_, context_.request);
       if (parsed.done()) return begin_request(parsed.consumed);
+      if (parsed.bad() && !asked_ && names_no_version(input)) return close(true);
       if (parsed.bad()) {
         const Failure refused{parsed.refusal->status, http::FaultSide::Visitor, parsed.refusal->slug,
                               parsed.refusal->sentence};
