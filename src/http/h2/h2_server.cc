@@ -478,7 +478,9 @@ std::size_t H2Server::produce(MutBytes into) {
 bool H2Server::wants_write() const { return !failed_ && nghttp2_session_want_write(session_) != 0; }
 
 bool H2Server::over() const {
-  return failed_ || (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0);
+  if (failed_) return true;
+  if (noticed_ && !final_) return false;  // nghttp2 has had enough when the first GOAWAY is out and no stream is open
+  return (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0);
 }
 
 // ---- streams ------------------------------------------------------------------------------------------------------
@@ -558,14 +560,14 @@ void H2Server::notice_shutdown() {
 
 void H2Server::shutdown() {
   if (ended_) return;
-  noticed_ = true;
+  noticed_ = final_ = true;
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
                         NGHTTP2_NO_ERROR, nullptr, 0);
 }
 
 void H2Server::end(H2Code code) {
   if (ended_) return;
-  ended_ = true;
+  ended_ = final_ = true;
   nghttp2_session_terminate_session(session_, static_cast<std::uint32_t>(code));
 }
 

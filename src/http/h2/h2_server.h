@@ -191,7 +191,7 @@ class H2Server {
   std::optional<H2Abuse> abuse_;
   bool in_block_ : 1 = false;
   bool ended_ : 1 = false;
-  bool noticed_ : 1 = false;
+  bool noticed_ : 1 = false, final_ : 1 = false;  // GOAWAY, and the last one
   bool parking_ : 1 = false;
   bool failed_ : 1 = false;  // nothing can be sent any more either
 };

@@ -77,6 +77,7 @@ class VisitorSocket {
   bool flush();
   void shutdown_write() { stream_->shutdown_write(); }
   void abort() { stream_->abort(); }
+  [[nodiscard]] int fd() const { return stream_->fd(); }
   [[nodiscard]] std::uint64_t written() const { return written_; }  // bytes, ever; those kept included
 
  private:

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "transport/tcp/delivery.h"
+
 namespace ferrotunnel::ingress {
 
 using Read = VisitorSocket::Read;
@@ -91,12 +93,21 @@ void Http2Connection::step() {
     settle();
     pump();
     settle();  // what was sent may have ended some
+    age();
     if (socket_.failed() || socket_.eof()) return die();
     count_faults();
     if (server_->over()) close();
   }
   if (state_ != State::Open && !close_further()) return;
   wait();
+}
+
+void Http2Connection::age() {
+  if (noticed_ || context_.options.h2_max_age == Duration::zero()) return;
+  if (context_.shard.now() - born_ < context_.options.h2_max_age) return;
+  noticed_ = true;
+  server_->notice_shutdown();
+  context_.shard.at_turn_end(*this);
 }
 
 void Http2Connection::read() {
@@ -186,7 +197,9 @@ void Http2Connection::on_deadline() {
   const TimePoint now = context_.shard.now();
   switch (std::exchange(timer_, Timer::None)) {
     case Timer::None: break;
-    case Timer::Linger: return die();
+    case Timer::Linger:
+      if (!lingers_on()) return die();
+      break;
     case Timer::Stall:
       // Bytes that the socket does not take: it may have taken others since.
       if (const Duration left = written_at_ + options.stall_timeout - now; left > Duration::zero()) {
@@ -268,6 +281,17 @@ bool Http2Connection::close_further() {
     }
   }
   return die(), false;
+}
+
+// Its last answers may still be on their way, or unread: bytes of it that meet a closed socket (it goes on opening windows while it reads)
+// would be answered by an RST, which takes them away. Whoever was told to go closes by himself.
+bool Http2Connection::lingers_on() {
+  if (server_->abuse()) return false;
+  const auto delivery = transport::delivery_of(socket_.fd());
+  const bool moves = delivery && delivery->waiting && delivery->acknowledged != acknowledged_;
+  if (delivery) acknowledged_ = delivery->acknowledged;
+  lingers_ = moves ? 0 : lingers_ + 1;
+  return lingers_ < kLingers;
 }
 
 void Http2Connection::die() {

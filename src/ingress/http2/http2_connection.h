@@ -66,6 +66,7 @@ class Http2Connection final : public Http2Hook,
   static constexpr std::size_t kWriteSize = 64 * 1024;  // is produced, then written
   static constexpr int kReadsPerTurn = 4;
   static constexpr int kWritesPerTurn = 16;
+  static constexpr int kLingers = 5;
   static constexpr std::size_t kAlwaysServed = BufferPool::kSizes.front();  // see VisitorConnection
 
   void on_ready(std::uint32_t what) override;
@@ -85,6 +86,7 @@ class Http2Connection final : public Http2Hook,
   void feed(ConstBytes bytes);
   void pump();
   [[nodiscard]] bool may_move() const;
+  void age();
   void settle();
   void settle(Http2Exchange& exchange);
   void answer(Http2Exchange& exchange);
@@ -93,6 +95,7 @@ class Http2Connection final : public Http2Hook,
   void wait();
   void close();
   [[nodiscard]] bool close_further();  // false: it is destroyed
+  [[nodiscard]] bool lingers_on();
   void count_faults();
   void die();
 
@@ -114,6 +117,8 @@ class Http2Connection final : public Http2Hook,
       hungry_;
   std::string early_;         // were read elsewhere, until the first step
   std::size_t lingered_ = 0;  // bytes read away
+  std::uint64_t acknowledged_ = 0;
+  int lingers_ = 0;  // linger_timeout passed so often, without anything delivered
   std::uint64_t malformed_counted_ = 0;
   TimePoint born_{}, written_at_{};
   unsigned move_to_ = 0;

@@ -51,10 +51,6 @@ void Http2Connection::settle() {
     news_.pop_front();
     settle(exchange);
   }
-  if (noticed_ || context_.options.h2_max_age == Duration::zero()) return;
-  if (context_.shard.now() - born_ < context_.options.h2_max_age) return;
-  noticed_ = true;
-  server_->notice_shutdown();
 }
 
 void Http2Connection::settle(Http2Exchange& exchange) {
