@@ -69,6 +69,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   // The two halves of a drain: nobody new is let in, and HTTP visitors finish what runs; then GOAWAY to each session.
   void turn_newcomers_away();
   [[nodiscard]] std::size_t requests_being_read() const { return http_.reading(); }
+  [[nodiscard]] std::size_t http2_visitors() const { return http_.stats().h2_visitors; }
   void drain();
   void close_all(const Error& why);
   // A session's client signed in again elsewhere: ends it, then posts `then`.

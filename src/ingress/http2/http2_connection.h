@@ -56,7 +56,7 @@ class Http2Connection final : public Http2Hook,
   // May destroy it.
   void drain();
   // Whether a request may be about to come.
-  [[nodiscard]] bool reading() const { return state_ == State::Open && !shut_ && exchanges_.empty(); }
+  [[nodiscard]] bool reading() const { return state_ == State::Open && !shut_; }
 
  private:
   enum class State : std::uint8_t { Open, Closing, Lingering };
@@ -66,7 +66,7 @@ class Http2Connection final : public Http2Hook,
   static constexpr std::size_t kWriteSize = 64 * 1024;  // is produced, then written
   static constexpr int kReadsPerTurn = 4;
   static constexpr int kWritesPerTurn = 16;
-  static constexpr int kLingers = 5;
+  static constexpr int kLingers = 3;
   static constexpr std::size_t kAlwaysServed = BufferPool::kSizes.front();  // see VisitorConnection
 
   void on_ready(std::uint32_t what) override;
