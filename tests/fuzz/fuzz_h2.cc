@@ -83,9 +83,10 @@ class Request final : public H2Stream {
     answer();
   }
   void on_response_sent() override {}
-  void on_closed(std::uint32_t) override { closed_ = true; }
-  [[nodiscard]] bool closed() const { return closed_; }
-  [[nodiscard]] std::int32_t id() const { return id_; }
+  void on_closed(std::uint32_t) override {
+    check(!closed_);
+    closed_ = true;
+  }
 
  private:
   static constexpr std::size_t kStep = 100;

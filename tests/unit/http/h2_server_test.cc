@@ -146,6 +146,27 @@ TEST(H2Server, GoesInTwoSteps) {
   EXPECT_TRUE(server.over());
 }
 
+TEST(H2Server, GoesInTwoStepsWithNothingUnderWayToo) {
+  Server host;
+  H2Server server(host.h2, host.limits, host.scratch, host);
+  host.server = &server;
+  H2Client client;
+  const auto id = client.ask("GET", "/");
+  exchange(client, server, 1000, 2 * H2Server::kFrameRoom);
+  EXPECT_TRUE(client.answers[id].closed);
+  server.notice_shutdown();
+  exchange(client, server, 1000, 2 * H2Server::kFrameRoom);
+  EXPECT_EQ(client.goaways, 1);
+  EXPECT_FALSE(server.over());
+  server.shutdown();
+  // nghttp2's client is past listening then.
+  std::vector<std::byte> out(2 * H2Server::kFrameRoom);
+  ASSERT_EQ(server.produce(out), 17u);
+  EXPECT_EQ(as_text(ConstBytes(out).first(17)),
+            ferrotunnel::test::h2_frame(7, 0, 0, std::string_view("\0\0\0\1\0\0\0\0", 8)));
+  EXPECT_TRUE(server.over());
+}
+
 TEST(H2Server, NoHttp2AtAllIsTheEnd) {
   Server host;
   H2Server server(host.h2, host.limits, host.scratch, host);
