@@ -12,9 +12,9 @@
 namespace ferrotunnel::ingress {
 
 struct Placement {
-  const Failure* failure = nullptr;  // it is refused
-  std::optional<Refusal> refused;    // by a limit
-  std::optional<unsigned> shard;     // its link is there, and none is here
+  const Failure* failure = nullptr;            // it is refused
+  std::optional<Refusal> refused;              // by a limit
+  std::optional<unsigned> shard;               // its link is there, and none is here
   const route::RouteTarget* target = nullptr;  // where one was found
   TunnelKey tunnel;
   transport::Link* link = nullptr;  // may be none: it is lost

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "http/forward.h"
 #include "ingress/http2/websocket_key.h"
@@ -46,6 +47,7 @@ void Http2Exchange::begin(const http::H2Request& request, std::string_view host,
   method_ = head.method;
   framing_ = head.framing;
   head_sent_ = tail_sent_ = 0;
+  owed_ = 0;
   head_bytes_ = request.decoded;
   body_sent_ = bytes_out_ = 0;
   scanner_.reset();
@@ -147,12 +149,25 @@ void Http2Exchange::reset() {
 // ---- from the visitor ---------------------------------------------------------------------------------------------
 
 void Http2Exchange::on_body(ConstBytes bytes) {
-  // The connection's window is for all of them: one that is slow does not keep it.
-  server_->consumed_connection(bytes.size());
-  owner_->on_output();
+  // The connection's window is for all of them: one that is slow does not keep it, but where memory is used up.
+  if (!over() && context_.shard.buffers().budget().full()) {
+    owed_ += static_cast<std::uint32_t>(bytes.size());
+  } else {
+    server_->consumed_connection(bytes.size());
+    owner_->on_output();
+  }
   if (over()) return;
   if (!in_.push(context_.shard.buffers(), bytes)) return server_->reset(id_, http::H2Code::FlowControl);
   if (origin_) origin_->stream().want_write();
+}
+
+// So much of the body went on.
+void Http2Exchange::give_back(std::size_t n) {
+  server_->consumed(id_, n);
+  const std::uint32_t owed = std::min(owed_, static_cast<std::uint32_t>(n));
+  if (owed > 0) server_->consumed_connection(owed);
+  owed_ -= owed;
+  owner_->on_output();
 }
 
 void Http2Exchange::on_request_end(std::string_view trailers) {
@@ -199,10 +214,7 @@ void Http2Exchange::fill_body(Fill& fill, MutBytes into) {
   in_.pop(into.subspan(fill.n, n));
   fill.n += n;
   body_sent_ += n;
-  if (n > 0) {
-    server_->consumed(id_, n);
-    owner_->on_output();
-  }
+  if (n > 0) give_back(n);
   if (!in_.empty()) {
     fill.more = true;
   } else if (request_ended_) {
@@ -227,8 +239,7 @@ void Http2Exchange::fill_chunk(Fill& fill, MutBytes into) {
     *at++ = '\n';
     fill.n += static_cast<std::size_t>(at - begin);
     body_sent_ += n;
-    server_->consumed(id_, n);
-    owner_->on_output();
+    give_back(n);
   }
   if (!in_.empty()) {
     fill.more = true;
@@ -296,7 +307,10 @@ void Http2Exchange::end(Outcome outcome, const Failure* failure) {
   gathered_.reset();
   if (throttle_) throttle_->leave();
   origin_.reset();  // a stream that still lives is cancelled
-  if (outcome != Outcome::Retry) in_.clear();
+  if (outcome != Outcome::Retry) {
+    in_.clear();
+    if (owed_ > 0) server_->consumed_connection(std::exchange(owed_, 0));
+  }
   owner_->on_exchange_news(*this);
 }
 

@@ -119,6 +119,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void on_closed(std::uint32_t code) override;
 
   [[nodiscard]] transport::StreamHandler& handler();
+  void give_back(std::size_t n);
   void begin_websocket(const http::H2Request& request);
   [[nodiscard]] std::size_t take_head(ConstBytes bytes);
   [[nodiscard]] std::string_view gather(ConstBytes bytes);
@@ -157,6 +158,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   transport::PeerAddress peer_;
   RequestId request_id_;
   ByteQueue in_;
+  std::uint32_t owed_ = 0;  // of in_, what the connection's window was not given back for
   std::int32_t id_ = 0;
   http::Method method_ = http::Method::Get;
   http::Framing framing_;

@@ -239,6 +239,34 @@ TEST_P(Http2, ASlowOriginHoldsBackTheUploadAndNoOther) {
   ASSERT_TRUE(visitor.until([&] { return stream.got.ends_with("\r\n\r\n" + body); }));
 }
 
+TEST_P(Http2, WithoutMemoryTheConnectionsWindowHoldsUploadsBack) {
+  HttpWorld world(portable(), {}, 0, 20'000);
+  world.link.first_credit = 1000;
+  H2Visitor visitor(world);
+  const std::string body = pattern(60'000);
+  std::vector<std::int32_t> ids;
+  for (int i = 0; i < 40; ++i) {
+    ids.push_back(visitor.client.ask("POST", "/", {}, false));
+    visitor.client.body(ids.back(), body, true);
+  }
+  ASSERT_TRUE(visitor.until([&] { return world.link.alive() == 40; }));
+  for (int i = 0; i < 20; ++i) {
+    visitor.move();
+    world.settle();
+  }
+  EXPECT_GT(world.budget.used(), 500'000u);
+  EXPECT_LE(world.budget.used(), (std::size_t{1} << 20) + 41 * ByteQueue::kBlock);
+  for (const auto& stream : world.link.streams) stream->give_credit(std::size_t{1} << 30);
+  ASSERT_TRUE(visitor.until([&] {
+    return std::ranges::all_of(world.link.streams,
+                               [](const auto& stream) { return stream->got.ends_with("0\r\n\r\n"); });
+  }));
+  for (const auto& stream : world.link.streams) stream->say(ok("got it"));
+  ASSERT_TRUE(visitor.until(
+      [&] { return std::ranges::all_of(ids, [&](std::int32_t id) { return visitor.answer(id).closed; }); }));
+  for (const auto id : ids) EXPECT_EQ(visitor.answer(id).body, "got it");
+}
+
 TEST_P(Http2, AnAnswerBeforeTheUploadIsOver) {
   HttpWorld world(portable());
   H2Visitor visitor(world);
