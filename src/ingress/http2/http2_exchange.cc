@@ -2,6 +2,7 @@
 #include "ingress/http2/http2_exchange.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <utility>
@@ -106,6 +107,8 @@ void Http2Exchange::connect(transport::Link* link) {
   failure_ = nullptr;
   fin_ = false;
   head_sent_ = tail_sent_ = 0;
+  chunk_left_ = 0;
+  say_line({});
   request_done_ = request_ended_ && framing_.empty() && upgrade_.empty();
   made_progress();
   // A second dead one would not be retried: it gets a new one.
@@ -223,25 +226,29 @@ void Http2Exchange::fill_body(Fill& fill, MutBytes into) {
   }
 }
 
+// Whole chunks where they fit; where the link asks for a few bytes, whatever is next.
 void Http2Exchange::fill_chunk(Fill& fill, MutBytes into) {
-  constexpr std::size_t kSizeDigits = 8;
-  constexpr std::size_t kAround = kSizeDigits + 4;
-  while (!in_.empty() && into.size() - fill.n > kAround) {
-    const std::size_t n = std::min(into.size() - fill.n - kAround, in_.size());
-    auto* at = reinterpret_cast<char*>(into.data()) + fill.n;
-    char* const begin = at;
-    at = std::to_chars(at, at + kSizeDigits, n, 16).ptr;
-    *at++ = '\r';
-    *at++ = '\n';
-    in_.pop({reinterpret_cast<std::byte*>(at), n});
-    at += n;
-    *at++ = '\r';
-    *at++ = '\n';
-    fill.n += static_cast<std::size_t>(at - begin);
-    body_sent_ += n;
-    give_back(n);
+  while (fill.n < into.size()) {
+    const MutBytes room = into.subspan(fill.n);
+    if (line_sent_ < line_.size()) {
+      const std::size_t n = line_.copy(reinterpret_cast<char*>(room.data()), room.size(), line_sent_);
+      line_sent_ += static_cast<std::uint32_t>(n);
+      fill.n += n;
+    } else if (chunk_left_ > 0) {
+      const std::size_t n = std::min<std::size_t>(room.size(), chunk_left_);
+      in_.pop(room.first(n));
+      fill.n += n;
+      chunk_left_ -= static_cast<std::uint32_t>(n);
+      body_sent_ += n;
+      give_back(n);
+      if (chunk_left_ == 0) say_line("\r\n");
+    } else if (!in_.empty()) {
+      begin_chunk(room.size());
+    } else {
+      break;
+    }
   }
-  if (!in_.empty()) {
+  if (!in_.empty() || line_sent_ < line_.size()) {
     fill.more = true;
   } else if (request_ended_) {
     const std::size_t n = std::min(into.size() - fill.n, tail_.size() - tail_sent_);
@@ -251,6 +258,22 @@ void Http2Exchange::fill_chunk(Fill& fill, MutBytes into) {
     request_done_ = tail_sent_ == tail_.size();
     fill.more = !request_done_;
   }
+}
+
+void Http2Exchange::begin_chunk(std::size_t room) {
+  constexpr std::size_t kSizeDigits = 8;
+  constexpr std::size_t kAround = kSizeDigits + 4;
+  chunk_left_ = static_cast<std::uint32_t>(std::min(in_.size(), room > kAround ? room - kAround : 1));
+  std::array<char, kSizeDigits + 2> text;
+  char* end = std::to_chars(text.data(), text.data() + kSizeDigits, chunk_left_, 16).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  say_line({text.data(), static_cast<std::size_t>(end - text.data())});
+}
+
+void Http2Exchange::say_line(std::string_view text) {
+  line_.assign(text);  // short enough to need no allocation
+  line_sent_ = 0;
 }
 
 void Http2Exchange::on_end(Stream&, StreamEnd end_of_stream) {

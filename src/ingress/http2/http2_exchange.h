@@ -128,6 +128,8 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   [[nodiscard]] std::size_t room_out() const;
   void fill_body(transport::Fill& fill, MutBytes into);
   void fill_chunk(transport::Fill& fill, MutBytes into);
+  void begin_chunk(std::size_t room);
+  void say_line(std::string_view text);
   void complete(bool excess);
   [[nodiscard]] bool request_sent() const { return head_sent_ == head_.size() && request_done_; }
   [[nodiscard]] bool may_retry() const;
@@ -154,6 +156,9 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   std::string upgrade_;      // "websocket", or nothing
   std::string accept_;       // what Sec-WebSocket-Accept has to be
   std::string tail_;         // of a chunked body: the last chunk, trailers
+  std::string line_;         // of a chunked body: a chunk's size, or its end
+  std::uint32_t line_sent_ = 0;
+  std::uint32_t chunk_left_ = 0;  // bytes of in_ that the chunk at hand still takes
   TunnelKey tunnel_;
   transport::PeerAddress peer_;
   RequestId request_id_;
