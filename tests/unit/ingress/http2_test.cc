@@ -267,6 +267,18 @@ TEST_P(Http2, WithoutMemoryTheConnectionsWindowHoldsUploadsBack) {
   for (const auto id : ids) EXPECT_EQ(visitor.answer(id).body, "got it");
 }
 
+TEST_P(Http2, AChunkedBodyPassesAByteAtATime) {
+  HttpWorld world(portable());
+  world.link.fill_size = 1;
+  H2Visitor visitor(world);
+  const auto id = visitor.client.ask("POST", "/", {}, false);
+  visitor.client.body(id, "abc", true, {{"x-sum", "1"}});
+  ASSERT_TRUE(visitor.until(
+      [&] { return world.link.alive() == 1 && world.link.last().got.ends_with("0\r\nx-sum: 1\r\n\r\n"); }));
+  EXPECT_TRUE(world.link.last().got.ends_with("\r\n\r\n1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\nx-sum: 1\r\n\r\n"))
+      << world.link.last().got;
+}
+
 TEST_P(Http2, AnAnswerBeforeTheUploadIsOver) {
   HttpWorld world(portable());
   H2Visitor visitor(world);
