@@ -27,8 +27,8 @@ struct ForwardContext {
   bool forwarded = false;    // says it as Forwarded (RFC 7239) too
   bool drop_expect = false;  // 100 Continue was already answered here
 };
-// "HTTP/1.minor by", as a proxy says it in Via (RFC 9110 section 7.6.3), within `room`.
-[[nodiscard]] std::string_view via_value(std::uint8_t minor, std::string_view by, std::span<char> room);
+// "1.1 by", as a proxy says it in Via (RFC 9110 section 7.6.3), within `room`.
+[[nodiscard]] std::string_view via_value(std::string_view version, std::string_view by, std::span<char> room);
 // Whether the request has been at this proxy before: one of its Via names it.
 [[nodiscard]] bool via_names(const Fields& fields, std::string_view by);
 

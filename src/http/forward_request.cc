@@ -125,14 +125,13 @@ void put_identity(HeadWriter& out, const RequestHead& head, const ForwardContext
 
 }  // namespace
 
-std::string_view via_value(std::uint8_t minor, std::string_view by, std::span<char> room) {
-  constexpr std::string_view kProtocol = "1.";
-  if (room.size() < kProtocol.size() + 2 + by.size()) return {};
-  std::ranges::copy(kProtocol, room.begin());
-  room[2] = static_cast<char>('0' + minor);
-  room[3] = ' ';
-  std::ranges::copy(by, room.begin() + 4);
-  return {room.data(), by.size() + 4};
+std::string_view via_value(std::string_view version, std::string_view by, std::span<char> room) {
+  const std::size_t size = version.size() + 1 + by.size();
+  if (size > room.size()) return {};
+  auto at = std::ranges::copy(version, room.begin()).out;
+  *at++ = ' ';
+  std::ranges::copy(by, at);
+  return {room.data(), size};
 }
 
 bool via_names(const Fields& fields, std::string_view by) {

@@ -126,6 +126,22 @@ Method method_of(std::string_view text) {
   }
 }
 
+bool is_idempotent(Method method) {
+  switch (method) {
+    case Method::Get:
+    case Method::Head:
+    case Method::Options:
+    case Method::Trace:
+    case Method::Put:
+    case Method::Delete: return true;
+    case Method::Post:
+    case Method::Patch:
+    case Method::Connect:
+    case Method::Other: return false;
+  }
+  return false;
+}
+
 void RequestHead::reset() {
   Fields kept = std::move(fields);
   kept.clear();

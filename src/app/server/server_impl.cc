@@ -609,6 +609,20 @@ void ServerImpl::let_requests_in(TimePoint until) {
   }
 }
 
+// A visitor over HTTP/2 goes on opening windows while he reads his last answers, and closes then. Closed by us before, those are lost.
+void ServerImpl::let_answers_out(TimePoint until) {
+  while (Clock::now() < until) {
+    std::atomic<std::size_t> left{0};
+    {
+      const std::lock_guard lock(control_mutex_);
+      if (threads_.empty()) return;  // stopped meanwhile
+      on_each_shard([&left](app::ServerShard& shard) { left += shard.http2_visitors(); });
+    }
+    if (left == 0) return;
+    std::this_thread::sleep_for(kRequestLook);
+  }
+}
+
 bool ServerImpl::drain(std::chrono::milliseconds deadline) {
   bool finished = true;
   std::unique_lock lock(control_mutex_);
@@ -623,6 +637,8 @@ bool ServerImpl::drain(std::chrono::milliseconds deadline) {
     std::unique_lock owners(owners_mutex_);
     owners_changed_.wait_until(owners, until, [this] { return owners_.empty() || stopping_; });
     finished = owners_.empty() && !stopping_;
+    owners.unlock();
+    if (finished) let_answers_out(until);
   }
   if (lock) lock.unlock();
   stop();

@@ -103,6 +103,7 @@ class ServerImpl {
   [[nodiscard]] Result<boost::json::object> answer(const boost::json::object& question);
   void stop_shards();
   void let_requests_in(TimePoint until);
+  void let_answers_out(TimePoint until);
   void settle_shards() const;
   void wait_for_further_links(TimePoint until) const;
   template <class Function>

@@ -384,6 +384,12 @@ void ServerShard::move_visitor(unsigned to, transport::ByteStreamPtr visitor, co
   });
 }
 
+void ServerShard::move_http2(unsigned to, ingress::Http2Parcel parcel) {
+  ServerShard& other = server_.shard(to);
+  shard_.poller().leave(parcel.stream->fd());
+  other.shard().post([&other, parcel = std::move(parcel)]() mutable { other.http_.adopt_http2(std::move(parcel)); });
+}
+
 void ServerShard::on_request(const ingress::RequestRecord& record) {
   // The session is here, or a link of it.
   TunnelCounts* tunnel = nullptr;

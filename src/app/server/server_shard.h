@@ -70,6 +70,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   // The two halves of a drain: nobody new is let in, and HTTP visitors finish what runs; then GOAWAY to each session.
   void turn_newcomers_away();
   [[nodiscard]] std::size_t requests_being_read() const { return http_.reading() + (https_ ? https_->waiting() : 0); }
+  [[nodiscard]] std::size_t http2_visitors() const { return http_.stats().h2_visitors; }
   void drain();
   void close_all(const Error& why);
   // A session's client signed in again elsewhere: ends it, then posts `then`.
@@ -140,6 +141,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void apply_https();
   void accept_visitor(transport::UniqueFd fd, const transport::PeerAddress& peer);
   void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
+  void move_http2(unsigned shard, ingress::Http2Parcel parcel) override;
   void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
                     std::string early, const ingress::VisitorTls& tls) override;
   void on_move(const route::RouteTarget& target) override;

@@ -23,23 +23,6 @@ namespace {
 // Storage that a lent exchange keeps; heads beyond it are rare.
 constexpr std::size_t kKeptHead = 4096;
 
-// RFC 9110 section 9.2.2.
-bool idempotent(http::Method method) {
-  switch (method) {
-    case http::Method::Get:
-    case http::Method::Head:
-    case http::Method::Options:
-    case http::Method::Trace:
-    case http::Method::Put:
-    case http::Method::Delete: return true;
-    case http::Method::Post:
-    case http::Method::Patch:
-    case http::Method::Connect:
-    case http::Method::Other: return false;
-  }
-  return false;
-}
-
 }  // namespace
 
 void Exchange::begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
@@ -82,7 +65,8 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   forward.request_id = id_.text();
   forward.forwarded = true;
   std::array<char, 64> via;
-  if (!context_.options.via.empty()) forward.via = http::via_value(head.minor, context_.options.via, via);
+  if (!context_.options.via.empty())
+    forward.via = http::via_value(head.minor == 0 ? "1.0" : "1.1", context_.options.via, via);
   forward.trust_forwarded = context_.options.trust_forwarded;
   head_.clear();
   http::append_request_head(head_, head, forward);
@@ -252,7 +236,7 @@ void Exchange::on_timeout() {
 
 bool Exchange::may_retry() const {
   if (!origin_ || !origin_->reused() || retried_ || answered_) return false;
-  return head_sent_ == 0 || (body_sent_ == 0 && idempotent(method_));
+  return head_sent_ == 0 || (body_sent_ == 0 && http::is_idempotent(method_));
 }
 
 void Exchange::lose(const Failure& failure) {

@@ -6,12 +6,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
 #include "http/error_page.h"
+#include "http/h2/h2_server.h"
 #include "http/limits.h"
 #include "ingress/limits/visitor_count.h"
 #include "route/router.h"
@@ -20,6 +22,13 @@
 #include "transport/tls/certificate_book.h"
 
 namespace ferrotunnel::ingress {
+
+// What the visitor's connection is, below HTTP.
+struct VisitorTls {
+  bool on = false;   // TLS: the scheme is https
+  bool h2 = false;   // ALPN chose h2
+  std::string name;  // SNI, in the one spelling; empty: none was sent
+};
 
 struct OriginPoolOptions {
   std::size_t steady_per_tunnel = 64;     // idle ones that a tunnel keeps for idle_timeout
@@ -50,13 +59,9 @@ struct HttpIngressOptions {
       nullptr;      // those of the server, where they are counted; past its limit newcomers hear 503 and no more
   std::string via;  // how this server calls itself in Via, so that it knows its own requests again; "": no Via
   bool trust_forwarded = false;  // visitors are proxies whose X-Forwarded-* is true
-};
-
-// What the visitor's connection is, below HTTP.
-struct VisitorTls {
-  bool on = false;   // TLS: the scheme is https
-  bool h2 = false;   // ALPN chose h2
-  std::string name;  // SNI, in the one spelling; empty: none was sent
+  http::H2Limits h2;
+  Duration h2_max_age{};  // an HTTP/2 connection so old is told to go (GOAWAY) and finishes; 0: never
+  Duration h2_drain_gap = std::chrono::milliseconds(500);  // from "it goes" to "no request any more"
 };
 
 // What a server with an HTTPS port does to requests; as the configuration is now.
@@ -88,12 +93,22 @@ struct RequestRecord {
   bool retried = false;        // that one was dead, and a second was tried
 };
 
+// An HTTP/2 visitor on its way to another shard: the connection, and what its session knows.
+struct Http2Parcel {
+  transport::ByteStreamPtr stream;
+  transport::PeerAddress peer;
+  VisitorTls tls;
+  std::unique_ptr<http::H2Server> server;
+};
+
 class HttpIngressHost {
  public:
   // The route's link lives on another shard: carry this there and adopt() it. Nothing of the request was sent anywhere.
   virtual void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
                             std::string early_bytes, const VisitorTls& tls) = 0;
-  // It is about to be called: a visitor came here for this one, whose link is there.
+  // The same for one that speaks HTTP/2: adopt_http2() it there.
+  virtual void move_http2(unsigned shard, Http2Parcel parcel) = 0;
+  // One of them is about to be called: a visitor came here for this one, whose link is there.
   virtual void on_move(const route::RouteTarget& /*target*/) {}
   virtual void on_request(const RequestRecord& record) = 0;
   // One was turned away before it could ask for anything.
@@ -120,6 +135,11 @@ struct HttpIngressStats {
   std::uint64_t origins_reused = 0;
   std::uint64_t origins_dropped = 0;  // idle ones that ended, spoke, or grew too old or too many
   std::uint64_t retries = 0;
+  std::size_t h2_visitors = 0;     // of visitors, those who speak HTTP/2
+  std::uint64_t h2_requests = 0;   // of requests, theirs
+  std::uint64_t h2_malformed = 0;  // theirs, answered by RST_STREAM
+  std::uint64_t h2_stalled = 0;    // streams and connections whose visitor read nothing for stall_timeout
+  http::H2AbuseCounts h2_abuse{};  // connections ended with ENHANCE_YOUR_CALM, by what they did
 };
 
 }  // namespace ferrotunnel::ingress

@@ -129,6 +129,15 @@ VisitorSocket::Read VisitorSocket::read_more() {
   return take(got, room.size());
 }
 
+VisitorSocket::Read VisitorSocket::read_into(MutBytes room, std::size_t& n) {
+  if (failed_) return Read::Failed;
+  if (eof_) return Read::Eof;
+  if (!readable_) return Read::Nothing;
+  const IoResult got = stream_->read(room);
+  n = got.n;
+  return take(got, room.size());
+}
+
 VisitorSocket::Read VisitorSocket::discard(std::size_t& n) {
   if (failed_) return Read::Failed;
   if (eof_) return Read::Eof;

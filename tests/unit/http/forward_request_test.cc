@@ -136,8 +136,8 @@ TEST(ForwardRequest, ForwardedSaysTheSame) {
 
 TEST(ForwardRequest, ViaNamesThisServer) {
   std::array<char, 32> room;
-  EXPECT_EQ(via_value(0, "us", room), "1.0 us");
-  EXPECT_EQ(via_value(1, std::string(29, 'x'), room), "") << "no room";
+  EXPECT_EQ(via_value("1.0", "us", room), "1.0 us");
+  EXPECT_EQ(via_value("1.1", std::string(29, 'x'), room), "") << "no room";
   RequestHead head;
   ASSERT_TRUE(
       parse_request_head("GET / HTTP/1.1\r\nHost: x\r\nvia: 1.1 a\r\nVia: 1.0 b, 1.1 us (c)\r\n\r\n", {}, head).done());

@@ -114,12 +114,14 @@ class WorldHost final : public HttpIngressHost {
                     std::string early, const VisitorTls& tls) override {
     moved.push_back({shard, std::move(visitor), peer, std::move(early), tls});
   }
+  void move_http2(unsigned shard, Http2Parcel parcel) override { moved_http2.emplace_back(shard, std::move(parcel)); }
   void on_move(const route::RouteTarget& target) override { wanted.push_back(target.session); }
   void on_request(const RequestRecord& record) override { records.emplace_back(record); }
   void on_turned_away() override { ++turned_away; }
 
   int turned_away = 0;
   std::vector<Moved> moved;
+  std::vector<std::pair<unsigned, Http2Parcel>> moved_http2;
   std::vector<route::SessionId> wanted;  // of on_move()
   std::vector<Record> records;
 };
