@@ -11,6 +11,12 @@ if(NOT FT_TOML_INCLUDE)
   message(FATAL_ERROR "toml++/toml.h was not found: install libtomlplusplus-dev")
 endif()
 
+# By its plain name, since it brings no package files: what is installed needs it under the same.
+find_path(FT_NGHTTP2_INCLUDE nghttp2/nghttp2.h DOC "nghttp2 1.50 or newer (libnghttp2-dev)")
+if(NOT FT_NGHTTP2_INCLUDE)
+  message(FATAL_ERROR "nghttp2/nghttp2.h was not found: install libnghttp2-dev")
+endif()
+
 # What every object is compiled with. BOOST_ASIO_SEPARATE_COMPILATION: Asio's non-template half is compiled once, in
 # ft_asio, which makes a file that uses Asio compile 1.6 times as fast.
 add_library(ft_settings INTERFACE)

@@ -54,6 +54,21 @@ struct OriginTls {
   friend bool operator==(const OriginTls&, const OriginTls&) = default;
 };
 
+// A certificate that visitors of the HTTPS port get who ask for a name of its subjectAltNames: that name exactly, or one label in place of the *.
+// Two may have a name in common if their keys are of different kinds (RSA and ECDSA). All are files.
+struct HttpsCertificate {
+  std::string name;         // for messages
+  std::string certificate;  // PEM, its chain behind it
+  std::string key;          // PEM, without a password, of a mode that gives others nothing
+  std::string
+      ocsp;  // an OCSP response (DER) to staple; "": the certificate's name with .ocsp, where there is such a file
+  std::string client_ca;    // visitors have to show a certificate that one of these (PEM) signed; "": none
+  bool is_default = false;  // also for visitors who ask for a name that no certificate has, or for none
+  friend bool operator==(const HttpsCertificate&, const HttpsCertificate&) = default;
+};
+
+enum class TlsMinimum : std::uint8_t { V12, V13 };
+
 struct TunnelConfig {
   enum class Kind : std::uint8_t { Http, Tcp } kind = Kind::Http;
   std::string name;  // 1-64 of A-Za-z0-9._-
@@ -85,8 +100,18 @@ struct ProgramConfig {
 struct ServerConfig {
   std::string listen = ":7835";
   std::string http_listen = ":8080";
+  std::string https_listen;  // "": no HTTPS
+  std::string https_certificate,
+      https_key;  // of visitors who ask for its names, and of all whose name no certificate has
+  std::vector<HttpsCertificate> certificates;  // more
+  std::string certificates_dir;                // and those in here
+  TlsMinimum http_tls_minimum = TlsMinimum::V12;
+  bool http2 = false;                 // HTTP/2 is offered to visitors of the HTTPS port
+  bool https_redirect = false;        // requests at http_listen are sent to the HTTPS port by a 308
+  std::chrono::milliseconds hsts{0};  // Strict-Transport-Security: max-age, in answers over TLS. 0: not said
   std::string tcp_listen_host;
   std::vector<std::string> public_addresses;
+  std::string domain;
   std::string state_dir;
   bool tls = true;
   std::string tls_certificate, tls_key, tls_client_ca;
@@ -100,6 +125,9 @@ struct ServerConfig {
   std::uint32_t max_visitors = 0;
   // Direct links of a client at once, warm and in use (Carry); past it visitors are streams of its link. 0: none.
   std::uint32_t max_direct = 64;
+  // Bytes a second that a visitor over HTTP has to move while it is he whom a request waits for: of a body that he sends, of an answer that he
+  // reads. 0: no such floor.
+  std::uint32_t min_visitor_rate = 240;
   std::chrono::milliseconds host_lease{
       30'000};  // how long a host or port stays its grant's when its client is gone. 0: not at all
   std::chrono::milliseconds tcp_keepalive{
@@ -152,6 +180,9 @@ using ConfigResult = std::expected<T, std::vector<ConfigError>>;
 
 // Either kind, told by its tables: what is wrong with it, or nothing.
 [[nodiscard]] std::optional<std::vector<ConfigError>> check_config(const std::string& file);
+
+// The files that hold the certificates of its HTTPS port as they are now, with the directory that it looks for them in: for whoever watches them.
+[[nodiscard]] std::vector<std::string> certificate_files(const ServerConfig& config);
 
 // The JSON Schema (draft 2020-12) of both kinds of file, for editors.
 [[nodiscard]] std::string config_schema();

@@ -39,9 +39,10 @@ namespace ferrotunnel {
 
 // What start() found and made.
 struct ServerReady {
-  std::string listen;       // "0.0.0.0:7835", with the port that the system picked where 0 was asked for
-  std::string http_listen;  // empty: off
-  std::string join_token;   // for the grant "default"; a secret
+  std::string listen;        // "0.0.0.0:7835", with the port that the system picked where 0 was asked for
+  std::string http_listen;   // empty: off
+  std::string https_listen;  // empty: off
+  std::string join_token;    // for the grant "default"; a secret
   std::string state_dir;
   bool state_made = false;  // just now
   bool tls = true;
@@ -77,6 +78,18 @@ struct RefusedVisitors {
   friend bool operator==(const RefusedVisitors&, const RefusedVisitors&) = default;
 };
 
+// TLS handshakes of visitors at the HTTPS port.
+struct VisitorTlsStatus {
+  std::uint64_t done = 0;
+  std::uint64_t resumed = 0;      // of those, by a session ticket
+  std::uint64_t failed = 0;       // nothing in common, no certificate for the name, rubbish; or the visitor left
+  std::uint64_t timed_out = 0;    // took longer than 10 s
+  std::uint64_t crowded_out = 0;  // were the oldest of more than 2048 at once on a thread
+  std::uint64_t plain_http = 0;   // were none: HTTP without TLS, which was told so
+  std::size_t waiting = 0;        // under way
+  friend bool operator==(const VisitorTlsStatus&, const VisitorTlsStatus&) = default;
+};
+
 struct TunnelStatus {
   std::string name, session, url;
   std::uint64_t visitors_now = 0, visitors = 0;  // of HTTP tunnels: requests
@@ -101,6 +114,7 @@ struct ServerStatus {
   RefusedVisitors refused{};
   std::uint64_t idle_ended = 0, throttled = 0;  // of all tunnels, also of those that are gone
   std::uint64_t accepts_failed = 0;             // for want of descriptors or memory; tried again, nobody is lost
+  VisitorTlsStatus visitor_tls{};
 };
 
 class Server;
@@ -111,11 +125,31 @@ class ServerBuilder {
   ServerBuilder& listen(std::string address);
   // Where HTTP visitors arrive. Default ":8080"; "" turns it off.
   ServerBuilder& http_listen(std::string address);
+  // Where HTTPS visitors arrive. Needs a certificate at least. Default "": nowhere.
+  ServerBuilder& https_listen(std::string address);
+  // A certificate (PEM, chain behind it) and its key, for visitors who ask for one of its names, and for all whose name no certificate has. Without
+  // it those are refused.
+  ServerBuilder& https_certificate(std::string certificate_file, std::string key_file);
+  // One more (HttpsCertificate). May be repeated.
+  ServerBuilder& certificate(HttpsCertificate files);
+  // Those in a directory: NAME.crt or NAME.pem with NAME.key, and directories with fullchain.pem and privkey.pem, as certbot has them.
+  ServerBuilder& certificates_dir(std::string path);
+  // Of TLS at the HTTPS port. Default V12.
+  ServerBuilder& http_tls_minimum(TlsMinimum minimum);
+  // HTTP/2 is offered at the HTTPS port. Default false.
+  ServerBuilder& http2(bool on);
+  // Requests at http_listen() are answered with a 308 to the same URL with https. Default false.
+  ServerBuilder& https_redirect(bool on);
+  // For how long browsers that were here over HTTPS may come back by HTTPS only (Strict-Transport-Security). Default 0: nothing is said.
+  ServerBuilder& hsts(std::chrono::milliseconds time);
   // The address on which TCP tunnels get their ports. Default: every address.
   ServerBuilder& tcp_listen_host(std::string host);
   // "HOST:PORT" that clients reach listen() by; it goes into the join token. Default: this machine's name, or the listening
   // address where that is a specific one. May be repeated.
   ServerBuilder& public_address(std::string address);
+  // Under which HTTP tunnels get their names: "web" asked for is web.DOMAIN, and who asks for none gets one of random words there. What a grant
+  // allows holds for the whole name. Default: the host of the first public_address(), or localhost.
+  ServerBuilder& domain(std::string name);
   // Where the key and the grants' secrets are kept, made with mode 0700. Default: $STATE_DIRECTORY, else /var/lib/ferrotunnel for
   // root, else $XDG_STATE_HOME/ferrotunnel (~/.local/state/ferrotunnel).
   ServerBuilder& state_dir(std::string path);
@@ -145,6 +179,8 @@ class ServerBuilder {
   ServerBuilder& max_visitors(std::uint32_t count);
   // Direct links of a client at once (Carry). Default 64; 0: none, all visitors are carried by its link.
   ServerBuilder& max_direct(std::uint32_t count);
+  // ServerConfig::min_visitor_rate. Default 240.
+  ServerBuilder& min_visitor_rate(std::uint32_t bytes_per_second);
   // How long a host or port stays its grant's when the client that had it is gone. Default 30 s.
   ServerBuilder& host_lease(std::chrono::milliseconds time);
   // Silence of a visitor after which the kernel asks its machine whether it is there. Default 60 s; 0: never.

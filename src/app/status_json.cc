@@ -20,6 +20,21 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t RefusedVisitors::
     {"memory", &RefusedVisitors::memory},
 }};
 
+constexpr std::array<std::pair<std::string_view, std::uint64_t VisitorTlsStatus::*>, 6> kVisitorTls{{
+    {"done", &VisitorTlsStatus::done},
+    {"resumed", &VisitorTlsStatus::resumed},
+    {"failed", &VisitorTlsStatus::failed},
+    {"timed_out", &VisitorTlsStatus::timed_out},
+    {"crowded_out", &VisitorTlsStatus::crowded_out},
+    {"plain_http", &VisitorTlsStatus::plain_http},
+}};
+
+json::object visitor_tls_json(const VisitorTlsStatus& tls) {
+  json::object object{{"waiting", tls.waiting}};
+  for (const auto& [name, count] : kVisitorTls) object[name] = tls.*count;
+  return object;
+}
+
 json::object refused_json(const RefusedVisitors& refused) {
   json::object object;
   for (const auto& [name, count] : kReasons) object[name] = refused.*count;
@@ -77,6 +92,7 @@ json::object status_json(const ServerStatus& status) {
           {"idle_ended", status.idle_ended},
           {"throttled", status.throttled},
           {"accepts_failed", status.accepts_failed},
+          {"visitor_tls", visitor_tls_json(status.visitor_tls)},
           {"draining", status.draining}};
 }
 
@@ -245,6 +261,10 @@ ServerStatus status_from_json(const json::object& object) {
   from.number("idle_ended", status.idle_ended);
   from.number("throttled", status.throttled);
   from.number("accepts_failed", status.accepts_failed);
+  from.inside("visitor_tls", [&status](const From& tls) {
+    tls.number("waiting", status.visitor_tls.waiting);
+    for (const auto& [name, count] : kVisitorTls) tls.number(name, status.visitor_tls.*count);
+  });
   from.boolean("draining", status.draining);
   return status;
 }

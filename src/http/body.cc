@@ -59,6 +59,11 @@ std::string_view sentence(BodyError error) {
   return "Unknown error.";
 }
 
+bool forbidden_trailer(std::string_view name) {
+  return field_id(name) != FieldId::Other ||
+         std::ranges::any_of(kForbiddenTrailers, [name](std::string_view one) { return iequals(one, name); });
+}
+
 BodyFramer::BodyFramer(Framing framing, const Limits& limits)
     : kind_(framing.kind),
       state_(State::Payload),
@@ -111,7 +116,10 @@ std::size_t BodyFramer::advance(std::string_view in, std::string_view& payload) 
     bool good = false;
     switch (state_) {
       case State::Size: good = on_size(c); break;
-      case State::SizeLf: good = on_size_lf(c); break;
+      case State::SizeLf:
+        good = on_size_lf(c);
+        if (good && state_ == State::TrailerBegin) return used + 1;
+        break;
       case State::PayloadCr:
         good = c == '\r' || fail(BodyError::ChunkEnd);
         if (good) state_ = State::PayloadLf;
@@ -249,8 +257,7 @@ bool BodyFramer::on_trailer_name(char c) {
   }
   if (c != ':' || name_length_ == 0) return fail(BodyError::TrailerField);
   const std::string_view name(name_.data(), name_length_);
-  if (field_id(name) != FieldId::Other || std::ranges::find(kForbiddenTrailers, name) != kForbiddenTrailers.end())
-    return fail(BodyError::TrailerForbidden);
+  if (forbidden_trailer(name)) return fail(BodyError::TrailerForbidden);
   state_ = State::TrailerValue;
   return true;
 }

@@ -28,6 +28,9 @@ enum class BodyError : std::uint8_t {
 [[nodiscard]] std::string_view slug(BodyError error);
 [[nodiscard]] std::string_view sentence(BodyError error);
 
+// Whether a field of this name may not come after the body (RFC 9110 section 6.5.1).
+[[nodiscard]] bool forbidden_trailer(std::string_view name);
+
 class BodyFramer {
  public:
   struct Step {
@@ -45,11 +48,18 @@ class BodyFramer {
   // Calls sink(std::string_view payload) for each piece of payload, in order; views into `in`.
   template <class Sink>
   [[nodiscard]] Step feed(std::string_view in, Sink&& sink) {
+    return feed(in, sink, [](std::string_view) {});
+  }
+  // And trailers(std::string_view bytes) for those of the trailer section, its empty line included.
+  template <class Sink, class TrailerSink>
+  [[nodiscard]] Step feed(std::string_view in, Sink&& sink, TrailerSink&& trailers) {
     Step all;
     do {
       std::string_view payload;
+      const bool behind = in_trailers();
       const std::size_t n = advance(in.substr(all.consumed), payload);
       if (!payload.empty()) sink(payload);
+      if (behind && n != 0) trailers(in.substr(all.consumed, n));
       all.consumed += n;
     } while (all.consumed < in.size() && !done() && error_ == BodyError::None);
     all.done = done();
@@ -93,7 +103,9 @@ class BodyFramer {
     Done,
   };
 
-  std::size_t advance(std::string_view in, std::string_view& payload);  // at most one piece of payload
+  [[nodiscard]] bool in_trailers() const { return state_ >= State::TrailerBegin && state_ <= State::EndLf; }
+  // At most one piece of payload, and nothing of the trailers with what is before them.
+  std::size_t advance(std::string_view in, std::string_view& payload);
   std::size_t advance_payload(std::string_view in, std::string_view& payload);
   bool on_size(char c);
   bool on_extension(char c);

@@ -137,7 +137,7 @@ std::string make_error_response(const ErrorPage& page) {
   const PageFormat format = preferred_format(page.accept);
   const std::string body = body_of(page, format);
   std::string out;
-  HeadWriter::append(out, kFixedRoom + page.slug.size() + page.request_id.size() + body.size(),
+  HeadWriter::append(out, kFixedRoom + page.slug.size() + page.request_id.size() + page.hsts.size() + body.size(),
                      [&](HeadWriter& writer) {
                        writer.put("HTTP/1.1 ");
                        writer.put_number(page.status);
@@ -154,6 +154,7 @@ std::string make_error_response(const ErrorPage& page) {
                        writer.clean_field("Ferrotunnel-Error", page.slug);
                        writer.field("Ferrotunnel-Side", to_string(page.side));
                        if (!page.request_id.empty()) writer.clean_field("X-Request-Id", page.request_id);
+                       if (!page.hsts.empty()) writer.clean_field("Strict-Transport-Security", page.hsts);
                        if (page.retry_after != 0) {
                          writer.put("Retry-After: ");
                          writer.put_number(page.retry_after);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -23,8 +24,14 @@ struct ForwardContext {
   std::string_view via = {};  // value to append as Via; "": none
   bool trust_forwarded =
       false;                 // the visitor is a proxy we trust: append to its X-Forwarded-For, keep the rest it says
+  bool forwarded = false;    // says it as Forwarded (RFC 7239) too
   bool drop_expect = false;  // 100 Continue was already answered here
 };
+// "1.1 by", as a proxy says it in Via (RFC 9110 section 7.6.3), within `room`.
+[[nodiscard]] std::string_view via_value(std::string_view version, std::string_view by, std::span<char> room);
+// Whether the request has been at this proxy before: one of its Via names it.
+[[nodiscard]] bool via_names(const Fields& fields, std::string_view by);
+
 // The body is to be passed on with the framing of `head`.
 void append_request_head(std::string& out, const RequestHead& head, const ForwardContext& context);
 
@@ -33,6 +40,7 @@ struct ResponseContext {
   bool keep_alive = true;          // the visitor's connection is to be kept, as far as the request and we are concerned
   bool head_request = false;
   std::string_view request_id = {};  // replaces the origin's X-Request-Id; "": the origin's stays
+  std::string_view hsts = {};        // Strict-Transport-Security, where the origin says none; "": none
 };
 struct ResponsePlan {
   bool send = true;        // false: nothing was written; a 1xx that an HTTP/1.0 visitor may not get

@@ -1,4 +1,7 @@
 #include "http/forward.h"
+
+#include <algorithm>
+
 #include "http/head_writer.h"
 
 namespace ferrotunnel::http {
@@ -27,6 +30,7 @@ void pass_field(HeadWriter& out, const Field& field, const RequestHead& head, co
     case FieldId::Other:
     case FieldId::Accept:
     case FieldId::Trailer:
+    case FieldId::Via:
       if (head.connection_names_fields && named_by_connection(head.fields, field.name)) return;
       out.field(field.name, field.value);
       return;
@@ -91,21 +95,56 @@ void put_forwarded_for(HeadWriter& out, const RequestHead& head, const ForwardCo
   out.put("\r\n");
 }
 
+// One element, behind what a trusted proxy said on lines of its own. An address of IPv6 and a host stand in quotes (RFC 7239 sections 4 and 6).
+void put_forwarded(HeadWriter& out, const RequestHead& head, const ForwardContext& context) {
+  if (!context.forwarded || context.visitor.empty()) return;
+  const bool v6 = context.visitor.contains(':');
+  out.put("Forwarded: for=");
+  if (v6) out.put("\"[");
+  out.put_clean(context.visitor);
+  if (v6) out.put("]\"");
+  // A Host that was let in has no quote and no backslash.
+  if (!head.authority.empty()) {
+    out.put(";host=\"");
+    out.put_clean(head.authority);
+    out.put('"');
+  }
+  out.put(";proto=");
+  out.put_clean(context.proto);
+  out.put("\r\n");
+}
+
 void put_identity(HeadWriter& out, const RequestHead& head, const ForwardContext& context, const Seen& seen) {
   put_forwarded_for(out, head, context, seen);
   if (!seen.forwarded_proto) out.clean_field(kForwardedProto, context.proto);
   if (!seen.forwarded_host && !head.authority.empty()) out.clean_field(kForwardedHost, head.authority);
+  put_forwarded(out, head, context);
   if (!context.request_id.empty()) out.clean_field(kRequestId, context.request_id);
   if (!context.via.empty()) out.clean_field("Via", context.via);
 }
 
 }  // namespace
 
+std::string_view via_value(std::string_view version, std::string_view by, std::span<char> room) {
+  const std::size_t size = version.size() + 1 + by.size();
+  if (size > room.size()) return {};
+  auto at = std::ranges::copy(version, room.begin()).out;
+  *at++ = ' ';
+  std::ranges::copy(by, at);
+  return {room.data(), size};
+}
+
+bool via_names(const Fields& fields, std::string_view by) {
+  return !by.empty() && std::ranges::any_of(fields, [by](const Field& field) {
+    return field.id == FieldId::Via && field.value.contains(by);
+  });
+}
+
 void append_request_head(std::string& out, const RequestHead& head, const ForwardContext& context) {
   const std::string_view host = context.host_rewrite.empty() ? head.authority : context.host_rewrite;
   const std::size_t bound = kFixedRoom + head.method_text.size() + head.path_and_query.size() + host.size() +
-                            head.authority.size() + head.upgrade_protocol.size() + context.visitor.size() +
-                            context.proto.size() + context.request_id.size() + context.via.size() +
+                            2 * head.authority.size() + head.upgrade_protocol.size() + 2 * context.visitor.size() +
+                            2 * context.proto.size() + context.request_id.size() + context.via.size() +
                             bound_of(head.fields);
   HeadWriter::append(out, bound, [&](HeadWriter& writer) {
     writer.put(head.method_text);

@@ -6,6 +6,7 @@ namespace {
 
 constexpr std::uint16_t kUpgradeRequired = 426;
 constexpr std::size_t kFixedRoom = 256;
+constexpr std::string_view kHsts = "Strict-Transport-Security";  // RFC 6797
 
 // RFC 9110 section 8.6: a 1xx or 204 has no Content-Length; a 304, or the answer to HEAD, tells that of the body that it stands for.
 bool may_announce_length(const ResponseHead& head) {
@@ -79,7 +80,8 @@ ResponsePlan append_response_head(std::string& out, const ResponseHead& head, co
   const ResponsePlan plan = plan_of(head, context);
   if (!plan.send) return plan;
   const std::size_t bound = kFixedRoom + head.reason.size() + head.upgrade_protocol.size() + context.request_id.size() +
-                            bound_of(head.fields);
+                            context.hsts.size() + bound_of(head.fields);
+  const bool add_hsts = !context.hsts.empty() && !head.interim() && head.fields.find(kHsts) == nullptr;
   HeadWriter::append(out, bound, [&](HeadWriter& writer) {
     writer.put("HTTP/1.1 ");
     writer.put_number(head.status);
@@ -90,6 +92,7 @@ ResponsePlan append_response_head(std::string& out, const ResponseHead& head, co
     if (!plan.dechunk && !context.head_request) writer.framing(head.framing);
     put_connection(writer, head, context, plan);
     if (!context.request_id.empty() && !head.interim()) writer.clean_field("X-Request-Id", context.request_id);
+    if (add_hsts) writer.clean_field(kHsts, context.hsts);
     writer.put("\r\n");
   });
   return plan;

@@ -15,6 +15,7 @@ struct Known {
 // Ordered by length, so that a name is compared with those of its own length only.
 constexpr std::array kKnown = {
     Known{"te", FieldId::Te},
+    Known{"via", FieldId::Via},
     Known{"host", FieldId::Host},
     Known{"proxy", FieldId::Proxy},
     Known{"accept", FieldId::Accept},
@@ -123,6 +124,22 @@ Method method_of(std::string_view text) {
     case 7: return text == "OPTIONS" ? Method::Options : text == "CONNECT" ? Method::Connect : Method::Other;
     default: return Method::Other;
   }
+}
+
+bool is_idempotent(Method method) {
+  switch (method) {
+    case Method::Get:
+    case Method::Head:
+    case Method::Options:
+    case Method::Trace:
+    case Method::Put:
+    case Method::Delete: return true;
+    case Method::Post:
+    case Method::Patch:
+    case Method::Connect:
+    case Method::Other: return false;
+  }
+  return false;
 }
 
 void RequestHead::reset() {

@@ -33,6 +33,7 @@ enum class FieldId : std::uint8_t {
   Trailer,
   TransferEncoding,
   Upgrade,
+  Via,
   XForwardedFor,
   XForwardedHost,
   XForwardedOther,  // any other x-forwarded-*
@@ -78,6 +79,7 @@ class Fields {
 
 enum class Method : std::uint8_t { Get, Head, Post, Put, Delete, Options, Patch, Trace, Connect, Other };
 [[nodiscard]] Method method_of(std::string_view text);  // methods are case-sensitive
+[[nodiscard]] bool is_idempotent(Method method);        // RFC 9110 section 9.2.2
 
 // How the body's end is told (RFC 9112 section 6.3).
 struct Framing {

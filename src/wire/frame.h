@@ -18,7 +18,7 @@ namespace ferrotunnel::wire {
 // Bits of Preface::features, optional ones: in force where both sides set them.
 inline constexpr std::uint64_t kFeatureDirect = 1;  // further connections may attach to a session, each for one visitor
 inline constexpr std::uint64_t kFeatureLinks = 2;   // further connections may attach to a session, each a link of it
-inline constexpr std::uint64_t kFeatureOrigin = 8;  // `register` may say what the local service speaks (`origin`)
+inline constexpr std::uint64_t kFeatureOrigin = 4;  // `register` may say what the local service speaks (`origin`)
 inline constexpr std::uint64_t kFeaturesOfAttach = kFeatureDirect | kFeatureLinks;
 
 struct Preface {

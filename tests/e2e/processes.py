@@ -153,11 +153,11 @@ class Server(Process):
     def __init__(self, argv, work, name, env, state, lines=True):
         super().__init__(argv, work, name, env, lines)
         self.state = state
-        self.listen = self.http = self.join = None
+        self.listen = self.http = self.https = self.join = None
 
     def wait_ready(self):
         ready = self.wait_event("ready")
-        self.listen, self.http, self.join = ready["listen"], ready["http"], ready["join"]
+        self.listen, self.http, self.https, self.join = ready["listen"], ready["http"], ready["https"], ready["join"]
         return self
 
     @property

@@ -3,7 +3,7 @@ import socket
 import subprocess
 
 from origins import fields, read_head
-from processes import PATIENCE, program
+from processes import PATIENCE, address, program
 
 
 def connect(address):
@@ -103,7 +103,7 @@ class HttpVisitor:
 
 def curl(url, server, *flags, patience=PATIENCE * 3):
     """The real curl, made to reach the server for whatever host the URL names."""
-    host, port = server.http_address
+    host, port = address(server.https) if url.startswith("https:") else server.http_address
     done = subprocess.run([program("curl"), "--silent", "--show-error", "--max-time", str(int(patience)), "--noproxy", "*",
                            "--connect-to", f"::{host}:{port}", *map(str, flags), url], capture_output=True, timeout=patience + 10)
     assert done.returncode == 0, f"curl {url} ended with {done.returncode}: {done.stderr.decode(errors='replace')}"

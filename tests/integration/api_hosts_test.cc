@@ -92,6 +92,35 @@ TEST(ApiHosts, AClientKeepsHostAndPortOverAServersRestart) {
   }
 }
 
+TEST(ApiHosts, OneWordIsANameUnderTheServersDomain) {
+  const TemporaryDirectory state;
+  const Service web(Service::http("one"));
+  const TestServer server(state.path, [](ServerBuilder& b) { b.domain("Apps.Test"); });
+  TestClient client(server.ready.join_token, [&](ClientBuilder& b) {
+    b.http("named", web.at(), "web").http("whole", web.at(), "a.b.test").http("any", web.at());
+  });
+  ASSERT_TRUE(client.wait_up("named") && client.wait_up("whole") && client.wait_up("any")) << client.log.text();
+  EXPECT_TRUE(client.up("named").public_url.starts_with("http://web.apps.test:")) << client.up("named").public_url;
+  EXPECT_TRUE(client.up("whole").public_url.starts_with("http://a.b.test:")) << client.up("whole").public_url;
+  const std::string any = client.up("any").public_url;
+  const std::string name = any.substr(7, any.find('.') - 7);
+  EXPECT_EQ(std::ranges::count(name, '-'), 2) << any;
+  EXPECT_TRUE(any.contains(".apps.test:")) << any;
+  EXPECT_EQ(get(server.http_port(), "web.apps.test").body, "one GET /");
+  EXPECT_EQ(get(server.http_port(), "web").status, 404);
+}
+
+TEST(ApiHosts, ATunnelThatLeadsBackToItsServerIsFound) {
+  const TemporaryDirectory state;
+  const TestServer server(state.path);
+  TestClient client(server.ready.join_token, [&](ClientBuilder& b) {
+    b.http("loop", "http://127.0.0.1:" + std::to_string(server.http_port()), "loop.test");
+  });
+  ASSERT_TRUE(client.wait_up("loop")) << client.log.text();
+  const auto answer = get(server.http_port(), "loop.test");
+  EXPECT_EQ(answer.status, 508);
+}
+
 // ---- the same instance twice --------------------------------------------------------------------------------------
 
 // A client in the test's thread that says which instance it is.

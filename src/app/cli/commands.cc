@@ -38,12 +38,29 @@ constexpr std::array kServerAddressFlags = {
         "listen", "ADDR",
         "Where clients sign in, HOST:PORT or :PORT for every address. Port 0 lets the system pick one. Default :7835."},
     Flag{"http-listen", "ADDR", "Where HTTP visitors arrive, HOST:PORT or :PORT; \"off\" for none. Default :8080."},
+    Flag{"https-listen", "ADDR",
+         "Where HTTPS visitors arrive, HOST:PORT or :PORT; \"off\" for none. Needs --https-cert and --https-key, "
+         "--certificates-dir, or certificates in the file of --config. Default off."},
+    Flag{"https-cert", "FILE",
+         "The certificate (PEM, its chain behind it) of visitors of --https-listen who ask for its names, or for one "
+         "that "
+         "no other certificate has. Needs --https-key."},
+    Flag{"https-key", "FILE", "The private key (PEM) of --https-cert."},
+    Flag{"certificates-dir", "DIR",
+         "More certificates for --https-listen: NAME.crt or NAME.pem with NAME.key, and directories with fullchain.pem "
+         "and "
+         "privkey.pem, as certbot has them."},
+    Flag{"https-redirect", "", "Answer requests at --http-listen with a redirect (308) to --https-listen."},
     Flag{"tcp-listen-host", "IP", "The address on which TCP tunnels get their ports. Default: every address."},
     Flag{"public-address", "HOST:PORT",
          "How clients reach --listen from where they are; it goes into the join token. May be repeated. Default: this "
          "machine's name, or the "
          "address of --listen where that is a specific one.",
          true},
+    Flag{"domain", "NAME",
+         "Under which HTTP tunnels get their names: --host web is web.NAME, and a tunnel that asks for none gets one "
+         "of random "
+         "words there. Default: the host of the first --public-address."},
 };
 constexpr std::array kServerTrustFlags = {
     Flag{"state", "DIR",

@@ -396,8 +396,17 @@ Result<ServerOptions> server_options(const Arguments& arguments) {
   read.text("listen", config.listen);
   read.text("http-listen", config.http_listen);
   if (config.http_listen == "off") config.http_listen.clear();
+  read.text("https-listen", config.https_listen);
+  if (config.https_listen == "off") config.https_listen.clear();
+  read.pair("https-cert", "https-key", [&](const std::string& certificate, const std::string& key) {
+    config.https_certificate = certificate;
+    config.https_key = key;
+  });
+  read.text("certificates-dir", config.certificates_dir);
+  read.toggle("https-redirect", config.https_redirect);
   read.text("tcp-listen-host", config.tcp_listen_host);
   read.replace_texts("public-address", config.public_addresses);
+  read.text("domain", config.domain);
   read.text("state", config.state_dir);
   std::optional<bool> tls;
   read.on_off("tls", tls);
@@ -425,6 +434,7 @@ Result<ServerOptions> server_options(const Arguments& arguments) {
   if (read.failed()) return std::unexpected(*read.failed());
   options.run.files = config.program.read_from;
   watch_too(options.run.files, {config.tls_certificate, config.tls_key, config.tls_client_ca});
+  for (std::string& file : certificate_files(config)) options.run.files.push_back(std::move(file));
   return options;
 }
 

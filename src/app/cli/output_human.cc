@@ -17,7 +17,8 @@ std::string cut(std::string text, std::size_t columns) {
 }
 
 std::string join_line(const ServerReady& ready) {
-  return (ready.http_listen.empty() ? "ferrotunnel tcp 22 --join " : "ferrotunnel http 8080 --join ") +
+  return (ready.http_listen.empty() && ready.https_listen.empty() ? "ferrotunnel tcp 22 --join "
+                                                                  : "ferrotunnel http 8080 --join ") +
          ready.join_token;
 }
 
@@ -70,6 +71,7 @@ void HumanOutput::ready(const ServerReady& ready, std::chrono::milliseconds took
   out += "  " + label(Colour::Green, "listening") + ready.listen +
          (ready.tls ? " (tunnels, TLS)" : " (tunnels, plain TCP: only for a network that is trusted)");
   if (!ready.http_listen.empty()) out += "   " + ready.http_listen + " (http)";
+  if (!ready.https_listen.empty()) out += "   " + ready.https_listen + " (https)";
   out += "\n  " + label(Colour::Dim, "state") + shown(ready.state_dir) +
          (ready.state_made ? " (made now: key, one grant \"default\")" : "") + "\n";
   if (ready.public_host == "localhost")

@@ -32,6 +32,7 @@ void JsonOutput::ready(const ServerReady& ready, std::chrono::milliseconds took)
   line.text("version", version())
       .text("listen", ready.listen)
       .text("http", ready.http_listen)
+      .text("https", ready.https_listen)
       .text("join", ready.join_token);
   line.text("state", ready.state_dir).boolean("state_made", ready.state_made).boolean("tls", ready.tls);
   line.text("public_host", ready.public_host);

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "app/client/plan.h"
+#include "app/server/https_files.h"
 #include "ferrotunnel/config.h"
 #include "transport/tls/tls_context.h"
 #include "transport/tls/tls_identity.h"
@@ -25,6 +26,14 @@ Mistakes check_server_tls(const std::string& file, const ServerConfig& config) {
   return context ? Mistakes() : of_whole_file(file, context.error());
 }
 
+Mistakes check_https(const std::string& file, const ServerConfig& config) {
+  if (config.https_listen.empty()) return {};
+  const auto files = app::https_files(config);
+  if (!files) return of_whole_file(file, files.error());
+  const auto book = transport::CertificateBook::load(*files, {});
+  return book ? Mistakes() : of_whole_file(file, book.error());
+}
+
 // Without tunnels or a token it is to be used with flags beside it.
 Mistakes check_client_tls(const std::string& file, const ClientConfig& config) {
   if (config.tunnels.empty() || (config.join.empty() && config.secret.empty())) return {};
@@ -39,7 +48,10 @@ Mistakes check_client_tls(const std::string& file, const ClientConfig& config) {
 
 Mistakes check_config(const std::string& file) {
   auto server = load_server_config(file);
-  if (server) return check_server_tls(file, *server);
+  if (server) {
+    if (auto mistakes = check_server_tls(file, *server)) return mistakes;
+    return check_https(file, *server);
+  }
   auto client = load_client_config(file);
   if (client) return check_client_tls(file, *client);
   // That it is the other kind of file is said of the file as a whole, and of one that has tables of both, of each that is wrong.

@@ -109,6 +109,16 @@ std::vector<Section> make_sections() {
        "What no tunnel of this server exceeds, whatever its client asks for: of two limits the lower one holds. Of "
        "`allow`, a visitor has to be in both; of `deny`, in neither.",
        {limit_keys()}},
+      {"certificates",
+       true,
+       FileKind::Server,
+       false,
+       "A certificate of the HTTPS port, for visitors who ask for a name of its subjectAltNames: that name, or one "
+       "label in "
+       "place of the `*`. Two may have a name in common if their keys are of different kinds (RSA and ECDSA). Files "
+       "are "
+       "read anew by a reload; connections that are there go on.",
+       {certificate_keys()}},
       {"grants",
        true,
        FileKind::Server,

@@ -53,6 +53,7 @@ struct Target {
   ServerConfig* server = nullptr;
   ClientConfig* client = nullptr;
   GrantOptions* grant = nullptr;
+  HttpsCertificate* certificate = nullptr;
   TunnelDraft* tunnel = nullptr;
   TunnelLimits* limits = nullptr;
   ProgramConfig* program = nullptr;
@@ -91,6 +92,7 @@ struct Section {
 // The rows, by the file they are in.
 [[nodiscard]] std::span<const Key> server_keys();
 [[nodiscard]] std::span<const Key> grant_keys();
+[[nodiscard]] std::span<const Key> certificate_keys();
 [[nodiscard]] std::span<const Key> client_keys();
 [[nodiscard]] std::span<const Key> tunnel_keys();
 [[nodiscard]] std::span<const Key> limit_keys();  // of [limits] and [tunnels.NAME]

@@ -180,6 +180,16 @@ void read_grant(Loader& loader, const std::string& name, const Value& table, Ser
   config.grants.push_back(std::move(grant));
 }
 
+void read_certificate(Loader& loader, const std::string& name, const Value& table, ServerConfig& config) {
+  HttpsCertificate made;
+  made.name = name;
+  loader.read(*find_section("certificates"), table, "certificates." + name, {.certificate = &made});
+  const bool whole = table.find("certificate") != nullptr && table.find("key") != nullptr;
+  if (!whole && !loader.errors().left_out())
+    loader.errors().add(table.place, "certificates." + name + " needs both of its files: certificate and key");
+  config.certificates.push_back(std::move(made));
+}
+
 void need_tls(ConfigErrors& errors, const Value* table, const std::string& where) {
   const Value* tls = table != nullptr ? table->find("tls") : nullptr;
   if (tls == nullptr || tls->kind != Kind::Bool || tls->flag) return;
@@ -246,10 +256,13 @@ ConfigResult<ServerConfig> load_server(const std::string& file, Outside& machine
     if (server != nullptr) {
       loader.read(*find_section("server"), *server, "server", {.server = &config, .program = &config.program});
       loader.both_or_none(server, "server", "tls_cert", "tls_key");
+      loader.both_or_none(server, "server", "https_cert", "https_key");
       need_tls(loader.errors(), server, "server");
     }
     if (const Value* limits = loader.table("limits"))
       loader.read(*find_section("limits"), *limits, "limits", {.limits = &config.tunnel_limits});
+    loader.each("certificates",
+                [&](const std::string& name, const Value& table) { read_certificate(loader, name, table, config); });
     loader.each("grants",
                 [&](const std::string& name, const Value& table) { read_grant(loader, name, table, config); });
     read_log(loader, config.program);

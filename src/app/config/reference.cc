@@ -75,7 +75,7 @@ A file with a mistake is not used, at a start nor at a reload: what ran goes on 
 
 ## Values
 
-- Durations: `"250ms"`, `"30s"`, `"5m"`, `"1h"`, or a number of seconds.
+- Durations: `"250ms"`, `"30s"`, `"5m"`, `"1h"`, `"365d"`, or a number of seconds.
 - Sizes: `"64K"`, `"10M"`, `"1G"` (K is 1,024), or a number of bytes. Bandwidths are sizes a second.
 - Dates have no quotes: `2027-01-31` is its beginning, UTC; `2027-01-31T18:00:00+01:00` has a zone.
 - Relative paths are relative to the file that they stand in, not to where the program was started.

@@ -61,7 +61,8 @@ json::object value_of(const Key& key) {
       return {{"anyOf", json::array{json::object{{"type", "integer"}, {"minimum", key.least}, {"maximum", key.most}},
                                     text_like("[0-9]+[KMGkmg]?")}}};
     case Type::Duration:
-      return {{"anyOf", json::array{json::object{{"type", "number"}, {"minimum", 0}}, text_like("[0-9]+(ms|s|m|h)")}}};
+      return {
+          {"anyOf", json::array{json::object{{"type", "number"}, {"minimum", 0}}, text_like("[0-9]+(ms|s|m|h|d)")}}};
     // Editors give a TOML date to the schema as a string.
     case Type::Date: return text;
     case Type::Secret: return secret();

@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint64_t kMostCount = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 40;
 constexpr std::uint64_t kMostDirect = 4096;
+constexpr std::uint64_t kMostHsts = 10ull * 366 * 24 * 3'600'000;
 constexpr std::uint64_t kDay = 24ull * 3'600'000;
 constexpr std::uint64_t kMostKeepalive = 9ull * 3'600'000;  // Linux has 15 bits of seconds for it
 
@@ -34,6 +35,14 @@ Result<> http_listen(const std::string& text) {
   probe.http_listen = text == "off" ? "" : text;
   return plans(probe);
 }
+Result<> https_listen(const std::string& text) {
+  ServerConfig probe;
+  if (text.empty()) return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "\"off\" is for none"));
+  if (text == "off") return {};
+  probe.https_listen = text;
+  probe.https_certificate = probe.https_key = "probe";
+  return plans(probe);
+}
 Result<> tcp_listen_host(const std::string& text) {
   ServerConfig probe;
   probe.tcp_listen_host = text;
@@ -42,6 +51,11 @@ Result<> tcp_listen_host(const std::string& text) {
 Result<> public_address(const std::string& text) {
   ServerConfig probe;
   probe.public_addresses = {text};
+  return plans(probe);
+}
+Result<> domain(const std::string& text) {
+  ServerConfig probe;
+  probe.domain = text;
   return plans(probe);
 }
 Result<> proxy(const std::string& text) {
@@ -94,6 +108,69 @@ constexpr std::array kServerKeys = {
         .flag = "http-listen",
         .set = [](Target& t, Read&& r) { t.server->http_listen = r.text == "off" ? std::string() : std::move(r.text); },
         .check = http_listen},
+    Key{.name = "https_listen",
+        .fallback = "`\"off\"`",
+        .text =
+            "Where HTTPS visitors arrive: `HOST:PORT` or `:PORT`. Needs a certificate: `https_cert` and `https_key`, "
+            "[certificates.NAME], or `certificates_dir`.",
+        .example = "\":443\"",
+        .flag = "https-listen",
+        .set = [](Target& t,
+                  Read&& r) { t.server->https_listen = r.text == "off" ? std::string() : std::move(r.text); },
+        .check = https_listen},
+    Key{.name = "https_cert",
+        .type = Type::Path,
+        .fallback = "none: visitors who ask for a name that no certificate has are refused",
+        .text = "The certificate (PEM, its chain behind it) of visitors who ask for one of its names, and of all whose "
+                "name no other has. Needs `https_key`.",
+        .example = "\"/etc/ferrotunnel/https.pem\"",
+        .flag = "https-cert",
+        .set = [](Target& t, Read&& r) { t.server->https_certificate = std::move(r.text); }},
+    Key{.name = "https_key",
+        .type = Type::Path,
+        .fallback = "none",
+        .text = "The private key (PEM) of `https_cert`. No others than its owner and group may read it.",
+        .example = "\"/etc/ferrotunnel/https.key\"",
+        .flag = "https-key",
+        .set = [](Target& t, Read&& r) { t.server->https_key = std::move(r.text); }},
+    Key{.name = "certificates_dir",
+        .type = Type::Path,
+        .fallback = "none",
+        .text = "A directory of more certificates: `NAME.crt` or `NAME.pem` with `NAME.key`, and directories with "
+                "`fullchain.pem` and `privkey.pem`, as certbot has them.",
+        .example = "\"/etc/letsencrypt/live\"",
+        .flag = "certificates-dir",
+        .set = [](Target& t, Read&& r) { t.server->certificates_dir = std::move(r.text); }},
+    Key{.name = "http_tls_minimum",
+        .type = Type::Choice,
+        .fallback = "`\"1.2\"`",
+        .text = "The oldest TLS that visitors of `https_listen` may speak.",
+        .example = "\"1.3\"",
+        .set = [](Target& t,
+                  Read&& r) { t.server->http_tls_minimum = r.text == "1.3" ? TlsMinimum::V13 : TlsMinimum::V12; },
+        .choices = "1.2 1.3"},
+    Key{.name = "http2",
+        .type = Type::Bool,
+        .fallback = "`false`",
+        .text = "Whether HTTP/2 is offered to visitors of `https_listen`.",
+        .example = "true",
+        .set = [](Target& t, Read&& r) { t.server->http2 = r.flag; }},
+    Key{.name = "https_redirect",
+        .type = Type::Bool,
+        .fallback = "`false`",
+        .text = "Requests at `http_listen` are answered with a 308 to the same URL at `https_listen`.",
+        .example = "true",
+        .flag = "https-redirect",
+        .set = [](Target& t, Read&& r) { t.server->https_redirect = r.flag; }},
+    Key{.name = "hsts",
+        .type = Type::Duration,
+        .fallback = "0: nothing is said",
+        .text =
+            "For how long browsers that were here over HTTPS are to come by HTTPS only (`Strict-Transport-Security`, "
+            "where the service does not say it itself).",
+        .example = "\"365d\"",
+        .set = [](Target& t, Read&& r) { t.server->hsts = r.time; },
+        .most = kMostHsts},
     Key{.name = "tcp_listen_host",
         .fallback = "every address",
         .text = "The address on which TCP tunnels get their ports.",
@@ -110,6 +187,16 @@ constexpr std::array kServerKeys = {
         .flag = "public-address",
         .set = [](Target& t, Read&& r) { t.server->public_addresses = std::move(r.texts); },
         .check = public_address},
+    Key{.name = "domain",
+        .type = Type::Text,
+        .fallback = "the host of the first `public_address`",
+        .text = "Under which HTTP tunnels get their names: one that asks for `web` gets `web.DOMAIN`, one that asks "
+                "for none "
+                "a name of random words there. DNS has to lead `*.DOMAIN` here.",
+        .example = "\"tunnels.example.com\"",
+        .flag = "domain",
+        .set = [](Target& t, Read&& r) { t.server->domain = std::move(r.text); },
+        .check = domain},
     Key{.name = "state",
         .type = Type::Path,
         .fallback = "`$STATE_DIRECTORY`, else `/var/lib/ferrotunnel` for root, else `~/.local/state/ferrotunnel`",
@@ -198,6 +285,16 @@ constexpr std::array kServerKeys = {
         .flag = "max-direct",
         .set = [](Target& t, Read&& r) { t.server->max_direct = static_cast<std::uint32_t>(r.number); },
         .most = kMostDirect},
+    Key{.name = "min_visitor_rate",
+        .type = Type::Number,
+        .fallback = "240",
+        .text = "Bytes a second that a visitor over HTTP has to move, over 6 seconds each, while it is he whom a "
+                "request waits "
+                "for: of a body that he sends (but for gRPC), of an answer that he reads. Who is slower is cut off. 0: "
+                "no such floor.",
+        .example = "240",
+        .set = [](Target& t, Read&& r) { t.server->min_visitor_rate = static_cast<std::uint32_t>(r.number); },
+        .most = kMostCount},
     Key{.name = "host_lease",
         .type = Type::Duration,
         .fallback = "`\"30s\"`",
@@ -226,6 +323,40 @@ constexpr std::array kServerKeys = {
         .text = "Reload when this file, or one that it includes, has changed.",
         .example = "true",
         .set = [](Target& t, Read&& r) { t.program->watch = r.flag; }},
+};
+
+constexpr std::array kCertificateKeys = {
+    Key{.name = "certificate",
+        .type = Type::Path,
+        .fallback = "it is needed",
+        .text = "PEM, its chain behind it.",
+        .example = "\"/etc/ferrotunnel/app.pem\"",
+        .set = [](Target& t, Read&& r) { t.certificate->certificate = std::move(r.text); }},
+    Key{.name = "key",
+        .type = Type::Path,
+        .fallback = "it is needed",
+        .text = "The private key, PEM. No others than its owner and group may read it.",
+        .example = "\"/etc/ferrotunnel/app.key\"",
+        .set = [](Target& t, Read&& r) { t.certificate->key = std::move(r.text); }},
+    Key{.name = "ocsp",
+        .type = Type::Path,
+        .fallback = "the certificate's name with `.ocsp`, where there is such a file",
+        .text = "An OCSP response (DER) that is shown with it, until it expires.",
+        .example = "\"/etc/ferrotunnel/app.ocsp\"",
+        .set = [](Target& t, Read&& r) { t.certificate->ocsp = std::move(r.text); }},
+    Key{.name = "client_ca",
+        .type = Type::Path,
+        .fallback = "none",
+        .text =
+            "Mutual TLS: visitors who ask for its names have to show a certificate that one of these (PEM) has signed.",
+        .example = "\"/etc/ferrotunnel/visitors.pem\"",
+        .set = [](Target& t, Read&& r) { t.certificate->client_ca = std::move(r.text); }},
+    Key{.name = "default",
+        .type = Type::Bool,
+        .fallback = "`false`",
+        .text = "Also for visitors who ask for a name that no certificate has, or for none; as `https_cert` is.",
+        .example = "true",
+        .set = [](Target& t, Read&& r) { t.certificate->is_default = r.flag; }},
 };
 
 constexpr std::array kGrantKeys = {
@@ -305,6 +436,7 @@ Result<> check_grant_name(const std::string& name) {
 }
 
 std::span<const Key> server_keys() { return kServerKeys; }
+std::span<const Key> certificate_keys() { return kCertificateKeys; }
 std::span<const Key> grant_keys() { return kGrantKeys; }
 
 }  // namespace ferrotunnel::app::config

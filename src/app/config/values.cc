@@ -22,7 +22,7 @@ std::optional<Counted> split(std::string_view text) {
 }  // namespace
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
-  constexpr std::uint64_t kYear = 366ull * 24 * 3'600'000;
+  constexpr std::uint64_t kMost = 10ull * 366 * 24 * 3'600'000;
   const auto counted = split(text);
   if (!counted) return std::nullopt;
   std::uint64_t unit = 0;
@@ -30,7 +30,8 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   if (counted->unit == "s") unit = 1'000;
   if (counted->unit == "m") unit = 60'000;
   if (counted->unit == "h") unit = 3'600'000;
-  if (unit == 0 || counted->number > kYear / unit) return std::nullopt;
+  if (counted->unit == "d") unit = 86'400'000;
+  if (unit == 0 || counted->number > kMost / unit) return std::nullopt;
   return std::chrono::milliseconds(counted->number * unit);
 }
 

@@ -9,6 +9,7 @@
 #include "ferrotunnel/config.h"
 #include "ingress/limits/visitor_gate.h"
 #include "transport/tcp/ip_set.h"
+#include "transport/tls/certificate_book.h"
 #include "transport/tls/tls_context.h"
 
 namespace ferrotunnel::app {
@@ -17,10 +18,12 @@ struct ServerLive {
   ServerConfig config;  // its grants are in the GrantBook
   std::optional<transport::TlsServerContext> tls;
   std::optional<transport::Fingerprint> fingerprint;
+  transport::CertificateBookPtr https;  // none: there is no HTTPS port
   transport::IpSet trusted_proxies;
   wire::Limits tunnel_limits;              // what no tunnel exceeds
   ingress::AddressRulesPtr visitor_rules;  // of these
   std::string public_host;                 // in the addresses of tunnels
+  std::string domain;                      // of HTTP tunnels' names, in the one spelling
 };
 using LivePtr = std::shared_ptr<const ServerLive>;
 

@@ -5,6 +5,7 @@
 
 #include "ferrotunnel/server.h"
 #include "ingress/proxy_reader.h"
+#include "ingress/tls/visitor_handshakes.h"
 #include "mux/limits.h"
 #include "session/heartbeat.h"
 
@@ -12,6 +13,7 @@ namespace ferrotunnel {
 
 struct ServerBuilder::Options : ServerConfig {
   ingress::ProxyReaderOptions proxies;
+  ingress::VisitorHandshakeOptions visitor_handshakes;
   bool built = false;  // build() took all this away
   mux::MuxLimits mux;
   session::HeartbeatOptions heartbeat;

@@ -9,23 +9,48 @@
 #include "app/limits.h"
 #include "app/server/grants.h"
 #include "app/times.h"
+#include "http/host.h"
 #include "session/dialer.h"
 #include "transport/tcp/socket.h"
 
 namespace ferrotunnel::app {
 namespace {
 
+constexpr std::chrono::hours kMostHsts{10 * 366 * 24};
 constexpr std::size_t kLeastMemory = 1u << 20;  // a link that is busy borrows two buffers of 128 KiB
 
 std::unexpected<Error> bad(std::string text) {
   return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, std::move(text)));
 }
 
+// What is of the HTTPS port alone. Whether its files are good, CertificateBook says.
+Result<> check_https(const ServerConfig& config) {
+  if (config.https_certificate.empty() != config.https_key.empty())
+    return bad("https_cert and https_key go together: give both");
+  for (const HttpsCertificate& one : config.certificates) {
+    if (one.certificate.empty() || one.key.empty())
+      return bad("the certificate " + one.name + " needs both of its files: certificate and key");
+  }
+  const bool some =
+      !config.https_certificate.empty() || !config.certificates.empty() || !config.certificates_dir.empty();
+  if (config.hsts < std::chrono::milliseconds::zero() || config.hsts > kMostHsts)
+    return bad("hsts has to be a time from 0 to ten years");
+  if (!config.https_listen.empty() && !some)
+    return bad(
+        "HTTPS (https_listen) needs a certificate: https_cert and https_key, [certificates.NAME], or "
+        "certificates_dir");
+  if (!config.https_listen.empty()) return {};
+  if (some) return bad("a certificate for HTTPS is given, but https_listen is off");
+  if (config.https_redirect) return bad("https_redirect sends visitors to https_listen, which is off");
+  if (config.hsts.count() != 0) return bad("hsts is said to visitors of https_listen, which is off");
+  return {};
+}
+
 }  // namespace
 
 Result<ServerPlan> plan_server(const ServerConfig& config) {
   if (config.listen.empty()) return bad("the address to listen on is empty");
-  for (const std::string* address : {&config.listen, &config.http_listen}) {
+  for (const std::string* address : {&config.listen, &config.http_listen, &config.https_listen}) {
     if (address->empty()) continue;
     auto parts = session::split_host_port(*address, 1);
     if (!parts) return std::unexpected(parts.error());
@@ -44,6 +69,8 @@ Result<ServerPlan> plan_server(const ServerConfig& config) {
     if (parts->host.empty()) return bad("the public address '" + address + "' has no host");
   }
   ServerPlan plan;
+  if (!config.domain.empty() && (!http::normalise_host(config.domain, plan.domain) || plan.domain.front() == '['))
+    return bad("the domain '" + config.domain + "' is no host name, such as example.com");
   auto grants = to_grants(config.grants);
   if (!grants) return std::unexpected(grants.error());
   plan.grants = std::move(*grants);
@@ -51,6 +78,7 @@ Result<ServerPlan> plan_server(const ServerConfig& config) {
     return bad("a TLS certificate and its key go together: give both");
   if (!config.tls && !config.tls_certificate.empty()) return bad("a TLS certificate is given, but TLS is off");
   if (!config.tls && !config.tls_client_ca.empty()) return bad("mutual TLS needs TLS, which is off");
+  if (auto https = check_https(config); !https) return std::unexpected(std::move(https.error()));
   if (config.memory_limit < kLeastMemory) return bad("a memory limit of less than 1 MiB leaves no room to work in");
   if (config.busy_poll < std::chrono::microseconds::zero() || config.busy_poll > std::chrono::milliseconds(1))
     return bad("busy_poll has to be a time from 0 to 1 ms");

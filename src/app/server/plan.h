@@ -13,6 +13,7 @@ namespace ferrotunnel::app {
 struct ServerPlan {
   std::vector<session::Grant> grants;  // of the configuration; those of the state directory come beside them
   transport::IpSet trusted_proxies;
+  std::string domain;  // in the one spelling; empty: none was given
   wire::Limits tunnel_limits;
   ingress::AddressRulesPtr visitor_rules;  // of these
 };

@@ -22,12 +22,49 @@ ServerBuilder& ServerBuilder::http_listen(std::string address) {
   options_->http_listen = std::move(address);
   return *this;
 }
+ServerBuilder& ServerBuilder::https_listen(std::string address) {
+  options_->https_listen = std::move(address);
+  return *this;
+}
+ServerBuilder& ServerBuilder::https_certificate(std::string certificate_file, std::string key_file) {
+  options_->https_certificate = std::move(certificate_file);
+  options_->https_key = std::move(key_file);
+  return *this;
+}
+ServerBuilder& ServerBuilder::certificate(HttpsCertificate files) {
+  options_->certificates.push_back(std::move(files));
+  return *this;
+}
+ServerBuilder& ServerBuilder::certificates_dir(std::string path) {
+  options_->certificates_dir = std::move(path);
+  return *this;
+}
+ServerBuilder& ServerBuilder::http_tls_minimum(TlsMinimum minimum) {
+  options_->http_tls_minimum = minimum;
+  return *this;
+}
+ServerBuilder& ServerBuilder::http2(bool on) {
+  options_->http2 = on;
+  return *this;
+}
+ServerBuilder& ServerBuilder::https_redirect(bool on) {
+  options_->https_redirect = on;
+  return *this;
+}
+ServerBuilder& ServerBuilder::hsts(std::chrono::milliseconds time) {
+  options_->hsts = time;
+  return *this;
+}
 ServerBuilder& ServerBuilder::tcp_listen_host(std::string host) {
   options_->tcp_listen_host = std::move(host);
   return *this;
 }
 ServerBuilder& ServerBuilder::public_address(std::string address) {
   options_->public_addresses.push_back(std::move(address));
+  return *this;
+}
+ServerBuilder& ServerBuilder::domain(std::string name) {
+  options_->domain = std::move(name);
   return *this;
 }
 ServerBuilder& ServerBuilder::state_dir(std::string path) {
@@ -75,6 +112,10 @@ ServerBuilder& ServerBuilder::busy_poll(std::chrono::microseconds time) {
 }
 ServerBuilder& ServerBuilder::max_visitors(std::uint32_t count) {
   options_->max_visitors = count;
+  return *this;
+}
+ServerBuilder& ServerBuilder::min_visitor_rate(std::uint32_t bytes_per_second) {
+  options_->min_visitor_rate = bytes_per_second;
   return *this;
 }
 ServerBuilder& ServerBuilder::max_direct(std::uint32_t count) {

@@ -15,6 +15,8 @@
 #include "app/grant_store.h"
 #include "app/limits.h"
 #include "app/server/grants.h"
+#include "app/server/https_files.h"
+#include "app/server/random_name.h"
 #include "app/server/server_shard.h"
 #include "app/state_dir.h"
 #include "app/status_json.h"
@@ -90,7 +92,8 @@ ServerImpl::ServerImpl(Options options, app::ServerPlan plan)
     : options_(std::move(options)),
       budget_(options_.memory_limit),
       configured_(options_.grants),
-      plan_(std::move(plan)) {}
+      plan_(std::move(plan)),
+      via_("ferrotunnel-" + app::random_name()) {}
 
 ServerImpl::~ServerImpl() { stop(); }
 
@@ -170,6 +173,12 @@ Result<app::LivePtr> ServerImpl::make_live(const ServerConfig& config, const app
   live->public_host = config.public_addresses.empty()
                           ? "localhost"
                           : session::split_host_port(config.public_addresses.front(), 1)->host;
+  live->domain = plan.domain.empty() ? live->public_host : plan.domain;
+  if (!config.https_listen.empty()) {
+    auto book = load_certificates(config);
+    if (!book) return std::unexpected(std::move(book.error()));
+    live->https = std::move(*book);
+  }
   if (!config.tls) return live;
   auto identity = config.tls_certificate.empty() ? transport::TlsIdentity::load_or_make(state_dir_)
                                                  : transport::TlsIdentity::load(config.tls_certificate, config.tls_key);
@@ -182,6 +191,22 @@ Result<app::LivePtr> ServerImpl::make_live(const ServerConfig& config, const app
   if (!context) return std::unexpected(context.error());
   live->tls = std::move(*context);
   return live;
+}
+
+// Those of the HTTPS port.
+Result<transport::CertificateBookPtr> ServerImpl::load_certificates(const ServerConfig& config) {
+  const auto files = app::https_files(config);
+  if (!files) return std::unexpected(files.error());
+  transport::CertificateBookOptions options;
+  options.minimum =
+      config.http_tls_minimum == TlsMinimum::V13 ? transport::TlsVersion::V13 : transport::TlsVersion::V12;
+  options.http2 = config.http2;
+  options.tickets = ticket_keys_;
+  auto book = transport::CertificateBook::load(*files, options);
+  if (!book || !options_.on_error) return book;
+  for (const std::string& warning : (*book)->warnings())
+    options_.on_error(Error(ErrorCode::Tls, Side::Local, false, warning));
+  return book;
 }
 
 Result<Reloaded> ServerImpl::reload(const ServerConfig& wanted) {
@@ -199,10 +224,20 @@ Result<Reloaded> ServerImpl::reload(const ServerConfig& wanted) {
   };
   keep(&ServerConfig::listen, "server.listen");
   keep(&ServerConfig::http_listen, "server.http_listen");
+  keep(&ServerConfig::https_listen, "server.https_listen");
+  if (wanted.https_listen.empty() && !config.https_listen.empty()) {
+    // Until the restart that turns it off, the HTTPS port goes on as it was.
+    const ServerConfig& now = live_->config;
+    config.https_certificate = now.https_certificate;
+    config.https_key = now.https_key;
+    config.certificates = now.certificates;
+    config.certificates_dir = now.certificates_dir;
+  }
   keep(&ServerConfig::tcp_listen_host, "server.tcp_listen_host");
   keep(&ServerConfig::state_dir, "server.state");
   keep(&ServerConfig::tls, "server.tls");
   keep(&ServerConfig::threads, "server.threads");
+  keep(&ServerConfig::min_visitor_rate, "server.min_visitor_rate");
   auto live = make_live(config, *plan);
   if (!live) return std::unexpected(live.error());
   const auto before = std::exchange(configured_, config.grants);
@@ -232,6 +267,12 @@ Result<> ServerImpl::make_listeners() {
     if (!address) return std::unexpected(address.error());
     http_listen_ = *address;
   }
+  const bool with_https = !options_.https_listen.empty();
+  if (with_https) {
+    address = parse_listen(options_.https_listen, 443);
+    if (!address) return std::unexpected(address.error());
+    https_listen_ = *address;
+  }
   address = transport::parse_ip(options_.tcp_listen_host == "localhost" ? "127.0.0.1" : options_.tcp_listen_host, 0);
   if (!address) return std::unexpected(address.error());
   tcp_listen_ = *address;
@@ -251,7 +292,7 @@ Result<> ServerImpl::make_listeners() {
     return fd;
   };
   for (unsigned i = 0; i < count; ++i) {
-    transport::UniqueFd control, http;
+    transport::UniqueFd control, http, https;
     auto fd = i == 0 ? bind(listen_) : transport::listen_on(listen_, share);
     if (!fd) return std::unexpected(fd.error());
     control = std::move(*fd);
@@ -260,13 +301,20 @@ Result<> ServerImpl::make_listeners() {
       if (!fd) return std::unexpected(fd.error());
       http = std::move(*fd);
     }
+    if (with_https) {
+      fd = i == 0 ? bind(https_listen_) : transport::listen_on(https_listen_, share);
+      if (!fd) return std::unexpected(fd.error());
+      https = std::move(*fd);
+      https_port_ = https_listen_.port();
+    }
     try {
       shards_.push_back(std::make_unique<app::ServerShard>(*this, i, budget_, live_));
     } catch (const std::runtime_error& error) {  // no descriptors for its io_context and its epoll set
       return std::unexpected(
           Error(ErrorCode::Io, Side::Local, true, std::string("cannot make a shard: ") + error.what()));
     }
-    if (auto listening = shards_.back()->listen(std::move(control), std::move(http)); !listening) return listening;
+    if (auto listening = shards_.back()->listen(std::move(control), std::move(http), std::move(https)); !listening)
+      return listening;
   }
   if (with_http) http_port_ = http_listen_.port();
   return {};
@@ -331,6 +379,7 @@ Result<ServerReady> ServerImpl::start() {
   ServerReady ready;
   ready.listen = listen_.text();
   if (http_port_ != 0) ready.http_listen = http_listen_.text();
+  if (https_port_ != 0) ready.https_listen = https_listen_.text();
   ready.join_token = std::move(*text);
   ready.state_dir = state_dir_;
   ready.state_made = state_made_;
@@ -494,6 +543,16 @@ void ServerImpl::on_each_shard(const Function& function) const {
 
 namespace {
 
+void add(VisitorTlsStatus& to, const VisitorTlsStatus& part) {
+  to.done += part.done;
+  to.resumed += part.resumed;
+  to.failed += part.failed;
+  to.timed_out += part.timed_out;
+  to.crowded_out += part.crowded_out;
+  to.plain_http += part.plain_http;
+  to.waiting += part.waiting;
+}
+
 // What is on other shards is added to the session, or tunnel, that it belongs to.
 void merge(std::vector<app::ShardStatus>& parts, ServerStatus& status) {
   std::unordered_map<std::string, std::size_t> sessions;
@@ -507,6 +566,7 @@ void merge(std::vector<app::ShardStatus>& parts, ServerStatus& status) {
     status.idle_ended += part.status.idle_ended;
     status.throttled += part.status.throttled;
     status.accepts_failed += part.status.accepts_failed;
+    add(status.visitor_tls, part.status.visitor_tls);
   }
   for (const app::ShardStatus& part : parts) {
     for (const SessionStatus& one : part.further) {
@@ -549,6 +609,20 @@ void ServerImpl::let_requests_in(TimePoint until) {
   }
 }
 
+// A visitor over HTTP/2 goes on opening windows while he reads his last answers, and closes then. Closed by us before, those are lost.
+void ServerImpl::let_answers_out(TimePoint until) {
+  while (Clock::now() < until) {
+    std::atomic<std::size_t> left{0};
+    {
+      const std::lock_guard lock(control_mutex_);
+      if (threads_.empty()) return;  // stopped meanwhile
+      on_each_shard([&left](app::ServerShard& shard) { left += shard.http2_visitors(); });
+    }
+    if (left == 0) return;
+    std::this_thread::sleep_for(kRequestLook);
+  }
+}
+
 bool ServerImpl::drain(std::chrono::milliseconds deadline) {
   bool finished = true;
   std::unique_lock lock(control_mutex_);
@@ -563,6 +637,8 @@ bool ServerImpl::drain(std::chrono::milliseconds deadline) {
     std::unique_lock owners(owners_mutex_);
     owners_changed_.wait_until(owners, until, [this] { return owners_.empty() || stopping_; });
     finished = owners_.empty() && !stopping_;
+    owners.unlock();
+    if (finished) let_answers_out(until);
   }
   if (lock) lock.unlock();
   stop();

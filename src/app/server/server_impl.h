@@ -61,7 +61,9 @@ class ServerImpl {
   [[nodiscard]] route::PortKeeper& ports() { return ports_; }
   [[nodiscard]] app::ServerShard& shard(unsigned index) { return *shards_[index]; }
   [[nodiscard]] unsigned shards() const { return static_cast<unsigned>(shards_.size()); }  // fixed once they run
+  [[nodiscard]] const std::string& via() const { return via_; }  // how this server calls itself in Via
   [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
+  [[nodiscard]] std::uint16_t https_port() const { return https_port_; }  // 0: there is none
   [[nodiscard]] const transport::SocketAddress& tcp_listen() const { return tcp_listen_; }
   [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
 
@@ -88,6 +90,7 @@ class ServerImpl {
   [[nodiscard]] Result<> reload_grants_locked();
   [[nodiscard]] Result<> make_listeners();
   [[nodiscard]] Result<app::LivePtr> make_live(const ServerConfig& config, const app::ServerPlan& plan);
+  [[nodiscard]] Result<transport::CertificateBookPtr> load_certificates(const ServerConfig& config);
   [[nodiscard]] std::vector<std::string> join_addresses() const;
   [[nodiscard]] session::JoinToken make_token() const;
   [[nodiscard]] session::JoinToken make_token(const session::Grant& grant) const;
@@ -100,6 +103,7 @@ class ServerImpl {
   [[nodiscard]] Result<boost::json::object> answer(const boost::json::object& question);
   void stop_shards();
   void let_requests_in(TimePoint until);
+  void let_answers_out(TimePoint until);
   void settle_shards() const;
   void wait_for_further_links(TimePoint until) const;
   template <class Function>
@@ -117,8 +121,10 @@ class ServerImpl {
   std::string state_dir_;
   route::Router router_;
   route::PortKeeper ports_;
-  transport::SocketAddress listen_, http_listen_, tcp_listen_;
-  std::uint16_t http_port_ = 0;
+  const std::string via_;
+  const std::shared_ptr<transport::TicketKeys> ticket_keys_ = std::make_shared<transport::TicketKeys>();
+  transport::SocketAddress listen_, http_listen_, https_listen_, tcp_listen_;
+  std::uint16_t http_port_ = 0, https_port_ = 0;
   TimePoint started_at_{};
   std::atomic<bool> draining_{false};
   std::atomic<route::SessionId> next_session_{1};

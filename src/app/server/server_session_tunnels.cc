@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "app/limits.h"
+#include "app/server/random_name.h"
 #include "app/server/server_session.h"
 #include "base/random.h"
 #include "http/host.h"
@@ -26,16 +27,6 @@ std::uint32_t random_number() {
   std::array<std::byte, 4> bytes;
   fill_random(bytes);
   return load_be<std::uint32_t>(bytes.data());
-}
-
-// Names for tunnels that asked for none: easy to say, hard to guess.
-std::string random_host(std::string_view domain) {
-  static constexpr std::string_view kLetters = "abcdefghjkmnpqrstuvwxyz23456789";
-  std::array<std::byte, 10> bytes;
-  fill_random(bytes);
-  std::string name;
-  for (const std::byte b : bytes) name += kLetters[std::to_integer<std::size_t>(b) % kLetters.size()];
-  return name.append(".").append(domain);
 }
 
 }  // namespace
@@ -115,7 +106,7 @@ void ServerSession::on_probe_over() {
 
 Result<> ServerSession::register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
   ServerImpl& server = shard_.server();
-  if (server.http_port() == 0)
+  if (server.http_port() == 0 && server.https_port() == 0)
     return refused(ErrorCode::Refused, "this server has no HTTP port (its --http-listen is off)");
   std::string host;
   if (request.host.empty()) {
@@ -127,6 +118,9 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
     std::string name;
     if (!http::normalise_host(wild ? std::string_view(request.host).substr(2) : std::string_view(request.host), name))
       return refused(ErrorCode::BadInput, "the host asked for is not a host name");
+    // One word is a name under the server's own domain.
+    if (!wild && !name.contains('.') && name != "localhost" && name.front() != '[')
+      name.append(".").append(shard_.live().domain);
     host = wild ? "*." + name : name;
     if (wild && !http::is_wildcard(host))
       return refused(ErrorCode::BadInput, "a wildcard host is '*.' and a name, such as *.dev.example.com");
@@ -134,7 +128,10 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
     if (auto claimed = claim(host, number); !claimed) return claimed;
   }
   tunnel.host = host;
-  tunnel.url = "http://" + host + (server.http_port() == 80 ? "" : ":" + std::to_string(server.http_port()));
+  const bool https = server.https_port() != 0;
+  const std::uint16_t port = https ? server.https_port() : server.http_port();
+  tunnel.url = (https ? "https://" : "http://") + host;
+  if (port != (https ? 443 : 80)) tunnel.url += ":" + std::to_string(port);
   return {};
 }
 
@@ -156,13 +153,13 @@ Result<std::string> ServerSession::pick_host(std::uint32_t number) {
   std::string domain;
   for (const std::string& pattern : grant_->hosts) {
     if (pattern == "*") {
-      domain = shard_.live().public_host;
+      domain = shard_.live().domain;
       break;
     }
     if (domain.empty() && pattern.starts_with("*.")) domain = pattern.substr(2);
   }
   if (!domain.empty()) {
-    std::string host = random_host(domain);
+    std::string host = random_name().append(".").append(domain);
     if (auto claimed = claim(host, number); !claimed) return std::unexpected(claimed.error());
     return host;
   }

@@ -16,6 +16,8 @@ namespace {
 ingress::HttpIngressOptions http_options(ServerImpl& server) {
   ingress::HttpIngressOptions options;
   options.visitors = &server.visitors;
+  options.via = server.via();
+  options.min_visitor_rate = server.options().min_visitor_rate;
   options.max_visitors = SIZE_MAX;  // that one counts for all shards
   return options;
 }
@@ -37,6 +39,8 @@ void ServerShard::set_live(LivePtr live) {
   proxies_.trust(live_->trusted_proxies);
   shard_.poller().set_busy_poll(live_->config.busy_poll);
   if (http_listener_) http_listener_->keep_alive(live_->config.tcp_keepalive);
+  if (https_) https_->keep_alive(live_->config.tcp_keepalive);
+  apply_https();
   std::erase_if(leases_, [this](LeaseEnd& lease) { return !lease.last(live_->config.host_lease); });
 }
 
@@ -44,17 +48,34 @@ ServerShard::~ServerShard() {
   // The thread is gone: what is left is ended here, visitors before the links that carry them.
   control_listener_.reset();
   http_listener_.reset();
+  https_.reset();
   negotiations_.clear();
   http_.stop();
   further_.clear();
   sessions_.clear();
 }
 
-Result<> ServerShard::listen(transport::UniqueFd control, transport::UniqueFd http) {
+// As the configuration is now, and once the port is known.
+void ServerShard::apply_https() {
+  ingress::HttpsRules rules;
+  rules.book = live_->https;
+  rules.port = server_.https_port();
+  rules.redirect = live_->config.https_redirect;
+  const auto age = std::chrono::duration_cast<std::chrono::seconds>(live_->config.hsts);
+  if (age.count() > 0) rules.hsts = "max-age=" + std::to_string(age.count());
+  http_.set_https(std::move(rules));
+}
+
+Result<> ServerShard::listen(transport::UniqueFd control, transport::UniqueFd http, transport::UniqueFd https) {
   control_listener_ = std::make_unique<transport::Listener>(
       shard_, std::move(control),
       [this](transport::UniqueFd fd, const transport::SocketAddress& peer) { accept_client(std::move(fd), peer); });
   if (auto started = control_listener_->start(); !started) return started;
+  if (https) {
+    https_ = std::make_unique<HttpsListener>(*this, std::move(https));
+    if (auto started = https_->start(); !started) return started;
+    apply_https();
+  }
   if (!http) return {};
   http_listener_ = std::make_unique<transport::Listener>(
       shard_, std::move(http), [this](transport::UniqueFd fd, const transport::SocketAddress& peer) {
@@ -311,6 +332,7 @@ void ServerShard::on_move(const route::RouteTarget& target) {
 void ServerShard::stop_accepting() {
   control_listener_.reset();
   http_listener_.reset();
+  if (https_) https_->stop_accepting();
   proxies_.forget(*this);
   server_.counters.waiting.fetch_sub(negotiations_.size(), std::memory_order_relaxed);
   negotiations_.clear();
@@ -319,11 +341,13 @@ void ServerShard::stop_accepting() {
 void ServerShard::turn_newcomers_away() {
   // Whoever is connected already is let in: a listener that closes resets those that it has not accepted.
   if (http_listener_) http_listener_->take_waiting();
+  if (https_) https_->take_waiting();
   stop_accepting();
   http_.begin_drain();
 }
 
 void ServerShard::drain() {
+  if (https_) https_->end_handshakes();
   http_.drain();
   for (auto& [id, link] : further_) link->drain("the server is draining");
   for (auto& [id, session] : sessions_) session->drain();
@@ -331,6 +355,7 @@ void ServerShard::drain() {
 
 void ServerShard::close_all(const Error& why) {
   stop_accepting();
+  if (https_) https_->end_handshakes();
   http_.stop();
   for (auto& [id, link] : further_) link->close(why);
   for (auto& [id, session] : sessions_) session->close(why);
@@ -351,13 +376,19 @@ void ServerShard::on_proxied(transport::UniqueFd fd, const transport::PeerAddres
 }
 
 void ServerShard::move_visitor(unsigned to, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                               std::string early) {
+                               std::string early, const ingress::VisitorTls& tls) {
   ServerShard& other = server_.shard(to);
   shard_.poller().leave(visitor->fd());
   // A std::function's target has to be copyable; a posted handler only movable.
-  other.shard().post([&other, visitor = std::move(visitor), peer, early = std::move(early)]() mutable {
-    other.http_.adopt(std::move(visitor), peer, std::move(early));
+  other.shard().post([&other, visitor = std::move(visitor), peer, early = std::move(early), tls]() mutable {
+    other.http_.adopt(std::move(visitor), peer, std::move(early), tls);
   });
+}
+
+void ServerShard::move_http2(unsigned to, ingress::Http2Parcel parcel) {
+  ServerShard& other = server_.shard(to);
+  shard_.poller().leave(parcel.stream->fd());
+  other.shard().post([&other, parcel = std::move(parcel)]() mutable { other.http_.adopt_http2(std::move(parcel)); });
 }
 
 void ServerShard::on_request(const ingress::RequestRecord& record) {
@@ -412,6 +443,7 @@ void ServerShard::fill_status(ShardStatus& part) const {
   status.accepts_failed += past_.accepts_failed;
   for (const auto* listener : {control_listener_.get(), http_listener_.get()})
     if (listener != nullptr) status.accepts_failed += listener->failures();
+  if (https_) https_->fill_status(status);
 }
 
 }  // namespace ferrotunnel::app

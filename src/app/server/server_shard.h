@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/server/https_listener.h"
 #include "app/server/live.h"
 #include "app/server/server_impl.h"
 #include "ingress/http1/http_ingress.h"
@@ -61,14 +62,15 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   [[nodiscard]] ingress::HttpIngress& http() { return http_; }
   [[nodiscard]] ingress::ProxyReader& proxies() { return proxies_; }
 
-  // Before run(), from the starting thread. `http` may be none.
-  [[nodiscard]] Result<> listen(transport::UniqueFd control, transport::UniqueFd http);
+  // Before run(), from the starting thread. `http` and `https` may be none.
+  [[nodiscard]] Result<> listen(transport::UniqueFd control, transport::UniqueFd http, transport::UniqueFd https);
   void run() { shard_.run(); }
 
   void stop_accepting();
   // The two halves of a drain: nobody new is let in, and HTTP visitors finish what runs; then GOAWAY to each session.
   void turn_newcomers_away();
-  [[nodiscard]] std::size_t requests_being_read() const { return http_.reading(); }
+  [[nodiscard]] std::size_t requests_being_read() const { return http_.reading() + (https_ ? https_->waiting() : 0); }
+  [[nodiscard]] std::size_t http2_visitors() const { return http_.stats().h2_visitors; }
   void drain();
   void close_all(const Error& why);
   // A session's client signed in again elsewhere: ends it, then posts `then`.
@@ -136,10 +138,12 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void refuse(ServerSession& session, const Error& why);
   void admit(route::SessionId id, const std::string& peer, session::Negotiated negotiated);
 
+  void apply_https();
   void accept_visitor(transport::UniqueFd fd, const transport::PeerAddress& peer);
   void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
+  void move_http2(unsigned shard, ingress::Http2Parcel parcel) override;
   void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                    std::string early) override;
+                    std::string early, const ingress::VisitorTls& tls) override;
   void on_move(const route::RouteTarget& target) override;
   void on_request(const ingress::RequestRecord& record) override;
   void on_turned_away() override { count_refused(ingress::Refusal::ServerLimit); }
@@ -153,6 +157,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   ingress::HttpIngress http_;
   ingress::ProxyReader proxies_;
   std::unique_ptr<transport::Listener> control_listener_, http_listener_;
+  std::unique_ptr<HttpsListener> https_;  // none: there is no HTTPS port
   Negotiations negotiations_;
   Past past_;
   std::unordered_map<route::SessionId, std::unique_ptr<ServerSession>> sessions_;

@@ -2,6 +2,7 @@
 #include "ingress/http1/exchange.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "http/forward.h"
@@ -22,28 +23,11 @@ namespace {
 // Storage that a lent exchange keeps; heads beyond it are rare.
 constexpr std::size_t kKeptHead = 4096;
 
-// RFC 9110 section 9.2.2.
-bool idempotent(http::Method method) {
-  switch (method) {
-    case http::Method::Get:
-    case http::Method::Head:
-    case http::Method::Options:
-    case http::Method::Trace:
-    case http::Method::Put:
-    case http::Method::Delete: return true;
-    case http::Method::Post:
-    case http::Method::Patch:
-    case http::Method::Connect:
-    case http::Method::Other: return false;
-  }
-  return false;
-}
-
 }  // namespace
 
 void Exchange::begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
                      const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor,
-                     ExchangeOwner& owner) {
+                     ExchangeOwner& owner, const VisitorTls* tls) {
   visitor_ = &visitor;
   owner_ = &owner;
   failure_ = nullptr;
@@ -65,14 +49,24 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   started_ = progress_ = context_.shard.now();
   written_before_ = visitor.written();
   outcome_ = Outcome::Running;
+  sends_.go();
+  reads_.go();
+  slow_ = nullptr;
+  body_asked_ = !head.expect_continue;
+  streams_ = head.fields.value("content-type").starts_with("application/grpc");
   visitor_keeps_ = head.keep_alive;
+  secure_ = tls != nullptr;
   keep_alive_ = origin_keeps_ = dechunk_ = answered_ = fin_ = reused_ = retried_ = false;
 
   const std::string address = transport::to_string(peer);
   http::ForwardContext forward;
   forward.visitor = address;
-  forward.proto = context_.options.proto;
+  forward.proto = secure_ ? "https" : "http";
   forward.request_id = id_.text();
+  forward.forwarded = true;
+  std::array<char, 64> via;
+  if (!context_.options.via.empty())
+    forward.via = http::via_value(head.minor == 0 ? "1.0" : "1.1", context_.options.via, via);
   forward.trust_forwarded = context_.options.trust_forwarded;
   head_.clear();
   http::append_request_head(head_, head, forward);
@@ -127,6 +121,7 @@ void Exchange::on_visitor_ready(std::uint32_t what) {
   if (over()) return;
   if ((what & kWritable) != 0) {
     if (visitor_->flush()) {
+      reads_.go();
       origin_->stream().resume_read();
     } else if (visitor_->failed()) {
       end(Outcome::VisitorGone, &failures::kVisitorGone);
@@ -166,6 +161,8 @@ Fill Exchange::fill(Stream&, MutBytes into) {
       }
       fill.n += body.n;
       fill.more = body.more;
+      if (body.n > 0) body_asked_ = true;
+      if (visitor_owes_body()) sends_.wait(context_.shard.now(), body_sent_);
     }
   }
   if (fill.n > 0) made_progress();
@@ -186,14 +183,48 @@ void Exchange::on_end(Stream&, StreamEnd end_of_stream) {
   fail(failure_of(end_of_stream.reason));
 }
 
-Duration Exchange::time_left(TimePoint now) const {
-  if (throttle_ && throttle_->waits()) return context_.options.stall_timeout;  // it is we who hold it up
+std::uint64_t Exchange::least_in_window() const {
+  const HttpIngressOptions& options = context_.options;
+  return static_cast<std::uint64_t>(options.min_visitor_rate *
+                                    std::chrono::duration<double>(options.rate_window).count());
+}
+
+// Once the answer has begun the two may talk in turns.
+bool Exchange::visitor_owes_body() const { return !request_.done() && status_ == 0 && body_asked_ && !streams_; }
+
+Duration Exchange::time_left(TimePoint now) {
+  const HttpIngressOptions& options = context_.options;
+  if (throttle_ && throttle_->waits()) return options.stall_timeout;  // it is we who hold it up
   const bool waits = status_ == 0 && request_sent();
-  return progress_ + (waits ? context_.options.response_timeout : context_.options.stall_timeout) - now;
+  Duration left = progress_ + (waits ? options.response_timeout : options.stall_timeout) - now;
+  const std::uint64_t least = least_in_window();
+  if (least == 0) return left;
+  // Bytes that are there and that nobody asks for: it is not he who is slow.
+  if (!visitor_owes_body() || visitor_->readable() || !visitor_->input().empty()) sends_.go();
+  if (sends_.waiting()) {
+    if (sends_.left(now, options.rate_window) <= Duration::zero() && sends_.too_slow(now, body_sent_, least)) {
+      slow_ = &failures::kRequestSlow;
+      return {};
+    }
+    left = std::min(left, sends_.left(now, options.rate_window));
+  }
+  if (reads_.waiting()) {
+    if (reads_.left(now, options.rate_window) <= Duration::zero() &&
+        reads_.too_slow(now, visitor_->delivered(), least)) {
+      slow_ = &failures::kVisitorSlow;
+      return {};
+    }
+    left = std::min(left, reads_.left(now, options.rate_window));
+  }
+  return left;
 }
 
 void Exchange::on_timeout() {
   if (over()) return;
+  if (slow_ != nullptr) {
+    ++context_.stats.too_slow;
+    return fail(*slow_);
+  }
   if (status_ != 0) return fail(visitor_->can_write() ? failures::kOriginTimeout : failures::kVisitorStalled);
   if (request_sent()) return fail(failures::kOriginTimeout);
   // Bytes of the request that nobody asks for: it is the origin that does not read.
@@ -205,7 +236,7 @@ void Exchange::on_timeout() {
 
 bool Exchange::may_retry() const {
   if (!origin_ || !origin_->reused() || retried_ || answered_) return false;
-  return head_sent_ == 0 || (body_sent_ == 0 && idempotent(method_));
+  return head_sent_ == 0 || (body_sent_ == 0 && http::is_idempotent(method_));
 }
 
 void Exchange::lose(const Failure& failure) {

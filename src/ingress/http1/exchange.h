@@ -19,6 +19,7 @@
 #include "ingress/http1/ingress_context.h"
 #include "ingress/http1/origin_pool.h"
 #include "ingress/http1/visitor_socket.h"
+#include "ingress/limits/rate_floor.h"
 #include "ingress/limits/throttle.h"
 
 namespace ferrotunnel::ingress {
@@ -46,9 +47,10 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   explicit Exchange(IngressContext& context) : context_(context) {}
   ~Exchange() { charge(0); }
 
-  // Takes what it needs from the head (the context's request), whose bytes may go afterwards.
+  // Takes what it needs from the head (the context's request), whose bytes may go afterwards. No `tls`: plain HTTP.
   void begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
-             const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner);
+             const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner,
+             const VisitorTls* tls);
   // After begin(): its place in a tunnel that has limits.
   void limit(Admission admission);
   [[nodiscard]] const VisitorGatePtr& gate() const { return admission_.gate(); }
@@ -59,8 +61,8 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   // The visitor's socket may go on in these directions (kReadable, kWritable).
   void on_visitor_ready(std::uint32_t what);
   void on_visitor_failed();  // an RST
-  // How long it may still go without progress; what happens when it did.
-  [[nodiscard]] Duration time_left(TimePoint now) const;
+  // How long it may still go on as it does; what happens when it did.
+  [[nodiscard]] Duration time_left(TimePoint now);
   void on_timeout();
 
   [[nodiscard]] Outcome outcome() const { return outcome_; }
@@ -106,6 +108,8 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   void fail(const Failure& failure);  // by a page, or cut off when a response is under way
   void end(Outcome outcome, const Failure* failure = nullptr);
   void charge(std::size_t bytes);
+  [[nodiscard]] std::uint64_t least_in_window() const;
+  [[nodiscard]] bool visitor_owes_body() const;
   void made_progress() { progress_ = context_.shard.now(); }
 
   IngressContext& context_;
@@ -140,8 +144,13 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   std::uint32_t interim_ = 0;  // 1xx so far
 
   TimePoint started_{}, progress_{};
+  RateFloor sends_, reads_;        // the visitor
+  const Failure* slow_ = nullptr;  // found by time_left()
   std::uint64_t written_before_ = 0;
   Outcome outcome_ = Outcome::Running;
+  bool body_asked_ : 1 = true;  // he does not wait for a 100 to send it
+  bool streams_ : 1 = false;    // may be silent for long: gRPC
+  bool secure_ : 1 = false;     // the visitor speaks TLS
   bool visitor_keeps_ : 1 = true;
   bool keep_alive_ : 1 = false;
   bool origin_keeps_ : 1 = false;

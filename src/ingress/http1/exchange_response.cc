@@ -36,6 +36,7 @@ std::size_t Exchange::on_data(transport::Stream&, ConstBytes bytes) {
     if (n == 0) break;
   }
   if (taken > 0) made_progress();
+  if (!visitor_->can_write()) reads_.wait(context_.shard.now());
   return taken;
 }
 
@@ -91,10 +92,12 @@ std::size_t Exchange::take_head(ConstBytes bytes) {
   const bool keep = visitor_keeps_ && !context_.draining && request_sent();
   std::string& text = context_.text;
   text.clear();
-  const http::ResponsePlan plan = http::append_response_head(text, head, {minor_, keep, head_request(), {}});
+  const std::string_view hsts = secure_ ? std::string_view(context_.https.hsts) : std::string_view{};
+  const http::ResponsePlan plan = http::append_response_head(text, head, {minor_, keep, head_request(), {}, hsts});
   gathered_.reset();  // the head's views die here
   gathered_size_ = 0;
   if (head.interim()) {
+    body_asked_ = true;
     if (plan.send) visitor_->send(text, {});
     return used;
   }

@@ -9,6 +9,10 @@ namespace failures {
 constinit const Failure kNoSuchHost{404, FaultSide::Visitor, "no-such-host", "No tunnel serves {host} here."};
 constinit const Failure kHostMissing{400, FaultSide::Visitor, "host-missing",
                                      "The request does not say which host it is for."};
+constinit const Failure kLoop{508, FaultSide::Tunnel, "loop-detected",
+                              "The local service behind the tunnel to {host} leads back to this server."};
+constinit const Failure kMisdirected{421, FaultSide::Visitor, "misdirected",
+                                     "This connection was made for another name than {host}: ask on a new one."};
 constinit const Failure kLinkLost{502, FaultSide::Tunnel, "link-lost",
                                   "The tunnel to {host} lost its connection to this server."};
 constinit const Failure kClientAway{503, FaultSide::Tunnel, "client-away",
@@ -43,11 +47,14 @@ constinit const Failure kResponseCut{502, FaultSide::Origin, "response-cut",
 constinit const Failure kBadBody{400, FaultSide::Visitor, "bad-body", "The request's chunked body is malformed."};
 constinit const Failure kRequestTimeout{408, FaultSide::Visitor, "request-timeout",
                                         "The request did not arrive in time."};
+constinit const Failure kRequestSlow{408, FaultSide::Visitor, "request-slow", "The request's body came too slowly."};
 constinit const Failure kRequestCut{400, FaultSide::Visitor, "request-cut", "The connection ended inside the request."};
 constinit const Failure kVisitorGone{499, FaultSide::Visitor, "visitor-gone",
                                      "The visitor went away before the answer was complete."};
 constinit const Failure kVisitorStalled{499, FaultSide::Visitor, "visitor-stalled",
                                         "The visitor stopped reading the answer."};
+constinit const Failure kVisitorSlow{499, FaultSide::Visitor, "visitor-slow",
+                                     "The visitor read the answer too slowly."};
 }  // namespace failures
 
 const Failure& failure_of(ResetReason reason) {

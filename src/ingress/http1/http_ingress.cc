@@ -12,11 +12,11 @@ HttpIngress::HttpIngress(transport::Shard& shard, route::RouterCache& routes, ro
 HttpIngress::~HttpIngress() { stop(); }
 
 void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                        std::string_view early_bytes) {
+                        std::string_view early_bytes, const VisitorTls& tls) {
   HttpIngressStats& stats = context_.stats;
   ++stats.accepted;
-  // While draining, only a request that was already read elsewhere is still served.
-  if (stats.visitors >= context_.options.max_visitors || (context_.draining && early_bytes.empty()) ||
+  // While draining, only a request that was already read elsewhere is still served, and who had come when it began and then shook hands.
+  if (stats.visitors >= context_.options.max_visitors || (context_.draining && early_bytes.empty() && !tls.on) ||
       early_bytes.size() > BufferPool::kSizes.back()) {
     ++stats.refused;
     return;
@@ -26,14 +26,56 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
     slot = early_bytes.empty() ? count->enter() : count->enter_again();  // one that is moved was let in before
     if (!slot) return turn_away(*visitor);
   }
+  if (tls.h2) {
+    if (add_http2({std::move(visitor), peer, tls, nullptr}, early_bytes, std::move(slot))) ++stats.visitors;
+    return;
+  }
   auto connection = std::make_unique<VisitorConnection>(context_, static_cast<VisitorOwner&>(*this), std::move(visitor),
-                                                        peer, std::move(slot));
+                                                        peer, std::move(slot), tls);
   if (!connection->start(early_bytes)) {
     ++stats.refused;
     return;
   }
   ++stats.visitors;
   visitors_.push_back(*connection.release());
+}
+
+void HttpIngress::adopt_http2(Http2Parcel parcel) {
+  HttpIngressStats& stats = context_.stats;
+  ++stats.accepted;
+  if (stats.visitors >= context_.options.max_visitors) {
+    ++stats.refused;
+    return;
+  }
+  VisitorSlot slot;
+  if (VisitorCount* count = context_.options.visitors; count != nullptr) slot = count->enter_again();
+  if (add_http2(std::move(parcel), {}, std::move(slot))) ++stats.visitors;
+}
+
+bool HttpIngress::add_http2(Http2Parcel parcel, std::string_view early_bytes, VisitorSlot slot) {
+  auto connection = std::make_unique<Http2Connection>(
+      context_, static_cast<Http2Owner&>(*this), std::move(parcel.stream), parcel.peer, parcel.tls, std::move(slot));
+  if (!(parcel.server ? connection->go_on(std::move(parcel.server)) : connection->start(early_bytes))) {
+    ++context_.stats.refused;
+    return false;
+  }
+  Http2Connection& added = *connection.release();
+  http2_.push_back(added);
+  if (context_.draining) added.drain();
+  return true;
+}
+
+// It stays a visitor, and its place.
+void HttpIngress::on_http2(VisitorConnection& visitor) {
+  VisitorConnection::Parts parts = visitor.release();
+  delete &visitor;
+  if (!add_http2({std::move(parts.stream), parts.peer, parts.tls, nullptr}, parts.early, std::move(parts.slot)))
+    --context_.stats.visitors;
+}
+
+void HttpIngress::on_http2_over(Http2Connection& connection) {
+  --context_.stats.visitors;
+  delete &connection;
 }
 
 void HttpIngress::turn_away(transport::ByteStream& visitor) {
@@ -68,7 +110,8 @@ void HttpIngress::on_visitor_over(VisitorConnection& visitor) {
 }
 
 std::size_t HttpIngress::reading() const {
-  return static_cast<std::size_t>(std::ranges::count_if(visitors_, &VisitorConnection::reading));
+  return static_cast<std::size_t>(std::ranges::count_if(visitors_, &VisitorConnection::reading) +
+                                  std::ranges::count_if(http2_, &Http2Connection::reading));
 }
 
 void HttpIngress::drain() { drain_idle(true); }
@@ -80,11 +123,16 @@ void HttpIngress::drain_idle(bool fresh) {
     VisitorConnection& visitor = *at++;
     visitor.drain(fresh);
   }
+  for (auto at = http2_.begin(); at != http2_.end();) {
+    Http2Connection& connection = *at++;
+    connection.drain();
+  }
 }
 
 void HttpIngress::stop() {
   context_.draining = true;
   while (!visitors_.empty()) on_visitor_over(visitors_.front());
+  while (!http2_.empty()) on_http2_over(http2_.front());
   context_.pool.clear();
 }
 

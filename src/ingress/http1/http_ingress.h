@@ -1,4 +1,4 @@
-// HttpIngress: HTTP/1.1 from visitors, by Host, to origin connections over links; one per shard.
+// HttpIngress: HTTP/1.1 and HTTP/2 from visitors, by host, to origin connections over links; one per shard.
 //
 // It owns its visitors' connections and the pool of warm origin connections. A visitor's connection is a state machine without a
 // coroutine: idle it holds its socket and no buffer. No body is ever held: what one side does not take is not read from the other.
@@ -14,17 +14,21 @@
 #include "ingress/http1/http_ingress_host.h"
 #include "ingress/http1/ingress_context.h"
 #include "ingress/http1/visitor_connection.h"
+#include "ingress/http2/http2_connection.h"
 
 namespace ferrotunnel::ingress {
 
-class HttpIngress final : private VisitorOwner {
+class HttpIngress final : private VisitorOwner, private Http2Owner {
  public:
   HttpIngress(transport::Shard& shard, route::RouterCache& routes, route::LinkDirectory& links,
               const HttpIngressOptions& options, HttpIngressHost& host);
   ~HttpIngress();
 
   // Takes a connected visitor. `early_bytes` were already read from it (it came from another shard).
-  void adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string_view early_bytes = {});
+  void adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string_view early_bytes = {},
+             const VisitorTls& tls = {});
+
+  void adopt_http2(Http2Parcel parcel);
 
   // Finishes what runs, with `Connection: close`; closes what is idle. Upgraded connections run on until stop(). Done when
   // stats().visitors is 0.
@@ -42,6 +46,8 @@ class HttpIngress final : private VisitorOwner {
 
   // The limits of a tunnel, for requests that come from now on; none: it has no limits (any more).
   void set_gate(const TunnelKey& tunnel, VisitorGatePtr gate);
+  // For requests that come from now on.
+  void set_https(HttpsRules rules) { context_.https = std::move(rules); }
   // Says that the server is full, and closes; nothing is spent on it.
   void turn_away(transport::ByteStream& visitor);
 
@@ -55,12 +61,19 @@ class HttpIngress final : private VisitorOwner {
  private:
   void drain_idle(bool fresh);
   void on_visitor_over(VisitorConnection& visitor) override;
+  void on_http2(VisitorConnection& visitor) override;
+  void on_http2_over(Http2Connection& connection) override;
+  // False: it is closed.
+  bool add_http2(Http2Parcel parcel, std::string_view early_bytes, VisitorSlot slot);
 
   using Visitors = boost::intrusive::list<VisitorConnection, boost::intrusive::base_hook<VisitorHook>,
                                           boost::intrusive::constant_time_size<false>>;
 
   IngressContext context_;
   Visitors visitors_;
+  boost::intrusive::list<Http2Connection, boost::intrusive::base_hook<Http2Hook>,
+                         boost::intrusive::constant_time_size<false>>
+      http2_;
 };
 
 }  // namespace ferrotunnel::ingress

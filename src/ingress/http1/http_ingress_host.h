@@ -6,19 +6,29 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
 #include "http/error_page.h"
+#include "http/h2/h2_server.h"
 #include "http/limits.h"
 #include "ingress/limits/visitor_count.h"
 #include "route/router.h"
 #include "transport/byte_stream.h"
 #include "transport/link.h"
+#include "transport/tls/certificate_book.h"
 
 namespace ferrotunnel::ingress {
+
+// What the visitor's connection is, below HTTP.
+struct VisitorTls {
+  bool on = false;   // TLS: the scheme is https
+  bool h2 = false;   // ALPN chose h2
+  std::string name;  // SNI, in the one spelling; empty: none was sent
+};
 
 struct OriginPoolOptions {
   std::size_t steady_per_tunnel = 64;     // idle ones that a tunnel keeps for idle_timeout
@@ -32,19 +42,34 @@ struct OriginPoolOptions {
 struct HttpIngressOptions {
   http::Limits limits;
   OriginPoolOptions pool;
-  Duration head_timeout = std::chrono::seconds(30);        // a request head, from its first byte to its last: 408
+  Duration head_timeout = std::chrono::seconds(10);        // a request head, from its first byte to its last: 408
   Duration first_byte_timeout = std::chrono::seconds(15);  // a new connection that says nothing: closed
   Duration keep_alive_timeout = std::chrono::seconds(75);  // between requests: closed
   Duration response_timeout = std::chrono::seconds(60);    // from the request's last byte to the response's first: 504
   Duration stall_timeout =
       std::chrono::seconds(60);  // no byte of a body moves either way; not for upgraded connections
+  // A visitor whom we wait for moves so many bytes a second, over each window: of a body that he sends (but for gRPC, and once the answer has
+  // begun), and of an answer that he reads. 0: no such floor.
+  std::uint32_t min_visitor_rate = 240;
+  Duration rate_window = std::chrono::seconds(6);
   Duration linger_timeout = std::chrono::seconds(2);  // reading on after the last response, so that no RST overtakes it
   std::size_t linger_bytes = 256 * 1024;
   std::size_t max_visitors = 20'000;  // connections of the shard; more are closed at once
   VisitorCount* visitors =
-      nullptr;  // those of the server, where they are counted; past its limit newcomers hear 503 and no more
-  std::string proto = "http";    // X-Forwarded-Proto: what visitors speak to this listener
+      nullptr;      // those of the server, where they are counted; past its limit newcomers hear 503 and no more
+  std::string via;  // how this server calls itself in Via, so that it knows its own requests again; "": no Via
   bool trust_forwarded = false;  // visitors are proxies whose X-Forwarded-* is true
+  http::H2Limits h2;
+  Duration h2_max_age{};  // an HTTP/2 connection so old is told to go (GOAWAY) and finishes; 0: never
+  Duration h2_drain_gap = std::chrono::milliseconds(500);  // from "it goes" to "no request any more"
+};
+
+// What a server with an HTTPS port does to requests; as the configuration is now.
+struct HttpsRules {
+  transport::CertificateBookPtr book;  // none: there is no such port
+  std::uint16_t port = 0;
+  bool redirect = false;  // requests that came without TLS are sent to that port by a 308
+  std::string hsts;       // the value of Strict-Transport-Security, in answers over TLS; "": none
 };
 
 // One request, when it is over. Views are good during the call only.
@@ -68,12 +93,22 @@ struct RequestRecord {
   bool retried = false;        // that one was dead, and a second was tried
 };
 
+// An HTTP/2 visitor on its way to another shard: the connection, and what its session knows.
+struct Http2Parcel {
+  transport::ByteStreamPtr stream;
+  transport::PeerAddress peer;
+  VisitorTls tls;
+  std::unique_ptr<http::H2Server> server;
+};
+
 class HttpIngressHost {
  public:
   // The route's link lives on another shard: carry this there and adopt() it. Nothing of the request was sent anywhere.
   virtual void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                            std::string early_bytes) = 0;
-  // It is about to be called: a visitor came here for this one, whose link is there.
+                            std::string early_bytes, const VisitorTls& tls) = 0;
+  // The same for one that speaks HTTP/2: adopt_http2() it there.
+  virtual void move_http2(unsigned shard, Http2Parcel parcel) = 0;
+  // One of them is about to be called: a visitor came here for this one, whose link is there.
   virtual void on_move(const route::RouteTarget& /*target*/) {}
   virtual void on_request(const RequestRecord& record) = 0;
   // One was turned away before it could ask for anything.
@@ -94,11 +129,17 @@ struct HttpIngressStats {
   std::uint64_t errors = 0;      // answered by a page of ours
   std::uint64_t cut = 0;         // responses that broke off
   std::uint64_t timeouts = 0;    // any of the options'
+  std::uint64_t too_slow = 0;    // of them, by min_visitor_rate
   std::uint64_t no_memory = 0;   // refused because the memory limit was reached
   std::uint64_t origins_opened = 0;
   std::uint64_t origins_reused = 0;
   std::uint64_t origins_dropped = 0;  // idle ones that ended, spoke, or grew too old or too many
   std::uint64_t retries = 0;
+  std::size_t h2_visitors = 0;     // of visitors, those who speak HTTP/2
+  std::uint64_t h2_requests = 0;   // of requests, theirs
+  std::uint64_t h2_malformed = 0;  // theirs, answered by RST_STREAM
+  std::uint64_t h2_stalled = 0;    // streams and connections whose visitor read nothing for stall_timeout
+  http::H2AbuseCounts h2_abuse{};  // connections ended with ENHANCE_YOUR_CALM, by what they did
 };
 
 }  // namespace ferrotunnel::ingress

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ingress/http1/exchange.h"
+#include "ingress/http2/http2_exchange.h"
 
 namespace ferrotunnel::ingress {
 namespace {
@@ -46,6 +47,18 @@ std::unique_ptr<Exchange> IngressContext::take_exchange() {
 void IngressContext::give_back(std::unique_ptr<Exchange> exchange) {
   exchange->reset();
   if (spare_.size() < kSpareExchanges) spare_.push_back(std::move(exchange));
+}
+
+std::unique_ptr<Http2Exchange> IngressContext::take_http2_exchange() {
+  if (http2_spare_.empty()) return std::make_unique<Http2Exchange>(*this);
+  std::unique_ptr<Http2Exchange> exchange = std::move(http2_spare_.back());
+  http2_spare_.pop_back();
+  return exchange;
+}
+
+void IngressContext::give_back(std::unique_ptr<Http2Exchange> exchange) {
+  exchange->reset();
+  if (http2_spare_.size() < kSpareHttp2Exchanges) http2_spare_.push_back(std::move(exchange));
 }
 
 }  // namespace ferrotunnel::ingress

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "http/h2/h2_server.h"
 #include "http/message.h"
 #include "ingress/http1/http_ingress_host.h"
 #include "ingress/http1/origin_pool.h"
@@ -20,6 +21,7 @@
 namespace ferrotunnel::ingress {
 
 class Exchange;
+class Http2Exchange;
 
 // 16 hex digits; unique in the shard, and in practice everywhere.
 class RequestId {
@@ -46,7 +48,17 @@ struct IngressContext {
   // Exchanges are lent like buffers: an idle visitor has none, and a busy shard allocates none.
   [[nodiscard]] std::unique_ptr<Exchange> take_exchange();
   void give_back(std::unique_ptr<Exchange> exchange);
+  [[nodiscard]] std::unique_ptr<Http2Exchange> take_http2_exchange();
+  void give_back(std::unique_ptr<Http2Exchange> exchange);
   [[nodiscard]] RequestId next_id() { return RequestId(ids.next()); }
+  // What came without TLS has to come with it: all requests, or those for hosts whose visitors show a certificate.
+  [[nodiscard]] bool https_only(std::string_view at_host) const {
+    return https.redirect || (https.book != nullptr && https.book->guards(at_host));
+  }
+  // RFC 9110 section 15.5.20: the connection was made for another name, whose certificates are not those of this host.
+  [[nodiscard]] bool misdirected(const VisitorTls& tls, std::string_view at_host) const {
+    return tls.on && https.book != nullptr && !https.book->serves(tls.name, at_host);
+  }
 
   transport::Shard& shard;
   route::RouterCache& routes;
@@ -56,6 +68,7 @@ struct IngressContext {
   OriginPool pool;
   // Of the tunnels that have any limit.
   boost::unordered_flat_map<TunnelKey, VisitorGatePtr, TunnelKeyHash> gates;
+  HttpsRules https;
   HttpIngressStats stats;
   bool draining = false;
   JitterRng ids;
@@ -65,10 +78,13 @@ struct IngressContext {
   http::ResponseHead response;
   std::string text;
   std::string host_name;
+  http::H2Scratch h2;
 
  private:
   static constexpr std::size_t kSpareExchanges = 64;
+  static constexpr std::size_t kSpareHttp2Exchanges = 128;
   std::vector<std::unique_ptr<Exchange>> spare_;
+  std::vector<std::unique_ptr<Http2Exchange>> http2_spare_;
 };
 
 }  // namespace ferrotunnel::ingress

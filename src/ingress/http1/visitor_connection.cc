@@ -2,19 +2,33 @@
 
 #include <algorithm>
 
-#include "http/host.h"
+#include "http/h2/h2_server.h"
+#include "http/https_redirect.h"
+#include "ingress/http1/placement.h"
 
 namespace ferrotunnel::ingress {
 
 using Read = VisitorSocket::Read;
 
+namespace {
+
+// One line without "HTTP/" and nothing else: whoever sends that, a wrong preface of HTTP/2 for one, does not read pages of HTTP/1.
+bool names_no_version(std::string_view head) {
+  const std::size_t end = head.find("\r\n");
+  return end != std::string_view::npos && head.substr(end).starts_with("\r\n\r\n") &&
+         !head.substr(0, end).contains("HTTP/");
+}
+
+}  // namespace
+
 VisitorConnection::VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
-                                     const transport::PeerAddress& peer, VisitorSlot slot)
+                                     const transport::PeerAddress& peer, VisitorSlot slot, const VisitorTls& tls)
     : context_(context),
       owner_(owner),
       socket_(context.shard, std::move(stream), *this),
       peer_(peer),
-      slot_(std::move(slot)) {}
+      slot_(std::move(slot)),
+      tls_(tls.on ? std::make_unique<const VisitorTls>(tls) : nullptr) {}
 
 VisitorConnection::~VisitorConnection() {
   if (state_ == State::Relaying) --context_.stats.upgraded;
@@ -24,8 +38,8 @@ Result<> VisitorConnection::start(std::string_view early_bytes) {
   if (auto watched = socket_.watch(); !watched) return watched;
   socket_.preload(early_bytes);
   (void)wait(Timer::FirstByte);
-  // The poller reports what the socket holds; nobody else does what came along.
-  if (!early_bytes.empty()) context_.shard.at_turn_end(*this);
+  // The poller reports what the socket holds; nobody else does what came along, or what TLS has read already.
+  if (!early_bytes.empty() || socket_.readable()) context_.shard.at_turn_end(*this);
   return {};
 }
 
@@ -117,7 +131,10 @@ VisitorConnection::Next VisitorConnection::wait(Timer timer) {
   if (timer == Timer::FirstByte) after = options.first_byte_timeout;
   if (timer == Timer::Idle) after = options.keep_alive_timeout;
   if (timer == Timer::Head) after = options.head_timeout;
-  if (timer == Timer::Exchange) after = std::min(options.response_timeout, options.stall_timeout);
+  if (timer == Timer::Exchange) {
+    after = std::min(options.response_timeout, options.stall_timeout);
+    if (options.min_visitor_rate != 0) after = std::min(after, options.rate_window);
+  }
   if (timer == Timer::Linger) after = options.linger_timeout;
   context_.shard.arm(*this, after);
   return Next::Wait;
@@ -128,9 +145,17 @@ VisitorConnection::Next VisitorConnection::read_request() {
   if (!socket_.flush() && !socket_.failed()) return wait(Timer::Stall);
   if (socket_.failed()) return die();  // whatever it asked before, nobody is there for the answer
   while (true) {
-    if (const std::string_view input = socket_.input(); !input.empty()) {
+    const std::string_view input = socket_.input();
+    // Nothing of HTTP/1 begins like the preface of HTTP/2 (RFC 9113 section 3.4).
+    const bool maybe_http2 = !asked_ && http::kH2Preface.starts_with(input.substr(0, http::kH2Preface.size()));
+    if (maybe_http2 && input.size() >= http::kH2Preface.size()) {
+      owner_.on_http2(*this);
+      return Next::Wait;
+    }
+    if (!input.empty() && !maybe_http2) {
       const http::Parse parsed = http::parse_request_head(input, context_.options.limits, scanner_, context_.request);
       if (parsed.done()) return begin_request(parsed.consumed);
+      if (parsed.bad() && !asked_ && names_no_version(input)) return close(true);
       if (parsed.bad()) {
         const Failure refused{parsed.refusal->status, http::FaultSide::Visitor, parsed.refusal->slug,
                               parsed.refusal->sentence};
@@ -140,7 +165,7 @@ VisitorConnection::Next VisitorConnection::read_request() {
     switch (socket_.read_more()) {
       case Read::Some: break;
       case Read::Nothing:
-        if (!socket_.input().empty()) return memory_full() ? refuse_for_memory(0, false) : wait(Timer::Head);
+        if (!socket_.input().empty()) return memory_full() ? refuse_for_memory() : wait(Timer::Head);
         if (context_.draining && asked_) return close(true);
         return wait(asked_ ? Timer::Idle : Timer::FirstByte);
       // Between requests, or inside one that nobody waits for any more.
@@ -151,49 +176,42 @@ VisitorConnection::Next VisitorConnection::read_request() {
 }
 
 // Blocks are lent without asking while a step lasts; what would be held beyond it asks the budget.
-VisitorConnection::Next VisitorConnection::refuse_for_memory(std::size_t head_bytes, bool understood,
-                                                             const TunnelKey& tunnel) {
+VisitorConnection::Next VisitorConnection::refuse_for_memory() {
   ++context_.stats.no_memory;
-  return answer(failures::kServerMemory, head_bytes, understood, tunnel, Refusal::Memory);
+  return answer(failures::kServerMemory, 0, false, {}, Refusal::Memory);
 }
 
 VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes) {
   asked_ = true;
   const http::RequestHead& head = context_.request;
-  if (head.host.empty() || !http::normalise_host(head.host, context_.host_name))
-    return answer(failures::kHostMissing, head_bytes, true);
-  const route::RouteTarget* target = context_.routes.find(context_.host_name);
-  if (target == nullptr) return answer(failures::kNoSuchHost, head_bytes, true);
-  const bool elsewhere = target->shard != context_.shard.index();
-  transport::Link* link = elsewhere && target->pinned ? nullptr : context_.links.find(target->session);
-  if (link == nullptr && elsewhere) {
-    context_.host.on_move(*target);
-    return move_to(target->shard);
-  }
-
   const bool holds = head_bytes > kAlwaysServed || socket_.input().size() > head_bytes;
-  const TunnelKey tunnel{target->session, target->tunnel};
-  if (holds && memory_full()) return refuse_for_memory(head_bytes, true, tunnel);
-  Admission admission;
-  if (VisitorGate* gate = context_.gate_of(tunnel); gate != nullptr) {
-    auto admitted = gate->admit(peer_);
-    if (!admitted) return answer(failure_of(admitted.error()), head_bytes, true, tunnel, admitted.error());
-    admission = std::move(*admitted);
+  Placement place = place_request(context_, head, tls_.get(), peer_, holds);
+  if (place.to_https) return redirect(head_bytes);
+  if (place.shard) {
+    context_.host.on_move(*place.target);
+    return move_to(*place.shard);
   }
+  if (place.failure != nullptr) return answer(*place.failure, head_bytes, true, place.tunnel, place.refused);
   ++context_.stats.requests;
   exchange_ = context_.take_exchange();
-  exchange_->begin(head, context_.host_name, tunnel, peer_, head_bytes, socket_, *this);
-  exchange_->limit(std::move(admission));
+  exchange_->begin(head, context_.host_name, place.tunnel, peer_, head_bytes, socket_, *this, tls_.get());
+  exchange_->limit(std::move(place.admission));
   socket_.consume(head_bytes);
   state_ = State::Exchanging;
-  exchange_->connect(link);
+  exchange_->connect(place.link);
   return Next::Again;
+}
+
+VisitorConnection::Parts VisitorConnection::release() {
+  std::string early(socket_.input());
+  socket_.consume(early.size());
+  return {socket_.release(), peer_, std::move(early), tls_ ? *tls_ : VisitorTls{}, std::move(slot_)};
 }
 
 VisitorConnection::Next VisitorConnection::move_to(unsigned shard) {
   ++context_.stats.moved;
   std::string early(socket_.input());
-  context_.host.move_visitor(shard, socket_.release(), peer_, std::move(early));
+  context_.host.move_visitor(shard, socket_.release(), peer_, std::move(early), tls_ ? *tls_ : VisitorTls{});
   return die();
 }
 
@@ -212,6 +230,7 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
   page.retry_after = failure.retry_after;
   page.request_id = id.text();
   page.host = host;
+  page.hsts = hsts();
   if (understood) {
     page.accept = head.fields.value(http::FieldId::Accept);
     page.head_request = head.method == http::Method::Head;
@@ -244,6 +263,32 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
 
   socket_.consume(head_bytes);
   return page.keep_alive ? Next::Again : close(true);
+}
+
+VisitorConnection::Next VisitorConnection::redirect(std::size_t head_bytes) {
+  const http::RequestHead& head = context_.request;
+  const RequestId id = context_.next_id();
+  http::HttpsRedirect to;
+  to.host = context_.host_name;
+  to.port = context_.https.port;
+  to.path_and_query = head.form == http::TargetForm::Asterisk ? std::string_view{} : head.path_and_query;
+  to.request_id = id.text();
+  to.keep_alive = head.keep_alive && head.framing.empty() && !context_.draining;
+  to.visitor_minor = head.minor;
+  const std::uint64_t before = socket_.written();
+  socket_.send(http::make_https_redirect(to), {});
+  RequestRecord record;
+  record.method = head.method_text;
+  record.host = context_.host_name;
+  record.path = head.path;
+  record.request_id = id.text();
+  record.status = http::kPermanentRedirect;
+  record.bytes_in = head_bytes;
+  record.bytes_out = socket_.written() - before;
+  record.visitor = peer_;
+  context_.host.on_request(record);
+  socket_.consume(head_bytes);
+  return to.keep_alive ? Next::Again : close(true);
 }
 
 VisitorConnection::Next VisitorConnection::close(bool linger) {

@@ -30,6 +30,7 @@ class VisitorConnection;
 class VisitorOwner {
  public:
   virtual void on_visitor_over(VisitorConnection& visitor) = 0;  // destroys it
+  virtual void on_http2(VisitorConnection& visitor) = 0;         // it speaks HTTP/2: release()s it, and destroys it
 
  protected:
   ~VisitorOwner() = default;
@@ -48,7 +49,7 @@ class VisitorConnection final : public VisitorHook,
                                 private ExchangeOwner {
  public:
   VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
-                    const transport::PeerAddress& peer, VisitorSlot slot);
+                    const transport::PeerAddress& peer, VisitorSlot slot, const VisitorTls& tls);
   ~VisitorConnection();
 
   [[nodiscard]] Result<> start(std::string_view early_bytes);
@@ -57,6 +58,16 @@ class VisitorConnection final : public VisitorHook,
   // Closes it if it is idle; one that never asked anything, whose first request may be on its way, only with `fresh`. May destroy it.
   void drain(bool fresh);
   [[nodiscard]] bool reading() const { return state_ == State::Reading; }
+
+  // What it is made of, for who goes on with it.
+  struct Parts {
+    transport::ByteStreamPtr stream;
+    transport::PeerAddress peer;
+    std::string early;  // was read
+    VisitorTls tls;
+    VisitorSlot slot;
+  };
+  [[nodiscard]] Parts release();
 
  private:
   enum class State : std::uint8_t { Reading, Exchanging, Relaying, Closing, Lingering };
@@ -80,9 +91,13 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] Next advance();
   [[nodiscard]] Next read_request();
   [[nodiscard]] Next begin_request(std::size_t head_bytes);
+  // Says where it is to be asked for.
+  [[nodiscard]] Next redirect(std::size_t head_bytes);
   [[nodiscard]] Next move_to(unsigned shard);
   [[nodiscard]] bool memory_full() const { return context_.shard.buffers().budget().full(); }
-  [[nodiscard]] Next refuse_for_memory(std::size_t head_bytes, bool understood, const TunnelKey& tunnel = {});
+  // Of answers of this connection; "": none.
+  [[nodiscard]] std::string_view hsts() const { return tls_ ? std::string_view(context_.https.hsts) : ""; }
+  [[nodiscard]] Next refuse_for_memory();
   [[nodiscard]] Next settle();
   [[nodiscard]] Next settle_complete();
   [[nodiscard]] Next settle_failed();
@@ -102,7 +117,8 @@ class VisitorConnection final : public VisitorHook,
   VisitorOwner& owner_;
   VisitorSocket socket_;
   const transport::PeerAddress peer_;
-  const VisitorSlot slot_;
+  VisitorSlot slot_;
+  const std::unique_ptr<const VisitorTls> tls_;  // none: plain HTTP
   http::HeadScanner scanner_;
   std::unique_ptr<Exchange> exchange_;  // while Exchanging and Relaying
   std::unique_ptr<Throttle> throttle_;  // in front of the relay

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "transport/tcp/send_queue.h"
 #include "transport/tcp/socket.h"
 
 namespace ferrotunnel::ingress {
@@ -23,6 +24,7 @@ VisitorSocket::~VisitorSocket() {
 Result<> VisitorSocket::watch() {
   auto added = shard_.poller().add(stream_->fd(), handler_);
   watched_ = added.has_value();
+  readable_ = stream_->read_pending();
   return added;
 }
 
@@ -49,6 +51,12 @@ std::uint32_t VisitorSocket::note(std::uint32_t what) {
 bool VisitorSocket::reset_by_peer(std::uint32_t what) {
   if ((what & (kPeerClosed | kFailed)) != 0 && transport::take_error(stream_->fd()) != 0) failed_ = true;
   return failed_;
+}
+
+std::uint64_t VisitorSocket::delivered() const {
+  // TLS writes more than it is given, so that this may say too little, never too much.
+  const std::uint64_t waits = std::uint64_t{out_end_ - out_begin_} + transport::unacknowledged(stream_->fd());
+  return written_ - std::min(written_, waits);
 }
 
 // ---- input --------------------------------------------------------------------------------------------------------
@@ -118,6 +126,15 @@ VisitorSocket::Read VisitorSocket::read_more() {
   const IoResult got = stream_->read(room);
   if (got.status == IoStatus::Ok) in_end_ += static_cast<std::uint32_t>(got.n);
   if (in_begin_ == in_end_) consume(0);
+  return take(got, room.size());
+}
+
+VisitorSocket::Read VisitorSocket::read_into(MutBytes room, std::size_t& n) {
+  if (failed_) return Read::Failed;
+  if (eof_) return Read::Eof;
+  if (!readable_) return Read::Nothing;
+  const IoResult got = stream_->read(room);
+  n = got.n;
   return take(got, room.size());
 }
 

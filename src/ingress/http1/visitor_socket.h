@@ -31,6 +31,7 @@ class VisitorSocket {
   VisitorSocket& operator=(const VisitorSocket&) = delete;
   ~VisitorSocket();
 
+  // What the connection holds inside, of TLS, is readable then.
   [[nodiscard]] Result<> watch();
   // The connection, watched no more. What input() holds goes with it: the caller takes it first.
   [[nodiscard]] transport::ByteStreamPtr release();
@@ -53,6 +54,8 @@ class VisitorSocket {
   void preload(std::string_view bytes);  // were read elsewhere; before anything else
   // One read to the end of input(), which may move.
   [[nodiscard]] Read read_more();
+  // One read, past input(), which is not used then.
+  [[nodiscard]] Read read_into(MutBytes room, std::size_t& n);
   // Reads and forgets; adds to `n`.
   [[nodiscard]] Read discard(std::size_t& n);
 
@@ -75,7 +78,10 @@ class VisitorSocket {
   bool flush();
   void shutdown_write() { stream_->shutdown_write(); }
   void abort() { stream_->abort(); }
+  [[nodiscard]] int fd() const { return stream_->fd(); }
   [[nodiscard]] std::uint64_t written() const { return written_; }  // bytes, ever; those kept included
+  // Of them, what has arrived. A system call: for a look now and then.
+  [[nodiscard]] std::uint64_t delivered() const;
 
  private:
   [[nodiscard]] Read take(const transport::IoResult& got, std::size_t asked);

@@ -6,7 +6,7 @@
 #include <sys/auxv.h>
 #endif
 
-#include "transport/tls/openssl.h"
+#include "transport/tls/context_parts.h"
 #include "transport/tls/tls_fault.h"
 #include "transport/tls/tls_sessions.h"
 
@@ -37,8 +37,23 @@ const char* cipher_suites() {
                    : "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
 }
 
-// What both ends want of a context.
-Result<std::shared_ptr<SSL_CTX>> new_context(const SSL_METHOD* method, TlsVersion minimum) {
+// Stands in for OpenSSL's own verification when there is a pin. That the server holds the key's private half is checked by the handshake.
+int verify_pin(X509_STORE_CTX* store, void* pin) {
+  Fingerprint shown{};
+  const X509* leaf = X509_STORE_CTX_get0_cert(store);
+  const auto& wanted = *static_cast<const Fingerprint*>(pin);
+  const bool same =
+      leaf != nullptr && fingerprint_of(leaf, shown) && CRYPTO_memcmp(shown.data(), wanted.data(), wanted.size()) == 0;
+  const auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  if (void* of_stream = ssl != nullptr ? SSL_get_app_data(ssl) : nullptr)
+    static_cast<TlsShown*>(of_stream)->key = shown;
+  X509_STORE_CTX_set_error(store, same ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
+  return same ? 1 : 0;
+}
+
+}  // namespace
+
+Result<ContextPtr> new_context(const SSL_METHOD* method, TlsVersion minimum) {
   ERR_clear_error();
   std::shared_ptr<SSL_CTX> context(SSL_CTX_new(method), &SSL_CTX_free);
   if (!context) return std::unexpected(openssl("cannot set up TLS"));
@@ -69,6 +84,8 @@ Result<> trust_file(SSL_CTX* context, const std::filesystem::path& ca) {
       bad("no CA certificates can be read from " + ca.string() + " (" + take_openssl_error() + "); it has to be PEM"));
 }
 
+namespace {
+
 // As ALPN wants them (RFC 7301): each behind its length.
 bool offer(SSL_CTX* context, const std::vector<std::string>& protocols) {
   std::string wire;
@@ -82,20 +99,15 @@ bool offer(SSL_CTX* context, const std::vector<std::string>& protocols) {
                                  static_cast<unsigned>(wire.size())) == 0;
 }
 
-// Stands in for OpenSSL's own verification when there is a pin. That the server holds the key's private half is checked by the handshake.
-int verify_pin(X509_STORE_CTX* store, void* pin) {
-  Fingerprint shown{};
-  const X509* leaf = X509_STORE_CTX_get0_cert(store);
-  const auto& wanted = *static_cast<const Fingerprint*>(pin);
-  const bool same =
-      leaf != nullptr && fingerprint_of(leaf, shown) && CRYPTO_memcmp(shown.data(), wanted.data(), wanted.size()) == 0;
-  const auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  if (void* of_stream = ssl != nullptr ? SSL_get_app_data(ssl) : nullptr) *static_cast<Fingerprint*>(of_stream) = shown;
-  X509_STORE_CTX_set_error(store, same ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
-  return same ? 1 : 0;
-}
-
 }  // namespace
+
+Result<> name_client_cas(SSL_CTX* context, const std::filesystem::path& ca) {
+  if (auto trusted = trust_file(context, ca); !trusted) return trusted;
+  STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(ca.c_str());
+  if (names == nullptr) return std::unexpected(bad("no CA certificates can be read from " + ca.string()));
+  SSL_CTX_set_client_CA_list(context, names);  // takes it over
+  return {};
+}
 
 Result<TlsServerContext> TlsServerContext::make(const TlsIdentity& identity, const TlsServerOptions& options) {
   auto context = new_context(TLS_server_method(), options.minimum);
@@ -103,15 +115,17 @@ Result<TlsServerContext> TlsServerContext::make(const TlsIdentity& identity, con
   SSL_CTX* c = context->get();
   if (auto used = use_identity(c, identity); !used) return std::unexpected(std::move(used.error()));
   if (options.client_ca) {
-    if (auto trusted = trust_file(c, *options.client_ca); !trusted) return std::unexpected(std::move(trusted.error()));
-    STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(options.client_ca->c_str());
-    if (names == nullptr)
-      return std::unexpected(bad("no CA certificates can be read from " + options.client_ca->string()));
-    SSL_CTX_set_client_CA_list(c, names);  // takes it over
+    if (auto named = name_client_cas(c, *options.client_ca); !named) return std::unexpected(std::move(named.error()));
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   }
   TlsServerContext made;
   made.context_ = std::move(*context);
+  return made;
+}
+
+TlsServerContext TlsServerContext::of(std::shared_ptr<ssl_ctx_st> context) {
+  TlsServerContext made;
+  made.context_ = std::move(context);
   return made;
 }
 

@@ -1,7 +1,7 @@
 // TlsServerContext and TlsClientContext: what all TLS connections of one listener, or to one server, have in common.
 //
-// TLS 1.3 unless 1.2 is asked for; no session tickets (a link lives long, and a ticket key is one more secret to lose) unless a client asks
-// to resume, no renegotiation, no compression. Immutable once made; copies share; any thread.
+// TLS 1.3 unless 1.2 is asked for; no session tickets (a link lives long, and a ticket key is one more secret to lose; visitors of HTTPS get
+// some, see certificate_book.h) unless a client asks to resume, no renegotiation, no compression. Immutable once made; copies share; any thread.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,8 @@ class TlsServerContext {
  public:
   // Errors: BadInput, Io, Tls.
   [[nodiscard]] static Result<TlsServerContext> make(const TlsIdentity& identity, const TlsServerOptions& options = {});
+  // One that was made elsewhere (certificate_book.h).
+  [[nodiscard]] static TlsServerContext of(std::shared_ptr<ssl_ctx_st> context);
   [[nodiscard]] ssl_ctx_st* native() const { return context_.get(); }
 
  private:

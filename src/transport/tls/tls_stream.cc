@@ -9,7 +9,7 @@
 #include <cassert>
 #include <cerrno>
 
-#include "transport/tls/openssl.h"
+#include "transport/tls/context_parts.h"
 
 namespace ferrotunnel::transport {
 namespace {
@@ -82,6 +82,9 @@ class Pieces {
 
 }  // namespace
 
+TlsStream::TlsStream(int fd, std::shared_ptr<const Fingerprint> pin)
+    : pin_(std::move(pin)), shown_(std::make_unique<TlsShown>()), io_(UniqueFd(fd)) {}
+
 Result<std::unique_ptr<TlsStream>> TlsStream::make(int fd, ssl_ctx_st* context,
                                                    std::shared_ptr<const Fingerprint> pin) {
   std::unique_ptr<TlsStream> stream(new TlsStream(fd, std::move(pin)));
@@ -91,8 +94,8 @@ Result<std::unique_ptr<TlsStream>> TlsStream::make(int fd, ssl_ctx_st* context,
   if (bio == nullptr)
     return std::unexpected(
         Error(ErrorCode::Tls, Side::Local, true, "no TLS connection can be made: " + take_openssl_error()));
-  SSL_set_bio(stream->ssl_, bio, bio);              // takes it over
-  SSL_set_app_data(stream->ssl_, &stream->shown_);  // for verify_pin()
+  SSL_set_bio(stream->ssl_, bio, bio);  // takes it over
+  SSL_set_app_data(stream->ssl_, stream->shown_.get());
   return stream;
 }
 
@@ -155,7 +158,7 @@ Error TlsStream::handshake_error() {
     return {ErrorCode::PinMismatch, Side::Tunnel, false,
             "the server's key is not the one in your token. Either the server was reinstalled (ask for a new token) or "
             "someone is in between. The token has " +
-                to_string(*pin_) + ", the server showed " + to_string(shown_)};
+                to_string(*pin_) + ", the server showed " + to_string(shown_->key)};
   }
   if (verdict != X509_V_OK) {
     return tls_error(std::string("the other end's certificate was not accepted: ") +
@@ -351,16 +354,18 @@ Result<std::array<std::byte, 32>> TlsStream::exporter(std::string_view label) co
   return key;
 }
 
-bool TlsStream::resumed() const { return SSL_session_reused(ssl_) == 1; }
+std::string_view TlsStream::version() const { return SSL_get_version(ssl_); }
 
 std::string_view TlsStream::alpn() const {
-  const unsigned char* chosen = nullptr;
+  const unsigned char* name = nullptr;
   unsigned size = 0;
-  SSL_get0_alpn_selected(ssl_, &chosen, &size);
-  return {reinterpret_cast<const char*>(chosen), size};
+  SSL_get0_alpn_selected(ssl_, &name, &size);
+  return {reinterpret_cast<const char*>(name), size};
 }
 
-std::string_view TlsStream::version() const { return SSL_get_version(ssl_); }
+const std::string& TlsStream::asked_name() const { return shown_->name; }
+
+bool TlsStream::resumed() const { return SSL_session_reused(ssl_) == 1; }
 
 std::string_view TlsStream::cipher() const {
   const char* name = SSL_get_cipher_name(ssl_);

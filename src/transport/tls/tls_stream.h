@@ -28,6 +28,8 @@ struct ssl_st;
 
 namespace ferrotunnel::transport {
 
+struct TlsShown;
+
 enum class TlsProgress : std::uint8_t { Done, WantRead, WantWrite };
 
 class TlsStream final : public ByteStream {
@@ -60,14 +62,15 @@ class TlsStream final : public ByteStream {
 
   // Why handshake() failed, for whoever has better words for it than a link's.
   [[nodiscard]] const TlsFault& fault() const { return fault_; }
-  [[nodiscard]] bool resumed() const;
-  [[nodiscard]] std::string_view alpn() const;  // what the server chose; "": it does not say
 
   // Why read() or write() said Error, in a sentence. Meaningful after they did.
   [[nodiscard]] const Error& failure() const { return failure_; }
 
   [[nodiscard]] std::string_view version() const;  // "TLSv1.3"
   [[nodiscard]] std::string_view cipher() const;
+  [[nodiscard]] std::string_view alpn() const;          // the protocol that was agreed on; "": none
+  [[nodiscard]] const std::string& asked_name() const;  // by a visitor of a CertificateBook: SNI, in the one spelling
+  [[nodiscard]] bool resumed() const;                   // by a session ticket
   [[nodiscard]] std::uint64_t socket_receives() const { return io_.receives; }  // calls
   [[nodiscard]] std::uint64_t socket_sends() const { return io_.sends; }
   // Memory of records that wait here to be sent or read.
@@ -76,7 +79,7 @@ class TlsStream final : public ByteStream {
   [[nodiscard]] std::uint64_t socket_bytes_out() const { return io_.bytes_out; }
 
  private:
-  TlsStream(int fd, std::shared_ptr<const Fingerprint> pin) : pin_(std::move(pin)), io_(UniqueFd(fd)) {}
+  TlsStream(int fd, std::shared_ptr<const Fingerprint> pin);
   [[nodiscard]] static Result<std::unique_ptr<TlsStream>> make(int fd, ssl_ctx_st* context,
                                                                std::shared_ptr<const Fingerprint> pin);
   [[nodiscard]] Error handshake_error();
@@ -87,7 +90,7 @@ class TlsStream final : public ByteStream {
   void finish_shutdown();
 
   const std::shared_ptr<const Fingerprint> pin_;  // what the context's verifier points to
-  Fingerprint shown_{};                           // of the key that the other end showed, where there is a pin
+  const std::unique_ptr<TlsShown> shown_;
   SocketBio io_;
   ssl_st* ssl_ = nullptr;
   bool ready_ = false;     // the handshake is done

@@ -121,6 +121,31 @@ TEST(ForwardRequest, HostRewriteAndVia) {
       "X-Forwarded-Host: Shown.example:8443\r\nVia: 1.1 ferrotunnel\r\n\r\n");
 }
 
+TEST(ForwardRequest, ForwardedSaysTheSame) {
+  ForwardContext context = {.visitor = "2001:db8::1", .proto = "https", .forwarded = true};
+  const std::string_view head = "GET / HTTP/1.1\r\nHost: x:1\r\nForwarded: for=6.6.6.6\r\n\r\n";
+  const std::string ours =
+      "X-Forwarded-For: 2001:db8::1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: x:1\r\n"
+      "Forwarded: for=\"[2001:db8::1]\";host=\"x:1\";proto=https\r\n\r\n";
+  EXPECT_EQ(forwarded(head, context), "GET / HTTP/1.1\r\nHost: x:1\r\n" + ours);
+  context.trust_forwarded = true;
+  EXPECT_EQ(forwarded(head, context), "GET / HTTP/1.1\r\nHost: x:1\r\nForwarded: for=6.6.6.6\r\n" + ours);
+  EXPECT_TRUE(forwarded("GET / HTTP/1.0\r\n\r\n", {.visitor = "192.0.2.1", .forwarded = true})
+                  .contains("\r\nForwarded: for=192.0.2.1;proto=http\r\n"));
+}
+
+TEST(ForwardRequest, ViaNamesThisServer) {
+  std::array<char, 32> room;
+  EXPECT_EQ(via_value("1.0", "us", room), "1.0 us");
+  EXPECT_EQ(via_value("1.1", std::string(29, 'x'), room), "") << "no room";
+  RequestHead head;
+  ASSERT_TRUE(
+      parse_request_head("GET / HTTP/1.1\r\nHost: x\r\nvia: 1.1 a\r\nVia: 1.0 b, 1.1 us (c)\r\n\r\n", {}, head).done());
+  EXPECT_TRUE(via_names(head.fields, "us"));
+  EXPECT_FALSE(via_names(head.fields, "them"));
+  EXPECT_FALSE(via_names(head.fields, ""));
+}
+
 TEST(ForwardRequest, AContextCannotBreakALine) {
   EXPECT_EQ(forwarded("GET / HTTP/1.1\r\nHost: x\r\n\r\n",
                       {.visitor = "1\r\nA: b", .request_id = std::string_view("r\n\0\x7f", 4)}),

@@ -413,6 +413,60 @@ TEST_P(HttpFailure, BodyStalls) {
   EXPECT_EQ(world.ingress->stats().timeouts, 4u);
 }
 
+// Each moves something all the time, and next to nothing.
+TEST_P(HttpFailure, WhoIsTooSlowIsCut) {
+  HttpIngressOptions options;
+  options.min_visitor_rate = 10'000;
+  options.rate_window = 100ms;
+  HttpWorld world(portable(), options);
+  Visitor& drips = world.connect();
+  drips.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000\r\n\r\n");
+  const TimePoint begin = Clock::now();
+  TimePoint last = begin;
+  ASSERT_TRUE(world.until([&] {
+    if (Clock::now() - last > 5ms) {
+      drips.send("x");
+      last = Clock::now();
+    }
+    return drips.got.contains("request-slow") || drips.closed();
+  }));
+  EXPECT_TRUE(drips.got.starts_with("HTTP/1.1 408 ")) << drips.got;
+  EXPECT_TRUE(drips.got.contains("request-slow")) << drips.got;
+  EXPECT_LT(Clock::now() - begin, 5s);
+  Visitor& deaf = world.connect(4096);
+  deaf.reading = false;
+  deaf.send(get());
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().say("HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n" + std::string(16u << 20, 'x'));
+  ASSERT_TRUE(world.until([&] { return world.host.records.back().slug == "visitor-slow"; }));
+  EXPECT_EQ(world.ingress->stats().too_slow, 2u);
+}
+
+TEST_P(HttpFailure, NobodyIsTooSlowWhoWaitsForSomebodyElse) {
+  HttpIngressOptions options;
+  options.min_visitor_rate = 10'000;
+  options.rate_window = 20ms;
+  HttpWorld world(portable(), options);
+  // He waits for the 100; he speaks gRPC; the answer has begun; the origin does not take what he has sent.
+  Visitor& asks = world.connect();
+  asks.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n");
+  Visitor& grpc = world.connect();
+  grpc.send(
+      "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nContent-Type: application/grpc+proto\r\n\r\n");
+  Visitor& talks = world.connect();
+  talks.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\n");
+  ASSERT_TRUE(
+      world.until([&] { return world.link.streams.size() == 3 && world.link.last().got.ends_with("\r\n\r\n"); }));
+  world.link.last().say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
+  world.link.first_credit = 100;
+  Visitor& held = world.connect();
+  held.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10000\r\n\r\n" + std::string(5'000, 'x'));
+  const TimePoint begin = Clock::now();
+  ASSERT_TRUE(world.until([&] { return Clock::now() - begin > 300ms; }));
+  for (const Visitor* one : {&asks, &grpc, &talks, &held}) EXPECT_FALSE(one->closed()) << one->got;
+  EXPECT_TRUE(world.host.records.empty());
+}
+
 TEST_P(HttpFailure, UpgradedConnectionsMaySleep) {
   HttpIngressOptions options;
   options.stall_timeout = options.response_timeout = options.keep_alive_timeout = 50ms;

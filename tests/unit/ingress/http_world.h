@@ -108,17 +108,20 @@ class WorldHost final : public HttpIngressHost {
     transport::ByteStreamPtr stream;
     transport::PeerAddress peer;
     std::string early;
+    VisitorTls tls;
   };
   void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                    std::string early) override {
-    moved.push_back({shard, std::move(visitor), peer, std::move(early)});
+                    std::string early, const VisitorTls& tls) override {
+    moved.push_back({shard, std::move(visitor), peer, std::move(early), tls});
   }
+  void move_http2(unsigned shard, Http2Parcel parcel) override { moved_http2.emplace_back(shard, std::move(parcel)); }
   void on_move(const route::RouteTarget& target) override { wanted.push_back(target.session); }
   void on_request(const RequestRecord& record) override { records.emplace_back(record); }
   void on_turned_away() override { ++turned_away; }
 
   int turned_away = 0;
   std::vector<Moved> moved;
+  std::vector<std::pair<unsigned, Http2Parcel>> moved_http2;
   std::vector<route::SessionId> wanted;  // of on_move()
   std::vector<Record> records;
 };
@@ -141,10 +144,11 @@ class HttpWorld {
     EXPECT_EQ(link.alive(), 0u) << "streams that outlive the ingress";
   }
 
-  [[nodiscard]] Visitor& connect(int receive_buffer = 0) {
+  // `tls`: what the ingress is told; the bytes are plain.
+  [[nodiscard]] Visitor& connect(int receive_buffer = 0, const VisitorTls& tls = {}) {
     SocketPair pair = tcp_pair(receive_buffer);
     visitors.push_back(std::make_unique<Visitor>(std::move(pair.visitor)));
-    ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), peer());
+    ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), peer(), {}, tls);
     return *visitors.back();
   }
   [[nodiscard]] static transport::PeerAddress peer() {

@@ -87,6 +87,21 @@ TEST_F(CliOptions, HttpCanBeTurnedOff) {
   EXPECT_EQ(server({"server", "--http-listen="})->config.http_listen, "");
 }
 
+TEST_F(CliOptions, Https) {
+  const auto options = server({"server", "--https-listen", ":443", "--https-cert", "c", "--https-key", "k",
+                               "--certificates-dir", "/nowhere", "--https-redirect"});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->config.https_listen, ":443");
+  EXPECT_EQ(options->config.https_certificate, "c");
+  EXPECT_EQ(options->config.https_key, "k");
+  EXPECT_EQ(options->config.certificates_dir, "/nowhere");
+  EXPECT_TRUE(options->config.https_redirect);
+  EXPECT_THAT(options->run.files, testing::Contains("/nowhere")) << "it may come to be";
+  EXPECT_EQ(server({"server"})->config.https_listen, "");
+  EXPECT_EQ(server({"server", "--https-listen", "off"})->config.https_listen, "");
+  EXPECT_THAT(server_error({"server", "--https-cert", "c"}), HasSubstr("--https-cert needs --https-key"));
+}
+
 TEST_F(CliOptions, AClientHasThreadsToo) {
   const auto options = client({"tcp", "22", "--join", "x", "--threads", "3"});
   ASSERT_TRUE(options);

@@ -30,7 +30,7 @@ const std::string kHostile = "a\x1b[2J\r\nb\xff\"\\";
 
 // One of everything, with hostile text wherever text may come from outside.
 void say_all(Output& out) {
-  out.ready({"127.0.0.1:1", "127.0.0.1:2", "ft1_x", kHostile, true, true, kHostile}, 38ms);
+  out.ready({"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "ft1_x", kHostile, true, true, kHostile}, 38ms);
   out.session({SessionEvent::Kind::Up, "s1", "default", "127.0.0.1:3", kHostile, "tls 1.3", {}});
   out.session({SessionEvent::Kind::Down, "s1", "default", "127.0.0.1:3", kHostile, "tls 1.3", kRefused});
   out.tunnel({TunnelEvent::Kind::Up, "s1", kHostile, kHostile, {}});
@@ -80,7 +80,7 @@ TEST(CliJsonOutput, EveryEventIsOneObjectWithTimeLevelAndName) {
 TEST(CliJsonOutput, FieldsThatOthersRelyOn) {
   StringSink sink;
   JsonOutput out(sink, LogLevel::Info, [] { return kNow; });
-  out.ready({"127.0.0.1:1", "127.0.0.1:2", "ft1_x", "/state", false, true, "localhost"}, 38ms);
+  out.ready({"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "ft1_x", "/state", false, true, "localhost"}, 38ms);
   out.tunnel_up({"web", "http://demo.localhost:2", "http://127.0.0.1:8080", 0});
   out.tunnel_up({"ssh", "tcp://localhost:2222", "tcp://127.0.0.1:22", 2222});
   const auto lines = parsed(sink.all);
@@ -88,6 +88,7 @@ TEST(CliJsonOutput, FieldsThatOthersRelyOn) {
   EXPECT_EQ(lines[0].at("event"), "ready");
   EXPECT_EQ(lines[0].at("listen"), "127.0.0.1:1");
   EXPECT_EQ(lines[0].at("http"), "127.0.0.1:2");
+  EXPECT_EQ(lines[0].at("https"), "127.0.0.1:3");
   EXPECT_EQ(lines[0].at("join"), "ft1_x");
   EXPECT_EQ(lines[0].at("state"), "/state");
   EXPECT_EQ(lines[1].at("url"), "http://demo.localhost:2");

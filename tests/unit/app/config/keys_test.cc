@@ -37,6 +37,17 @@ std::string file_with(const Row& row, const std::string& key, const std::string&
   const std::string table(row.section->name);
   if (name == "tls_cert") text += "tls_key = \"k.pem\"\n";
   if (name == "tls_key") text += "tls_cert = \"c.pem\"\n";
+  if (name == "https_cert") text += "https_key = \"k.pem\"\n";
+  if (name == "https_key") text += "https_cert = \"c.pem\"\n";
+  if (name.starts_with("https_") && name != "https_cert" && name != "https_key") text += "certificates_dir = \"d\"\n";
+  if (name == "hsts") text += "certificates_dir = \"d\"\n";
+  if (name == "certificates_dir" || name == "hsts" || (name.starts_with("https_") && name != "https_listen"))
+    text += "https_listen = \":443\"\n";
+  if (table == "certificates") {
+    if (name != "certificate") text += "certificate = \"c.pem\"\n";
+    if (name != "key") text += "key = \"k.pem\"\n";
+    text += "[server]\nhttps_listen = \":443\"\n";
+  }
   if (table == "grants" && name != "secret" && name != "secrets") text += "secret = \"0123456789abcdef\"\n";
   if (name == "token") text += "grant = \"g\"\nserver = \"localhost\"\n";
   if (name == "grant") text += "token = \"0123456789abcdef\"\n";

@@ -23,6 +23,49 @@ TEST(ConfigServer, AnEmptyFileIsTheDefaults) {
   EXPECT_EQ(config->memory_limit, 256u << 20);
 }
 
+TEST(ConfigServer, EveryKeyOfHttpsReachesItsMember) {
+  const auto config = Loading().server(R"(
+[server]
+https_listen = "127.0.0.1:443"
+https_cert = "/c"
+https_key = "/k"
+certificates_dir = "/d"
+http_tls_minimum = "1.3"
+http2 = true
+https_redirect = true
+hsts = "365d"
+[certificates.app]
+certificate = "/app.pem"
+key = "/app.key"
+ocsp = "/app.ocsp"
+client_ca = "/ca"
+default = true
+[certificates.other]
+certificate = "/other.pem"
+key = "/other.key"
+)");
+  ASSERT_TRUE(config) << to_text(config.error());
+  EXPECT_EQ(config->https_listen, "127.0.0.1:443");
+  EXPECT_EQ(config->https_certificate, "/c");
+  EXPECT_EQ(config->https_key, "/k");
+  EXPECT_EQ(config->certificates_dir, "/d");
+  EXPECT_EQ(config->http_tls_minimum, TlsMinimum::V13);
+  EXPECT_TRUE(config->http2);
+  EXPECT_TRUE(config->https_redirect);
+  EXPECT_EQ(config->hsts, std::chrono::days(365));
+  EXPECT_THAT(config->certificates,
+              ElementsAre(HttpsCertificate{"app", "/app.pem", "/app.key", "/app.ocsp", "/ca", true},
+                          HttpsCertificate{"other", "/other.pem", "/other.key", "", "", false}));
+}
+
+TEST(ConfigServer, HttpsIsOffUnlessItIsAsked) {
+  const auto config = Loading().server("[server]\nhttps_listen = \"off\"\n");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->https_listen, "");
+  EXPECT_FALSE(config->http2);
+  EXPECT_EQ(config->http_tls_minimum, TlsMinimum::V12);
+}
+
 TEST(ConfigServer, EveryKeyReachesItsMember) {
   Loading load;
   load.outside.secret_files["/secrets/one"] = "  one-secret-of-16-bytes\n";

@@ -1,0 +1,380 @@
+// The request's way, and how an exchange begins and ends. The response's is in http2_response.cc.
+#include "ingress/http2/http2_exchange.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <utility>
+
+#include "http/forward.h"
+#include "ingress/http2/websocket_key.h"
+#include "transport/tcp/socket.h"
+
+namespace ferrotunnel::ingress {
+
+using transport::Fill;
+using transport::ResetReason;
+using transport::Stream;
+using transport::StreamEnd;
+using transport::StreamHandler;
+
+namespace {
+
+// Storage that a lent exchange keeps; heads beyond it are rare.
+constexpr std::size_t kKeptText = 4096;
+
+void shrink(std::string& text) {
+  text.clear();
+  if (text.capacity() > kKeptText) std::string().swap(text);
+}
+
+}  // namespace
+
+void Http2Exchange::begin(const http::H2Request& request, std::string_view host, const TunnelKey& tunnel,
+                          const transport::PeerAddress& peer, std::string_view proto, http::H2Server& server,
+                          Http2ExchangeOwner& owner) {
+  http::RequestHead& head = request.head;
+  server_ = &server;
+  owner_ = &owner;
+  failure_ = nullptr;
+  refused_.reset();
+  host_.assign(host);
+  upgrade_.assign(head.upgrade ? head.upgrade_protocol : std::string_view{});
+  tunnel_ = tunnel;
+  peer_ = peer;
+  request_id_ = context_.next_id();
+  id_ = request.id;
+  method_ = head.method;
+  framing_ = head.framing;
+  head_sent_ = tail_sent_ = 0;
+  owed_ = 0;
+  head_bytes_ = request.decoded;
+  body_sent_ = bytes_out_ = 0;
+  scanner_.reset();
+  gathered_size_ = 0;
+  trailers_.clear();
+  status_ = 0;
+  interim_ = 0;
+  started_ = progress_ = context_.shard.now();
+  outcome_ = Outcome::Running;
+  raw_ = origin_keeps_ = answered_ = fin_ = reused_ = retried_ = closed_ = in_data_ = response_sent_ = false;
+  request_ended_ = request.end;
+  request_done_ = request.end && !head.upgrade;
+
+  head_.clear();
+  if (request.refusal != nullptr) return;  // nothing of it goes anywhere
+  if (head.upgrade) begin_websocket(request);
+  const std::string address = transport::to_string(peer);
+  http::ForwardContext forward;
+  forward.visitor = address;
+  forward.proto = proto;
+  secure_ = proto == "https";
+  forward.request_id = request_id_.text();
+  forward.forwarded = true;
+  std::array<char, 64> via;
+  if (!context_.options.via.empty()) forward.via = http::via_value("2.0", context_.options.via, via);
+  forward.trust_forwarded = context_.options.trust_forwarded;
+  http::append_request_head(head_, head, forward);
+  tail_.clear();
+  charge(head_.size());
+}
+
+// RFC 8441 section 5: the handshake's key is for hops of HTTP/1.1 only; ours to make, and ours to check.
+void Http2Exchange::begin_websocket(const http::H2Request& request) {
+  http::Fields& fields = request.head.fields;
+  fields.remove("sec-websocket-key");
+  WebSocketKey key;
+  accept_ = key.accept();
+  tail_ = key.text();  // the field's view is good until the head is written, which is at once
+  fields.add("Sec-WebSocket-Key", tail_);
+}
+
+void Http2Exchange::limit(Admission admission) {
+  admission_ = std::move(admission);
+  if (const VisitorGatePtr& gate = admission_.gate(); gate != nullptr && gate->throttles())
+    throttle_ =
+        std::make_unique<Throttle>(gate, static_cast<StreamHandler&>(*this), static_cast<ThrottleOwner&>(*this));
+}
+
+StreamHandler& Http2Exchange::handler() {
+  return throttle_ ? static_cast<StreamHandler&>(*throttle_) : static_cast<StreamHandler&>(*this);
+}
+
+void Http2Exchange::on_allowance(Way way) {
+  if (over() || !origin_) return;
+  way == Way::In ? origin_->stream().want_write() : origin_->stream().resume_read();
+}
+
+void Http2Exchange::connect(transport::Link* link) {
+  outcome_ = Outcome::Running;
+  failure_ = nullptr;
+  fin_ = false;
+  head_sent_ = tail_sent_ = 0;
+  chunk_left_ = 0;
+  say_line({});
+  request_done_ = request_ended_ && framing_.empty() && upgrade_.empty();
+  made_progress();
+  // A second dead one would not be retried: it gets a new one.
+  if (!retried_) origin_ = context_.pool.take(tunnel_, handler());
+  if (origin_) {
+    reused_ = true;
+  } else {
+    if (link == nullptr) return fail(retried_ ? failures::kLinkLost : failures::kClientAway);
+    auto opened = context_.pool.open(*link, tunnel_, peer_, handler());
+    if (!opened) return fail(failure_of(opened.error()));
+    origin_ = std::move(*opened);
+  }
+  origin_->stream().want_write();
+}
+
+void Http2Exchange::refuse(const Failure& failure, std::optional<Refusal> refused) {
+  refused_ = refused;
+  fail(failure);
+}
+
+void Http2Exchange::refuse(const http::Refusal& refusal) {
+  misread_ = {refusal.status, http::FaultSide::Visitor, refusal.slug, refusal.sentence};
+  fail(misread_);
+}
+
+void Http2Exchange::reset() {
+  detail::ExchangeHook<detail::WithNews>::unlink();
+  detail::ExchangeHook<detail::Hungry>::unlink();
+  origin_.reset();
+  throttle_.reset();
+  admission_.reset();
+  gathered_.reset();
+  in_.clear();
+  out_.clear();
+  shrink(trailers_);
+  shrink(tail_);
+  shrink(head_);
+  charge(0);
+}
+
+// ---- from the visitor ---------------------------------------------------------------------------------------------
+
+void Http2Exchange::on_body(ConstBytes bytes) {
+  // The connection's window is for all of them: one that is slow does not keep it, but where memory is used up.
+  if (!over() && context_.shard.buffers().budget().full()) {
+    owed_ += static_cast<std::uint32_t>(bytes.size());
+  } else {
+    server_->consumed_connection(bytes.size());
+    owner_->on_output();
+  }
+  if (over()) return;
+  if (!in_.push(context_.shard.buffers(), bytes)) return server_->reset(id_, http::H2Code::FlowControl);
+  if (origin_) origin_->stream().want_write();
+}
+
+// So much of the body went on.
+void Http2Exchange::give_back(std::size_t n) {
+  server_->consumed(id_, n);
+  const std::uint32_t owed = std::min(owed_, static_cast<std::uint32_t>(n));
+  if (owed > 0) server_->consumed_connection(owed);
+  owed_ -= owed;
+  owner_->on_output();
+}
+
+void Http2Exchange::on_request_end(std::string_view trailers) {
+  request_ended_ = true;
+  if (over()) return;
+  if (framing_.kind == http::Framing::Kind::Chunked) {
+    tail_ = "0\r\n";
+    tail_.append(trailers).append("\r\n");
+  }
+  if (origin_) origin_->stream().want_write();
+}
+
+void Http2Exchange::on_closed(std::uint32_t) {
+  closed_ = true;
+  if (!over()) return raw_ && fin_ ? end(Outcome::Complete) : end(Outcome::VisitorGone, &failures::kVisitorGone);
+  if (outcome_ == Outcome::Complete && !response_sent_ && failure_ == nullptr) failure_ = &failures::kVisitorGone;
+  owner_->on_exchange_news(*this);
+}
+
+// ---- to the link --------------------------------------------------------------------------------------------------
+
+Fill Http2Exchange::fill(Stream&, MutBytes into) {
+  if (over()) return {};
+  Fill fill;
+  if (head_sent_ < head_.size()) {
+    fill.n = std::min(into.size(), head_.size() - head_sent_);
+    std::memcpy(into.data(), head_.data() + head_sent_, fill.n);
+    head_sent_ += fill.n;
+  }
+  if (head_sent_ < head_.size()) {
+    fill.more = true;
+  } else if (!request_done_) {
+    fill_body(fill, into);
+  }
+  if (fill.n > 0) made_progress();
+  return fill;
+}
+
+void Http2Exchange::fill_body(Fill& fill, MutBytes into) {
+  // Nothing follows an upgrade before its 101.
+  if (!upgrade_.empty() && !raw_) return;
+  if (framing_.kind == http::Framing::Kind::Chunked) return fill_chunk(fill, into);
+  const std::size_t n = std::min(into.size() - fill.n, in_.size());
+  in_.pop(into.subspan(fill.n, n));
+  fill.n += n;
+  body_sent_ += n;
+  if (n > 0) give_back(n);
+  if (!in_.empty()) {
+    fill.more = true;
+  } else if (request_ended_) {
+    request_done_ = true;
+    fill.fin = raw_;
+  }
+}
+
+// Whole chunks where they fit; where the link asks for a few bytes, whatever is next.
+void Http2Exchange::fill_chunk(Fill& fill, MutBytes into) {
+  while (fill.n < into.size()) {
+    const MutBytes room = into.subspan(fill.n);
+    if (line_sent_ < line_.size()) {
+      const std::size_t n = line_.copy(reinterpret_cast<char*>(room.data()), room.size(), line_sent_);
+      line_sent_ += static_cast<std::uint32_t>(n);
+      fill.n += n;
+    } else if (chunk_left_ > 0) {
+      const std::size_t n = std::min<std::size_t>(room.size(), chunk_left_);
+      in_.pop(room.first(n));
+      fill.n += n;
+      chunk_left_ -= static_cast<std::uint32_t>(n);
+      body_sent_ += n;
+      give_back(n);
+      if (chunk_left_ == 0) say_line("\r\n");
+    } else if (!in_.empty()) {
+      begin_chunk(room.size());
+    } else {
+      break;
+    }
+  }
+  if (!in_.empty() || line_sent_ < line_.size()) {
+    fill.more = true;
+  } else if (request_ended_) {
+    const std::size_t n = std::min(into.size() - fill.n, tail_.size() - tail_sent_);
+    std::memcpy(into.data() + fill.n, tail_.data() + tail_sent_, n);
+    fill.n += n;
+    tail_sent_ += n;
+    request_done_ = tail_sent_ == tail_.size();
+    fill.more = !request_done_;
+  }
+}
+
+void Http2Exchange::begin_chunk(std::size_t room) {
+  constexpr std::size_t kSizeDigits = 8;
+  constexpr std::size_t kAround = kSizeDigits + 4;
+  chunk_left_ = static_cast<std::uint32_t>(std::min(in_.size(), room > kAround ? room - kAround : 1));
+  std::array<char, kSizeDigits + 2> text;
+  char* end = std::to_chars(text.data(), text.data() + kSizeDigits, chunk_left_, 16).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  say_line({text.data(), static_cast<std::size_t>(end - text.data())});
+}
+
+void Http2Exchange::say_line(std::string_view text) {
+  line_.assign(text);  // short enough to need no allocation
+  line_sent_ = 0;
+}
+
+void Http2Exchange::on_end(Stream&, StreamEnd end_of_stream) {
+  const bool retry = may_retry() && end_of_stream.reason != ResetReason::LinkLost;
+  if (origin_) origin_->release();
+  if (over()) return;
+  if (raw_ && end_of_stream.clean) return end(Outcome::Complete);
+  if (status_ != 0)
+    return fail(end_of_stream.reason == ResetReason::LinkLost ? failures::kLinkLost : failures::kResponseCut);
+  if (retry) return lose(failures::kOriginClosed);
+  fail(failure_of(end_of_stream.reason));
+}
+
+// ---- the end ------------------------------------------------------------------------------------------------------
+
+Duration Http2Exchange::time_left(TimePoint now) const {
+  if (throttle_ && throttle_->waits()) return context_.options.stall_timeout;  // it is we who hold it up
+  if (raw_ && out_.empty() && !over()) return context_.options.stall_timeout;  // a WebSocket may be silent
+  const bool waits = status_ == 0 && request_sent();
+  return progress_ + (waits ? context_.options.response_timeout : context_.options.stall_timeout) - now;
+}
+
+void Http2Exchange::on_timeout(bool visitor_blocks) {
+  if (outcome_ == Outcome::Cut) return;  // his connection takes not even that
+  if (over()) {
+    // The response is here, and the visitor does not take it.
+    failure_ = &failures::kVisitorStalled;
+    outcome_ = Outcome::Cut;
+    return owner_->on_exchange_news(*this);
+  }
+  if (status_ != 0) return fail(visitor_blocks && !out_.empty() ? failures::kVisitorStalled : failures::kOriginTimeout);
+  if (request_sent()) return fail(failures::kOriginTimeout);
+  const bool has_bytes = head_sent_ < head_.size() || !in_.empty();
+  fail(has_bytes ? failures::kOriginStalled : failures::kRequestTimeout);
+}
+
+bool Http2Exchange::may_retry() const {
+  if (!origin_ || !origin_->reused() || retried_ || answered_) return false;
+  return head_sent_ == 0 || (body_sent_ == 0 && tail_sent_ == 0 && http::is_idempotent(method_));
+}
+
+void Http2Exchange::lose(const Failure& failure) {
+  if (!may_retry()) return fail(failure);
+  retried_ = true;
+  ++context_.stats.retries;
+  end(Outcome::Retry);
+}
+
+void Http2Exchange::fail(const Failure& failure) { end(status_ == 0 ? Outcome::Failed : Outcome::Cut, &failure); }
+
+void Http2Exchange::end(Outcome outcome, const Failure* failure) {
+  outcome_ = outcome;
+  failure_ = failure;
+  gathered_.reset();
+  if (throttle_) throttle_->leave();
+  origin_.reset();  // a stream that still lives is cancelled
+  if (outcome != Outcome::Retry) {
+    in_.clear();
+    if (owed_ > 0) server_->consumed_connection(std::exchange(owed_, 0));
+  }
+  owner_->on_exchange_news(*this);
+}
+
+// The head is no buffer of the pool's, but it is held as long as the answer takes and as large as the visitor likes.
+void Http2Exchange::charge(std::size_t bytes) {
+  MemoryBudget& budget = context_.shard.buffers().budget();
+  if (bytes <= BufferPool::kSizes.front()) bytes = 0;  // small change
+  if (bytes > charged_) budget.add(bytes - charged_);
+  if (bytes < charged_) budget.sub(charged_ - bytes);
+  charged_ = bytes;
+}
+
+RequestRecord Http2Exchange::record() const {
+  const std::string_view head = head_;
+  const std::size_t space = head.find(' ');
+  const std::string_view target = head.substr(space + 1);
+  RequestRecord record;
+  record.method = head.substr(0, space);
+  record.path = target.substr(0, target.find_first_of("? "));
+  record.host = host_;
+  record.request_id = request_id_.text();
+  record.status = status_;
+  record.bytes_in = head_bytes_ + body_sent_;
+  record.bytes_out = bytes_out_;
+  record.duration = context_.shard.now() - started_;
+  if (failure_ != nullptr) {
+    record.slug = failure_->slug;
+    record.side = failure_->side;
+  }
+  record.session = tunnel_.session;
+  record.tunnel = tunnel_.tunnel;
+  record.refused = refused_;
+  record.visitor = peer_;
+  record.upgraded = raw_;
+  record.reused_origin = reused_;
+  record.retried = retried_;
+  return record;
+}
+
+}  // namespace ferrotunnel::ingress

@@ -1,0 +1,202 @@
+// Http2Exchange: one request of an HTTP/2 visitor and its response, between an H2Server's stream and one origin connection, whose stream's
+// handler it is. To the origin it is HTTP/1.1.
+//
+// Both bodies wait in bounded queues: a request's inside the credit of its HTTP/2 stream, which is given back as the link takes it; a
+// response's up to kMostOut, and what does not fit stays in the origin's stream. So a slow side holds back the other, on this stream only.
+//
+// It decides how the exchange ended; the Http2Connection that owns it hears so and acts from the top of the stack. Lent by the
+// IngressContext. Private to ingress/; the shard's thread.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "http/body.h"
+#include "http/h1_head.h"
+#include "http/h2/h2_server.h"
+#include "ingress/http1/failure.h"
+#include "ingress/http1/ingress_context.h"
+#include "ingress/http1/origin_pool.h"
+#include "ingress/http2/byte_queue.h"
+#include "ingress/limits/throttle.h"
+
+namespace ferrotunnel::ingress {
+
+class Http2Exchange;
+
+class Http2ExchangeOwner {
+ public:
+  // It is over, or its stream is: look at it from the top of the stack.
+  virtual void on_exchange_news(Http2Exchange& exchange) = 0;
+  virtual void on_output() = 0;                         // the server has something to say: at the end of the turn
+  virtual void push_output() = 0;                       // the same at once, where that may be
+  virtual void on_hungry(Http2Exchange& exchange) = 0;  // its queue has room again: refill() it
+
+ protected:
+  ~Http2ExchangeOwner() = default;
+};
+
+namespace detail {
+using Http2ExchangeHook = boost::intrusive::link_mode<boost::intrusive::auto_unlink>;
+struct OfConnection;
+struct WithNews;
+struct Hungry;
+template <class Tag>
+using ExchangeHook = boost::intrusive::list_base_hook<boost::intrusive::tag<Tag>, Http2ExchangeHook>;
+}  // namespace detail
+
+class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
+                            public detail::ExchangeHook<detail::WithNews>,
+                            public detail::ExchangeHook<detail::Hungry>,
+                            public http::H2Stream,
+                            private transport::StreamHandler,
+                            private ThrottleOwner {
+ public:
+  static constexpr std::size_t kMostOut = 2 * ByteQueue::kBlock;
+
+  enum class Outcome : std::uint8_t {
+    Running,
+    Complete,  // the whole response is here
+    Failed,    // nothing of a final response was sent: failure() says what page to send
+    Cut,       // the response broke off: its end must not look clean
+    Retry,     // a warm connection was dead and nothing is lost: connect() anew
+    VisitorGone,
+  };
+
+  explicit Http2Exchange(IngressContext& context) : context_(context) {}
+  ~Http2Exchange() { charge(0); }
+
+  // Takes what it needs from the request, whose bytes may go afterwards. `host` is in the one spelling.
+  void begin(const http::H2Request& request, std::string_view host, const TunnelKey& tunnel,
+             const transport::PeerAddress& peer, std::string_view proto, http::H2Server& server,
+             Http2ExchangeOwner& owner);
+  // After begin(): its place in a tunnel that has limits.
+  void limit(Admission admission);
+  void connect(transport::Link* link);
+  // Instead of connect(): it gets no further than this.
+  void refuse(const Failure& failure, std::optional<Refusal> refused = {});
+  void refuse(const http::Refusal& refusal);
+  void reset();  // as new, keeping storage
+
+  // Failed: a page of ours, a whole HTTP/1.1 response.
+  void answer(std::string_view page);
+  void on_visitor_gone() { on_closed(0); }  // with his connection
+  void refill();                            // the origin's bytes that did not fit
+
+  [[nodiscard]] Duration time_left(TimePoint now) const;
+  void on_timeout(bool visitor_blocks);
+
+  [[nodiscard]] std::int32_t id() const { return id_; }
+  [[nodiscard]] Outcome outcome() const { return outcome_; }
+  [[nodiscard]] bool over() const { return outcome_ != Outcome::Running; }
+  [[nodiscard]] bool closed() const { return closed_; }  // the visitor's stream is gone
+  [[nodiscard]] bool waits_for_visitor() const { return status_ != 0 && (over() || !out_.empty()); }
+  [[nodiscard]] bool upgraded() const { return raw_; }
+  [[nodiscard]] const Failure& failure() const { return *failure_; }
+  [[nodiscard]] const TunnelKey& tunnel() const { return tunnel_; }
+  [[nodiscard]] std::string_view host() const { return host_; }
+  [[nodiscard]] std::string_view head() const { return head_; }  // as sent to the origin
+  [[nodiscard]] const RequestId& request_id() const { return request_id_; }
+  [[nodiscard]] bool head_request() const { return method_ == http::Method::Head; }
+  [[nodiscard]] RequestRecord record() const;
+
+ private:
+  // transport::StreamHandler
+  [[nodiscard]] std::size_t on_data(transport::Stream& stream, ConstBytes bytes) override;
+  void on_fin(transport::Stream& stream) override;
+  void on_end(transport::Stream& stream, transport::StreamEnd end) override;
+  [[nodiscard]] transport::Fill fill(transport::Stream& stream, MutBytes into) override;
+  void on_allowance(Way way) override;
+  // http::H2Stream
+  [[nodiscard]] Offer offer() const override;
+  void take(MutBytes into) override;
+  void on_body(ConstBytes bytes) override;
+  void on_request_end(std::string_view trailers) override;
+  void on_response_sent() override { response_sent_ = true; }
+  void on_closed(std::uint32_t code) override;
+
+  [[nodiscard]] transport::StreamHandler& handler();
+  void give_back(std::size_t n);
+  void begin_websocket(const http::H2Request& request);
+  [[nodiscard]] std::size_t take_head(ConstBytes bytes);
+  [[nodiscard]] std::string_view gather(ConstBytes bytes);
+  void begin_response(http::ResponseHead& head);
+  void add_hsts(http::ResponseHead& head);
+  [[nodiscard]] std::size_t take_body(ConstBytes bytes);
+  [[nodiscard]] std::size_t room_out() const;
+  void fill_body(transport::Fill& fill, MutBytes into);
+  void fill_chunk(transport::Fill& fill, MutBytes into);
+  void begin_chunk(std::size_t room);
+  void say_line(std::string_view text);
+  void complete(bool excess);
+  [[nodiscard]] bool request_sent() const { return head_sent_ == head_.size() && request_done_; }
+  [[nodiscard]] bool may_retry() const;
+  void lose(const Failure& failure);
+  void fail(const Failure& failure);
+  void end(Outcome outcome, const Failure* failure = nullptr);
+  void charge(std::size_t bytes);
+  void made_progress() { progress_ = context_.shard.now(); }
+
+  IngressContext& context_;
+  http::H2Server* server_ = nullptr;
+  Http2ExchangeOwner* owner_ = nullptr;
+  Admission admission_;
+  std::unique_ptr<Throttle> throttle_;  // where the bandwidth is limited
+  OriginPtr origin_;
+  const Failure* failure_ = nullptr;
+  Failure misread_;  // what failure_ points to where the head was not taken
+  std::optional<Refusal> refused_;
+
+  // The request.
+  std::string head_;         // for the origin
+  std::size_t charged_ = 0;  // of head_, to the memory budget
+  std::string host_;         // in the one spelling
+  std::string upgrade_;      // "websocket", or nothing
+  std::string accept_;       // what Sec-WebSocket-Accept has to be
+  std::string tail_;         // of a chunked body: the last chunk, trailers
+  std::string line_;         // of a chunked body: a chunk's size, or its end
+  std::uint32_t line_sent_ = 0;
+  std::uint32_t chunk_left_ = 0;  // bytes of in_ that the chunk at hand still takes
+  TunnelKey tunnel_;
+  transport::PeerAddress peer_;
+  RequestId request_id_;
+  ByteQueue in_;
+  std::uint32_t owed_ = 0;  // of in_, what the connection's window was not given back for
+  std::int32_t id_ = 0;
+  http::Method method_ = http::Method::Get;
+  http::Framing framing_;
+  std::size_t head_sent_ = 0, tail_sent_ = 0;
+  std::uint64_t head_bytes_ = 0;  // as the visitor sent it, decoded
+  std::uint64_t body_sent_ = 0;
+
+  // The response.
+  http::HeadScanner scanner_{http::HeadScanner::Kind::Response};
+  Buffer gathered_;  // a head that did not come in one piece
+  std::size_t gathered_size_ = 0;
+  http::BodyFramer response_;
+  ByteQueue out_;
+  std::string trailers_;
+  std::uint16_t status_ = 0;   // of the final response; 0 before it
+  std::uint32_t interim_ = 0;  // 1xx so far
+  std::uint64_t bytes_out_ = 0;
+
+  TimePoint started_{}, progress_{};
+  Outcome outcome_ = Outcome::Running;
+  bool request_ended_ : 1 = false;  // all of it came
+  bool request_done_ : 1 = false;   // all of it went to the link
+  bool secure_ : 1 = false;         // the visitor speaks TLS
+  bool raw_ : 1 = false;            // after a 101: bytes are the protocol's
+  bool origin_keeps_ : 1 = false;
+  bool answered_ : 1 = false;  // a byte came from the origin
+  bool fin_ : 1 = false;       // so did its FIN
+  bool reused_ : 1 = false;
+  bool retried_ : 1 = false;
+  bool closed_ : 1 = false;
+  bool in_data_ : 1 = false;
+  bool response_sent_ : 1 = false;  // to its end
+};
+
+}  // namespace ferrotunnel::ingress

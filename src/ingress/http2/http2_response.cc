@@ -1,0 +1,207 @@
+// The response's way: from the origin's stream to the queue that the visitor's HTTP/2 stream is sent from.
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "ingress/http2/http2_exchange.h"
+
+namespace ferrotunnel::ingress {
+
+std::size_t Http2Exchange::on_data(transport::Stream&, ConstBytes bytes) {
+  if (over()) return bytes.size();
+  // Nothing was asked on this connection yet: this answers somebody else's request, or nobody's.
+  if (head_sent_ == 0) {
+    lose(failures::kBadResponse);
+    return bytes.size();
+  }
+  answered_ = true;
+  in_data_ = true;
+  std::size_t taken = 0;
+  while (taken < bytes.size()) {
+    const ConstBytes rest = bytes.subspan(taken);
+    const std::size_t n = status_ == 0 ? take_head(rest) : take_body(rest);
+    taken += n;
+    if (!over() && status_ != 0 && response_.done())
+      complete(taken < bytes.size() || (throttle_ && throttle_->withholds()));
+    if (over()) break;
+    if (n > 0) continue;
+    if (room_out() == 0) owner_->push_output();
+    if (over() || room_out() == 0) break;
+  }
+  in_data_ = false;
+  if (over()) return bytes.size();
+  if (taken > 0) made_progress();
+  return taken;
+}
+
+void Http2Exchange::on_fin(transport::Stream&) {
+  fin_ = true;
+  if (over()) return;
+  if (raw_) {
+    // The protocol's end from this side; the visitor's may come later.
+    (void)response_.finish_at_eof();
+    server_->resume(id_);
+    return owner_->on_output();
+  }
+  if (status_ == 0) return answered_ ? fail(failures::kBadResponse) : lose(failures::kOriginClosed);
+  if (!response_.finish_at_eof()) return fail(failures::kResponseCut);
+  complete(false);
+}
+
+void Http2Exchange::refill() {
+  if (over() || !origin_ || in_data_) return;
+  origin_->stream().resume_read();
+}
+
+// Where the memory is used up, less waits here.
+std::size_t Http2Exchange::room_out() const {
+  const std::size_t most = context_.shard.buffers().budget().full() ? BufferPool::kSizes[1] : kMostOut;
+  return most - std::min(most, out_.size());
+}
+
+// Behind what is gathered, as far as a head may be long. The scanner refuses it there.
+std::string_view Http2Exchange::gather(ConstBytes bytes) {
+  const std::size_t room = std::size_t{context_.options.limits.head_bytes} + 1 - gathered_size_;
+  const std::size_t n = std::min(room, bytes.size());
+  if (gathered_.size() - gathered_size_ < n) {
+    Buffer larger = context_.shard.buffers().borrow(gathered_size_ + n);
+    assert(larger.size() >= gathered_size_ + n);
+    if (gathered_size_ > 0) std::memcpy(larger.data(), gathered_.data(), gathered_size_);
+    gathered_ = std::move(larger);
+  }
+  std::memcpy(gathered_.data() + gathered_size_, bytes.data(), n);
+  gathered_size_ += n;
+  return as_text(gathered_.bytes().first(gathered_size_));
+}
+
+// One head, 1xx or final, or a part of it. Returns the bytes that were taken.
+std::size_t Http2Exchange::take_head(ConstBytes bytes) {
+  const std::size_t before = gathered_size_;
+  const std::string_view view = before == 0 ? as_text(bytes) : gather(bytes);
+  http::RequestContext asked;
+  asked.head = head_request();
+  asked.upgrade_protocol = upgrade_;
+  http::ResponseHead& head = context_.response;
+  const http::Parse parsed = http::parse_response_head(view, context_.options.limits, scanner_, asked, head);
+  if (parsed.need_more()) {
+    if (before == 0) (void)gather(bytes);
+    return gathered_size_ - before;
+  }
+  const bool unasked =
+      head.upgrade && (head_sent_ < head_.size() || head.fields.value("sec-websocket-accept") != accept_);
+  if (parsed.bad() || unasked || (head.interim() && ++interim_ > context_.options.limits.interim_responses)) {
+    fail(failures::kBadResponse);
+    return 0;
+  }
+  const std::size_t used = parsed.consumed - before;
+  bytes_out_ += parsed.consumed;
+  if (head.interim()) {
+    server_->interim(id_, head);
+  } else {
+    begin_response(head);
+  }
+  gathered_.reset();  // the head's views die here
+  gathered_size_ = 0;
+  owner_->on_output();
+  return used;
+}
+
+// RFC 6797 section 7.1; a service's own stays.
+void Http2Exchange::add_hsts(http::ResponseHead& head) {
+  constexpr std::string_view kHsts = "strict-transport-security";
+  const std::string_view hsts = context_.https.hsts;
+  if (secure_ && !hsts.empty() && head.fields.find(kHsts) == nullptr) head.fields.add(kHsts, hsts);
+}
+
+void Http2Exchange::begin_response(http::ResponseHead& head) {
+  add_hsts(head);
+  origin_keeps_ = head.keep_alive;
+  raw_ = head.upgrade;
+  status_ = raw_ ? 200 : head.status;
+  response_ = http::BodyFramer(raw_ ? http::Framing::until_close() : head.framing, context_.options.limits);
+  server_->respond(id_, head, response_.done(), raw_ ? http::H2Source::WebSocket : http::H2Source::Origin);
+  if (!raw_) return;
+  ++context_.stats.upgraded;
+  origin_->stream().want_write();
+}
+
+// Of the body, what there is room for.
+std::size_t Http2Exchange::take_body(ConstBytes bytes) {
+  const ConstBytes here = bytes.first(std::min(bytes.size(), room_out()));
+  BufferPool& pool = context_.shard.buffers();
+  std::size_t used = 0;
+  if (response_.kind() != http::Framing::Kind::Chunked) {
+    used = static_cast<std::size_t>(std::min<std::uint64_t>(here.size(), response_.opaque()));
+    (void)out_.push(pool, here.first(used));
+    response_.pass_opaque(used);
+  } else {
+    const http::BodyFramer::Step step = response_.feed(
+        as_text(here), [&](std::string_view payload) { (void)out_.push(pool, as_bytes(payload)); },
+        [this](std::string_view lines) { trailers_.append(lines); });
+    if (step.error != http::BodyError::None) {
+      fail(failures::kBadResponse);
+      return 0;
+    }
+    used = step.consumed;
+  }
+  if (used > 0) {
+    server_->resume(id_);
+    owner_->on_output();
+  }
+  return used;
+}
+
+// `excess`: the origin said more than its response, so that its connection cannot be trusted with another request.
+void Http2Exchange::complete(bool excess) {
+  if (!request_sent()) {
+    origin_.reset();
+  } else if (origin_keeps_ && !excess && !fin_) {
+    context_.pool.put(std::move(origin_));
+  } else {
+    context_.pool.retire(std::move(origin_));
+  }
+  server_->resume(id_);
+  owner_->on_output();
+  end(Outcome::Complete);
+}
+
+void Http2Exchange::answer(std::string_view page) {
+  http::ResponseHead& head = context_.response;
+  http::RequestContext asked;
+  asked.head = head_request();
+  const http::Parse parsed = http::parse_response_head(page, context_.options.limits, asked, head);
+  assert(parsed.done());
+  bytes_out_ += parsed.consumed;
+  add_hsts(head);
+  status_ = head.status;
+  response_ = http::BodyFramer(head.framing, context_.options.limits);
+  server_->respond(id_, head, response_.done(), http::H2Source::Server);
+  if (!response_.done()) {
+    const ConstBytes body = as_bytes(page.substr(parsed.consumed));
+    (void)out_.push(context_.shard.buffers(), body);
+    response_.pass_opaque(body.size());
+  }
+  outcome_ = Outcome::Complete;
+  made_progress();
+  owner_->on_output();
+}
+
+// ---- to the visitor -----------------------------------------------------------------------------------------------
+
+http::H2Stream::Offer Http2Exchange::offer() const {
+  Offer offer;
+  offer.n = out_.size();
+  offer.end = response_.done() && status_ != 0;
+  // The empty line is not worth a frame.
+  if (offer.end && trailers_.size() > 2) offer.trailers = trailers_;
+  return offer;
+}
+
+void Http2Exchange::take(MutBytes into) {
+  out_.pop(into);
+  bytes_out_ += into.size();
+  made_progress();
+  if (!over() && out_.size() <= kMostOut / 2) owner_->on_hungry(*this);
+}
+
+}  // namespace ferrotunnel::ingress

@@ -1,0 +1,100 @@
+// How requests begin on an HTTP/2 connection, and how those that are over are settled with the visitor.
+#include "ingress/http2/http2_connection.h"
+
+namespace ferrotunnel::ingress {
+
+http::H2Stream* Http2Connection::on_request(const http::H2Request& request) {
+  asked_ = true;
+  Placement place;
+  if (request.refusal == nullptr) {
+    place = place_request(context_, request.head, tls_.on ? &tls_ : nullptr, peer_, request.decoded > kAlwaysServed);
+    if (place.shard) context_.host.on_move(*place.target);
+    if (place.shard && may_move()) {
+      move_to_ = *place.shard;
+      server_->park();
+      return nullptr;
+    }
+  }
+  std::unique_ptr<Http2Exchange> lent = context_.take_http2_exchange();
+  Http2Exchange& exchange = *lent;
+  exchanges_.push_back(*lent.release());
+  const std::string_view proto = tls_.on ? "https" : "http";
+  if (request.refusal != nullptr) {
+    exchange.begin(request, {}, {}, peer_, proto, *server_, *this);
+    exchange.refuse(*request.refusal);
+    return &exchange;
+  }
+  const bool named = !request.head.host.empty();
+  exchange.begin(request, named ? std::string_view(context_.host_name) : std::string_view{}, place.tunnel, peer_, proto,
+                 *server_, *this);
+  if (place.shard || place.to_https) {
+    exchange.refuse(failures::kMisdirected);
+  } else if (place.failure != nullptr) {
+    exchange.refuse(*place.failure, place.refused);
+  } else {
+    ++context_.stats.requests;
+    ++context_.stats.h2_requests;
+    exchange.limit(std::move(place.admission));
+    exchange.connect(place.link);
+  }
+  return &exchange;
+}
+
+// With nothing under way, and nothing of it in a buffer of this shard.
+bool Http2Connection::may_move() const {
+  return exchanges_.empty() && !socket_.pending() && !noticed_ && !server_->ended();
+}
+
+void Http2Connection::settle() {
+  while (!news_.empty()) {
+    Http2Exchange& exchange = news_.front();
+    news_.pop_front();
+    settle(exchange);
+  }
+}
+
+void Http2Connection::settle(Http2Exchange& exchange) {
+  if (exchange.closed()) return finish(exchange);
+  switch (exchange.outcome()) {
+    case Http2Exchange::Outcome::Running:
+    case Http2Exchange::Outcome::VisitorGone:
+    case Http2Exchange::Outcome::Complete: return;  // until its stream is closed
+    case Http2Exchange::Outcome::Failed: return answer(exchange);
+    case Http2Exchange::Outcome::Retry: return exchange.connect(context_.links.find(exchange.tunnel().session));
+    case Http2Exchange::Outcome::Cut:
+      ++context_.stats.cut;
+      return server_->reset(exchange.id(), &exchange.failure() == &failures::kVisitorStalled ? http::H2Code::Cancel
+                                                                                             : http::H2Code::Internal);
+  }
+}
+
+void Http2Connection::answer(Http2Exchange& exchange) {
+  const Failure& failure = exchange.failure();
+  const std::string sentence = sentence_of(failure, exchange.host());
+  http::ErrorPage page;
+  page.status = failure.status;
+  page.side = failure.side;
+  page.slug = failure.slug;
+  page.sentence = sentence;
+  page.retry_after = failure.retry_after;
+  page.request_id = exchange.request_id().text();
+  page.host = exchange.host();
+  page.head_request = exchange.head_request();
+  page.keep_alive = true;
+  // What the visitor likes to read was to go on to the origin; nothing else remembers it.
+  if (!exchange.head().empty() &&
+      http::parse_request_head(exchange.head(), context_.options.limits, context_.request).done())
+    page.accept = context_.request.fields.value(http::FieldId::Accept);
+  exchange.answer(http::make_error_response(page));
+  ++context_.stats.errors;
+}
+
+void Http2Connection::finish(Http2Exchange& exchange) {
+  server_->detach(exchange.id());
+  if (exchange.upgraded()) --context_.stats.upgraded;
+  context_.host.on_request(exchange.record());
+  exchange.detail::ExchangeHook<detail::OfConnection>::unlink();
+  context_.give_back(std::unique_ptr<Http2Exchange>(&exchange));
+}
+
+}  // namespace ferrotunnel::ingress

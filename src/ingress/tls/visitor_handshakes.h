@@ -1,0 +1,79 @@
+// VisitorHandshakes: has the sockets of HTTPS visitors from the accept to the end of the TLS handshake; one per shard.
+//
+// The first byte is looked at before it is read: who speaks plain HTTP here gets a page that says so, in plain text, and the end. A handshake has a
+// deadline, and so many are under way at once; past that the oldest, which has had the most time, goes. Owned by the server's shard;
+// that shard's thread only.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <cstdint>
+#include <memory>
+
+#include "ingress/http1/http_ingress_host.h"
+#include "ingress/limits/visitor_count.h"
+#include "transport/link.h"
+#include "transport/shard.h"
+#include "transport/tcp/socket.h"
+#include "transport/tls/certificate_book.h"
+
+namespace ferrotunnel::ingress {
+
+struct VisitorHandshakeOptions {
+  Duration handshake_timeout = std::chrono::seconds(10);  // from the accept to the last byte of the handshake
+  std::size_t max_handshakes = 2048;                      // at once on a shard
+  Duration linger_timeout = std::chrono::seconds(2);      // reading on after the page, so that no RST overtakes it
+};
+
+struct VisitorHandshakeCounters {
+  std::uint64_t done = 0;
+  std::uint64_t resumed = 0;  // of those, by a session ticket
+  std::uint64_t failed =
+      0;  // no version, cipher or name in common, a certificate that was not shown, rubbish; or the visitor left
+  std::uint64_t timed_out = 0;    // handshake_timeout
+  std::uint64_t crowded_out = 0;  // max_handshakes
+  std::uint64_t plain_http = 0;   // spoke HTTP without TLS
+};
+
+// Who gets them.
+class SecuredVisitors {
+ public:
+  virtual void on_secured(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
+                          const VisitorTls& tls) = 0;
+
+ protected:
+  ~SecuredVisitors() = default;
+};
+
+class VisitorHandshakes final {
+ public:
+  VisitorHandshakes(transport::Shard& shard, const VisitorHandshakeOptions& options, SecuredVisitors& to);
+  VisitorHandshakes(const VisitorHandshakes&) = delete;
+  VisitorHandshakes& operator=(const VisitorHandshakes&) = delete;
+  ~VisitorHandshakes();
+
+  // Takes a connected, non-blocking socket. on_secured() follows, perhaps from inside, unless it ends before. `slot`: its place among the visitors
+  // until then.
+  void take(transport::UniqueFd fd, const transport::PeerAddress& peer, transport::CertificateBookPtr book,
+            VisitorSlot slot);
+  // Ends all that is under way.
+  void stop();
+
+  [[nodiscard]] std::size_t waiting() const;
+  [[nodiscard]] const VisitorHandshakeCounters& counters() const { return counters_; }
+
+ private:
+  class Handshake;
+  struct Tag;
+  using Hook = boost::intrusive::list_base_hook<boost::intrusive::tag<Tag>>;
+  using Handshakes = boost::intrusive::list<Handshake, boost::intrusive::base_hook<Hook>>;
+  void end(Handshake& handshake, std::uint64_t VisitorHandshakeCounters::* why);
+  void remove(Handshake& handshake);
+
+  transport::Shard& shard_;
+  const VisitorHandshakeOptions options_;
+  SecuredVisitors& to_;
+  VisitorHandshakeCounters counters_;
+  const std::unique_ptr<Handshakes> all_;  // the oldest first
+};
+
+}  // namespace ferrotunnel::ingress
