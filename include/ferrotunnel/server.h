@@ -148,7 +148,8 @@ class ServerBuilder {
   // address where that is a specific one. May be repeated.
   ServerBuilder& public_address(std::string address);
   // Under which HTTP tunnels get their names: "web" asked for is web.DOMAIN, and who asks for none gets one of random words there. What a grant
-  // allows holds for the whole name. Default: the host of the first public_address(), or localhost.
+  // allows holds for the whole name. Default: none; then one word is a host as it stands, and random names are under the first
+  // public_address()'s host, or localhost.
   ServerBuilder& domain(std::string name);
   // Where the key and the grants' secrets are kept, made with mode 0700. Default: $STATE_DIRECTORY, else /var/lib/ferrotunnel for
   // root, else $XDG_STATE_HOME/ferrotunnel (~/.local/state/ferrotunnel).

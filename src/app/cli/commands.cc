@@ -60,7 +60,8 @@ constexpr std::array kServerAddressFlags = {
     Flag{"domain", "NAME",
          "Under which HTTP tunnels get their names: --host web is web.NAME, and a tunnel that asks for none gets one "
          "of random "
-         "words there. Default: the host of the first --public-address."},
+         "words there. Default: none; one word is a host as it stands, and random names are under the host of the "
+         "first --public-address."},
 };
 constexpr std::array kServerTrustFlags = {
     Flag{"state", "DIR",

@@ -189,7 +189,8 @@ constexpr std::array kServerKeys = {
         .check = public_address},
     Key{.name = "domain",
         .type = Type::Text,
-        .fallback = "the host of the first `public_address`",
+        .fallback = "none: one word is a host as it stands, and names of random words are under the host of the first "
+                    "`public_address`",
         .text = "Under which HTTP tunnels get their names: one that asks for `web` gets `web.DOMAIN`, one that asks "
                 "for none "
                 "a name of random words there. DNS has to lead `*.DOMAIN` here.",

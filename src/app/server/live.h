@@ -23,7 +23,7 @@ struct ServerLive {
   wire::Limits tunnel_limits;              // what no tunnel exceeds
   ingress::AddressRulesPtr visitor_rules;  // of these
   std::string public_host;                 // in the addresses of tunnels
-  std::string domain;                      // of HTTP tunnels' names, in the one spelling
+  std::string domain;  // of HTTP tunnels that ask for one word, in the one spelling; "": none was given
 };
 using LivePtr = std::shared_ptr<const ServerLive>;
 

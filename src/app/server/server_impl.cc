@@ -173,7 +173,7 @@ Result<app::LivePtr> ServerImpl::make_live(const ServerConfig& config, const app
   live->public_host = config.public_addresses.empty()
                           ? "localhost"
                           : session::split_host_port(config.public_addresses.front(), 1)->host;
-  live->domain = plan.domain.empty() ? live->public_host : plan.domain;
+  live->domain = plan.domain;
   if (!config.https_listen.empty()) {
     auto book = load_certificates(config);
     if (!book) return std::unexpected(std::move(book.error()));

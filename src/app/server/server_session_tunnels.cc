@@ -118,9 +118,10 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
     std::string name;
     if (!http::normalise_host(wild ? std::string_view(request.host).substr(2) : std::string_view(request.host), name))
       return refused(ErrorCode::BadInput, "the host asked for is not a host name");
-    // One word is a name under the server's own domain.
-    if (!wild && !name.contains('.') && name != "localhost" && name.front() != '[')
-      name.append(".").append(shard_.live().domain);
+    // One word is a name under the server's own domain, where it has one.
+    if (const std::string& domain = shard_.live().domain;
+        !domain.empty() && !wild && !name.contains('.') && name != "localhost" && name.front() != '[')
+      name.append(".").append(domain);
     host = wild ? "*." + name : name;
     if (wild && !http::is_wildcard(host))
       return refused(ErrorCode::BadInput, "a wildcard host is '*.' and a name, such as *.dev.example.com");
@@ -153,7 +154,7 @@ Result<std::string> ServerSession::pick_host(std::uint32_t number) {
   std::string domain;
   for (const std::string& pattern : grant_->hosts) {
     if (pattern == "*") {
-      domain = shard_.live().domain;
+      domain = shard_.live().domain.empty() ? shard_.live().public_host : shard_.live().domain;
       break;
     }
     if (domain.empty() && pattern.starts_with("*.")) domain = pattern.substr(2);
