@@ -15,7 +15,7 @@ namespace {
 // One line without "HTTP/" and nothing else: whoever sends that, a wrong preface of HTTP/2 for one, does not read pages of HTTP/1.
 bool names_no_version(std::string_view head) {
   const std::size_t end = head.find("\r\n");
-  return end != std::string_view::npos && head.substr(end).starts_with("\r\n\r\n") &&
+  return end != std::string_view::npos && end != 0 && head.substr(end).starts_with("\r\n\r\n") &&
          !head.substr(0, end).contains("HTTP/");
 }
 
