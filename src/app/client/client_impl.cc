@@ -72,6 +72,7 @@ Result<> ClientImpl::start() {
 // Before the thread runs.
 Result<> ClientImpl::load_origins() {
   std::vector<app::PlannedTunnel> plans;
+  plans.reserve(tunnels_.size());
   for (Tunnel& tunnel : tunnels_) plans.push_back(tunnel.plan);
   if (auto loaded = app::load_origin_tls(plans); !loaded) return loaded;
   for (std::size_t i = 0; i < plans.size(); ++i) tunnels_[i].plan = std::move(plans[i]);
