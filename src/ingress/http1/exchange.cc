@@ -2,10 +2,8 @@
 #include "ingress/http1/exchange.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
-#include "http/forward.h"
 #include "transport/tcp/socket.h"
 
 namespace ferrotunnel::ingress {
@@ -58,19 +56,9 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   secure_ = tls != nullptr;
   keep_alive_ = origin_keeps_ = dechunk_ = answered_ = fin_ = reused_ = retried_ = false;
 
-  const std::string address = transport::to_string(peer);
-  http::ForwardContext forward;
-  forward.visitor = address;
-  forward.proto = secure_ ? "https" : "http";
-  forward.request_id = id_.text();
-  forward.forwarded = true;
-  std::array<char, 64> via;
-  if (!context_.options.via.empty())
-    forward.via = http::via_value(head.minor == 0 ? "1.0" : "1.1", context_.options.via, via);
-  forward.trust_forwarded = context_.options.trust_forwarded;
   head_.clear();
-  http::append_request_head(head_, head, forward);
-  charge(head_.size());
+  append_origin_head(head_, head, context_, head.minor == 0 ? "1.0" : "1.1", secure_ ? "https" : "http", peer, id_);
+  charge_head(context_, charged_, head_.size());
 }
 
 void Exchange::limit(Admission admission) {
@@ -114,7 +102,7 @@ void Exchange::reset() {
   admission_.reset();
   gathered_.reset();
   if (head_.capacity() > kKeptHead) std::string().swap(head_);
-  charge(0);
+  charge_head(context_, charged_, 0);
 }
 
 void Exchange::on_visitor_ready(std::uint32_t what) {
@@ -267,16 +255,7 @@ transport::Stream* Exchange::take_stream() {
 void Exchange::compact() {
   head_.resize(std::min(head_.size(), head_.find('\r')));
   head_.shrink_to_fit();
-  charge(head_.size());
-}
-
-// The head is no buffer of the pool's, but it is held as long as the answer takes and as large as the visitor likes.
-void Exchange::charge(std::size_t bytes) {
-  MemoryBudget& budget = context_.shard.buffers().budget();
-  if (bytes <= BufferPool::kSizes.front()) bytes = 0;  // small change
-  if (bytes > charged_) budget.add(bytes - charged_);
-  if (bytes < charged_) budget.sub(charged_ - bytes);
-  charged_ = bytes;
+  charge_head(context_, charged_, head_.size());
 }
 
 RequestRecord Exchange::record() const {

@@ -15,6 +15,7 @@
 
 #include "http/body.h"
 #include "http/h1_head.h"
+#include "ingress/http1/exchange_parts.h"
 #include "ingress/http1/failure.h"
 #include "ingress/http1/ingress_context.h"
 #include "ingress/http1/origin_pool.h"
@@ -45,7 +46,7 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   };
 
   explicit Exchange(IngressContext& context) : context_(context) {}
-  ~Exchange() { charge(0); }
+  ~Exchange() { charge_head(context_, charged_, 0); }
 
   // Takes what it needs from the head (the context's request), whose bytes may go afterwards. No `tls`: plain HTTP.
   void begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
@@ -97,7 +98,6 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
 
   [[nodiscard]] transport::StreamHandler& handler();
   [[nodiscard]] std::size_t take_head(ConstBytes bytes);
-  [[nodiscard]] std::string_view gather(ConstBytes bytes);
   [[nodiscard]] std::size_t take_body(std::string_view head, ConstBytes bytes);
   [[nodiscard]] std::size_t take_dechunked(std::string_view head, ConstBytes bytes);
   void complete(bool excess);
@@ -107,7 +107,6 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   void lose(const Failure& failure);  // before a response: retried, or failed
   void fail(const Failure& failure);  // by a page, or cut off when a response is under way
   void end(Outcome outcome, const Failure* failure = nullptr);
-  void charge(std::size_t bytes);
   [[nodiscard]] std::uint64_t least_in_window() const;
   [[nodiscard]] bool visitor_owes_body() const;
   void made_progress() { progress_ = context_.shard.now(); }

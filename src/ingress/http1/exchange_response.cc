@@ -1,7 +1,5 @@
 // The response's way: from the stream to the visitor's socket.
 #include <algorithm>
-#include <cassert>
-#include <cstring>
 
 #include "http/forward.h"
 #include "ingress/http1/exchange.h"
@@ -48,32 +46,17 @@ void Exchange::on_fin(transport::Stream&) {
   complete(false);
 }
 
-// Behind what is gathered, as far as a head may be long. The scanner refuses it there.
-std::string_view Exchange::gather(ConstBytes bytes) {
-  const std::size_t room = std::size_t{context_.options.limits.head_bytes} + 1 - gathered_size_;
-  const std::size_t n = std::min(room, bytes.size());
-  if (gathered_.size() - gathered_size_ < n) {
-    Buffer larger = context_.shard.buffers().borrow(gathered_size_ + n);
-    assert(larger.size() >= gathered_size_ + n);
-    if (gathered_size_ > 0) std::memcpy(larger.data(), gathered_.data(), gathered_size_);
-    gathered_ = std::move(larger);
-  }
-  std::memcpy(gathered_.data() + gathered_size_, bytes.data(), n);
-  gathered_size_ += n;
-  return as_text(gathered_.bytes().first(gathered_size_));
-}
-
 // One head, 1xx or final, or a part of it; with a final one goes what is there of its body. Returns the bytes that were taken.
 std::size_t Exchange::take_head(ConstBytes bytes) {
   const std::size_t before = gathered_size_;
-  const std::string_view view = before == 0 ? as_text(bytes) : gather(bytes);
+  const std::string_view view = before == 0 ? as_text(bytes) : gather_head(context_, gathered_, gathered_size_, bytes);
   http::RequestContext asked;
   asked.head = head_request();
   asked.upgrade_protocol = upgrade_;
   const http::Parse parsed =
       http::parse_response_head(view, context_.options.limits, scanner_, asked, context_.response);
   if (parsed.need_more()) {
-    if (before == 0) (void)gather(bytes);
+    if (before == 0) (void)gather_head(context_, gathered_, gathered_size_, bytes);
     return gathered_size_ - before;
   }
   const http::ResponseHead& head = context_.response;

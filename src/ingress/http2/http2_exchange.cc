@@ -7,7 +7,6 @@
 #include <cstring>
 #include <utility>
 
-#include "http/forward.h"
 #include "ingress/http2/websocket_key.h"
 #include "transport/tcp/socket.h"
 
@@ -65,19 +64,10 @@ void Http2Exchange::begin(const http::H2Request& request, std::string_view host,
   head_.clear();
   if (request.refusal != nullptr) return;  // nothing of it goes anywhere
   if (head.upgrade) begin_websocket(request);
-  const std::string address = transport::to_string(peer);
-  http::ForwardContext forward;
-  forward.visitor = address;
-  forward.proto = proto;
   secure_ = proto == "https";
-  forward.request_id = request_id_.text();
-  forward.forwarded = true;
-  std::array<char, 64> via;
-  if (!context_.options.via.empty()) forward.via = http::via_value("2.0", context_.options.via, via);
-  forward.trust_forwarded = context_.options.trust_forwarded;
-  http::append_request_head(head_, head, forward);
+  append_origin_head(head_, head, context_, "2.0", proto, peer, request_id_);
   tail_.clear();
-  charge(head_.size());
+  charge_head(context_, charged_, head_.size());
 }
 
 // RFC 8441 section 5: the handshake's key is for hops of HTTP/1.1 only; ours to make, and ours to check.
@@ -150,7 +140,7 @@ void Http2Exchange::reset() {
   shrink(trailers_);
   shrink(tail_);
   shrink(head_);
-  charge(0);
+  charge_head(context_, charged_, 0);
 }
 
 // ---- from the visitor ---------------------------------------------------------------------------------------------
@@ -339,15 +329,6 @@ void Http2Exchange::end(Outcome outcome, const Failure* failure) {
     if (owed_ > 0) server_->consumed_connection(std::exchange(owed_, 0));
   }
   owner_->on_exchange_news(*this);
-}
-
-// The head is no buffer of the pool's, but it is held as long as the answer takes and as large as the visitor likes.
-void Http2Exchange::charge(std::size_t bytes) {
-  MemoryBudget& budget = context_.shard.buffers().budget();
-  if (bytes <= BufferPool::kSizes.front()) bytes = 0;  // small change
-  if (bytes > charged_) budget.add(bytes - charged_);
-  if (bytes < charged_) budget.sub(charged_ - bytes);
-  charged_ = bytes;
 }
 
 RequestRecord Http2Exchange::record() const {

@@ -17,6 +17,7 @@
 #include "http/body.h"
 #include "http/h1_head.h"
 #include "http/h2/h2_server.h"
+#include "ingress/http1/exchange_parts.h"
 #include "ingress/http1/failure.h"
 #include "ingress/http1/ingress_context.h"
 #include "ingress/http1/origin_pool.h"
@@ -67,7 +68,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   };
 
   explicit Http2Exchange(IngressContext& context) : context_(context) {}
-  ~Http2Exchange() { charge(0); }
+  ~Http2Exchange() { charge_head(context_, charged_, 0); }
 
   // Takes what it needs from the request, whose bytes may go afterwards. `host` is in the one spelling.
   void begin(const http::H2Request& request, std::string_view host, const TunnelKey& tunnel,
@@ -122,7 +123,6 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void give_back(std::size_t n);
   void begin_websocket(const http::H2Request& request);
   [[nodiscard]] std::size_t take_head(ConstBytes bytes);
-  [[nodiscard]] std::string_view gather(ConstBytes bytes);
   void begin_response(http::ResponseHead& head);
   void add_hsts(http::ResponseHead& head);
   [[nodiscard]] std::size_t take_body(ConstBytes bytes);
@@ -137,7 +137,6 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void lose(const Failure& failure);
   void fail(const Failure& failure);
   void end(Outcome outcome, const Failure* failure = nullptr);
-  void charge(std::size_t bytes);
   void made_progress() { progress_ = context_.shard.now(); }
 
   IngressContext& context_;

@@ -1,7 +1,6 @@
 // The response's way: from the origin's stream to the queue that the visitor's HTTP/2 stream is sent from.
 #include <algorithm>
 #include <cassert>
-#include <cstring>
 
 #include "ingress/http2/http2_exchange.h"
 
@@ -59,32 +58,17 @@ std::size_t Http2Exchange::room_out() const {
   return most - std::min(most, out_.size());
 }
 
-// Behind what is gathered, as far as a head may be long. The scanner refuses it there.
-std::string_view Http2Exchange::gather(ConstBytes bytes) {
-  const std::size_t room = std::size_t{context_.options.limits.head_bytes} + 1 - gathered_size_;
-  const std::size_t n = std::min(room, bytes.size());
-  if (gathered_.size() - gathered_size_ < n) {
-    Buffer larger = context_.shard.buffers().borrow(gathered_size_ + n);
-    assert(larger.size() >= gathered_size_ + n);
-    if (gathered_size_ > 0) std::memcpy(larger.data(), gathered_.data(), gathered_size_);
-    gathered_ = std::move(larger);
-  }
-  std::memcpy(gathered_.data() + gathered_size_, bytes.data(), n);
-  gathered_size_ += n;
-  return as_text(gathered_.bytes().first(gathered_size_));
-}
-
 // One head, 1xx or final, or a part of it. Returns the bytes that were taken.
 std::size_t Http2Exchange::take_head(ConstBytes bytes) {
   const std::size_t before = gathered_size_;
-  const std::string_view view = before == 0 ? as_text(bytes) : gather(bytes);
+  const std::string_view view = before == 0 ? as_text(bytes) : gather_head(context_, gathered_, gathered_size_, bytes);
   http::RequestContext asked;
   asked.head = head_request();
   asked.upgrade_protocol = upgrade_;
   http::ResponseHead& head = context_.response;
   const http::Parse parsed = http::parse_response_head(view, context_.options.limits, scanner_, asked, head);
   if (parsed.need_more()) {
-    if (before == 0) (void)gather(bytes);
+    if (before == 0) (void)gather_head(context_, gathered_, gathered_size_, bytes);
     return gathered_size_ - before;
   }
   const bool unasked =
