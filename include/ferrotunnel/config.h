@@ -19,6 +19,7 @@
 
 #include "ferrotunnel/error.h"
 #include "ferrotunnel/grants.h"
+#include "ferrotunnel/rules.h"
 
 namespace ferrotunnel {
 
@@ -54,7 +55,11 @@ struct TunnelConfig {
   std::uint16_t port = 0;                             // Tcp; 0: the server picks one
   ProxyProtocol proxy_protocol = ProxyProtocol::Off;  // Tcp
   TunnelLimits limits;
-  Carry carry = Carry::Auto;  // Tcp; of Http Direct is an error
+  Carry carry = Carry::Auto;         // Tcp; of Http Direct is an error
+  std::vector<std::string> hosts{};  // Http: more of them
+  // Http: of each host the requests below one of these paths ("/api"), and no others: other tunnels may have the rest. Empty: all.
+  std::vector<std::string> paths{};
+  std::vector<TunnelRule> rules{};  // Http
   friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
 };
 

@@ -26,6 +26,7 @@ struct ErrorPage {
   bool keep_alive = false;
   std::uint8_t visitor_minor = 1;
   std::uint32_t retry_after = 0;  // seconds; 0: no Retry-After
+  std::string_view more = {};     // whole field lines, each with its CRLF, that were checked
 };
 [[nodiscard]] std::string make_error_response(const ErrorPage& page);
 

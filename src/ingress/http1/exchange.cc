@@ -43,7 +43,7 @@ bool idempotent(http::Method method) {
 
 void Exchange::begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
                      const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor,
-                     ExchangeOwner& owner) {
+                     ExchangeOwner& owner, std::unique_ptr<RuleRun> rules) {
   visitor_ = &visitor;
   owner_ = &owner;
   failure_ = nullptr;
@@ -51,7 +51,8 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   upgrade_.assign(head.upgrade ? head.upgrade_protocol : std::string_view{});
   tunnel_ = tunnel;
   peer_ = peer;
-  id_ = context_.next_id();
+  rules_ = std::move(rules);
+  id_ = rules_ ? rules_->id() : context_.next_id();
   method_ = head.method;
   minor_ = head.minor;
   request_ = http::BodyFramer(head.framing, context_.options.limits);
@@ -74,8 +75,10 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   forward.proto = context_.options.proto;
   forward.request_id = id_.text();
   forward.trust_forwarded = context_.options.trust_forwarded;
+  if (rules_) forward.host_rewrite = rules_->host_for_origin();
   head_.clear();
   http::append_request_head(head_, head, forward);
+  if (rules_) rules_->release_head();
   charge(head_.size());
 }
 
@@ -118,6 +121,7 @@ void Exchange::reset() {
   origin_.reset();
   throttle_.reset();
   admission_.reset();
+  rules_.reset();
   gathered_.reset();
   if (head_.capacity() > kKeptHead) std::string().swap(head_);
   charge(0);
@@ -153,6 +157,8 @@ Fill Exchange::fill(Stream&, MutBytes into) {
     if (fill.n == into.size()) {
       fill.more = true;
     } else {
+      const bool looks = rules_want(plugin::Phase::RequestBody);
+      const http::BodyFramer before = looks ? request_ : http::BodyFramer();
       const VisitorSocket::Body body = visitor_->read_body(into.subspan(fill.n), request_);
       body_sent_ += body.n;
       if (body.error != http::BodyError::None) {
@@ -164,6 +170,7 @@ Fill Exchange::fill(Stream&, MutBytes into) {
         end(Outcome::VisitorGone, &failures::kRequestCut);
         return {};
       }
+      if (looks && body.n > 0 && !rules_pass(before, into.subspan(fill.n, body.n))) return {};
       fill.n += body.n;
       fill.more = body.more;
     }
@@ -199,6 +206,30 @@ void Exchange::on_timeout() {
   // Bytes of the request that nobody asks for: it is the origin that does not read.
   const bool has_bytes = head_sent_ < head_.size() || !visitor_->input().empty() || visitor_->readable();
   fail(has_bytes ? failures::kOriginStalled : failures::kRequestTimeout);
+}
+
+// ---- rules --------------------------------------------------------------------------------------------------------
+
+// Each piece of payload in these bytes of the request. False: a rule refused it, and the exchange is over.
+bool Exchange::rules_pass(http::BodyFramer before, ConstBytes bytes) {
+  bool pass = true;
+  (void)before.feed(as_text(bytes), [&](std::string_view payload) {
+    pass = pass && rules_->on_request_body(as_bytes(payload)) == plugin::Verdict::Pass;
+  });
+  if (pass) return true;
+  const plugin::Reply& reply = rules_->reply();
+  refused_by_rule_ = {reply.status, http::FaultSide::Visitor, reply.slug, reply.sentence, reply.retry_after};
+  fail(refused_by_rule_);
+  return false;
+}
+
+void Exchange::show_rules(http::BodyFramer before, ConstBytes bytes) {
+  (void)before.feed(as_text(bytes), [&](std::string_view payload) { rules_->on_response_body(as_bytes(payload)); });
+}
+
+void Exchange::tell(const RequestRecord& record) {
+  context_.host.on_request(record);
+  if (rules_want(plugin::Phase::Log)) rules_->on_log(record);
 }
 
 // ---- the end ------------------------------------------------------------------------------------------------------
@@ -255,6 +286,7 @@ RequestRecord Exchange::record() const {
   RequestRecord record;
   record.method = head.substr(0, space);
   record.path = target.substr(0, target.find_first_of("? "));
+  if (rules_ && !rules_->asked_path().empty()) record.path = rules_->asked_path();
   record.host = host_;
   record.request_id = id_.text();
   record.status = status_;

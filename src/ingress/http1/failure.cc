@@ -7,6 +7,7 @@ using transport::ResetReason;
 
 namespace failures {
 constinit const Failure kNoSuchHost{404, FaultSide::Visitor, "no-such-host", "No tunnel serves {host} here."};
+constinit const Failure kNoSuchPath{404, FaultSide::Visitor, "no-such-path", "No tunnel serves this path of {host}."};
 constinit const Failure kHostMissing{400, FaultSide::Visitor, "host-missing",
                                      "The request does not say which host it is for."};
 constinit const Failure kLinkLost{502, FaultSide::Tunnel, "link-lost",
@@ -48,6 +49,8 @@ constinit const Failure kVisitorGone{499, FaultSide::Visitor, "visitor-gone",
                                      "The visitor went away before the answer was complete."};
 constinit const Failure kVisitorStalled{499, FaultSide::Visitor, "visitor-stalled",
                                         "The visitor stopped reading the answer."};
+constinit const Failure kRuleTimeout{503, FaultSide::Server, "rule-timeout",
+                                     "A rule of this tunnel did not decide in time.", 1};
 }  // namespace failures
 
 const Failure& failure_of(ResetReason reason) {

@@ -23,10 +23,11 @@ struct Failure {
 };
 
 namespace failures {
-extern const Failure kNoSuchHost, kHostMissing, kLinkLost, kClientAway, kLinkLimit, kLinkClosing, kServerMemory;
+extern const Failure kNoSuchHost, kNoSuchPath, kHostMissing, kLinkLost, kClientAway, kLinkLimit, kLinkClosing,
+    kServerMemory;
 extern const Failure kOriginTimeout, kOriginStalled, kOriginClosed, kBadResponse, kResponseCut;
 extern const Failure kVisitorDenied, kTunnelLimit, kAddressLimit, kVisitorRate, kServerLimit;
-extern const Failure kBadBody, kRequestTimeout, kRequestCut, kVisitorGone, kVisitorStalled;
+extern const Failure kBadBody, kRequestTimeout, kRequestCut, kVisitorGone, kVisitorStalled, kRuleTimeout;
 }  // namespace failures
 
 // The stream ended before there was a response.

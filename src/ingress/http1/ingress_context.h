@@ -65,6 +65,7 @@ struct IngressContext {
   http::ResponseHead response;
   std::string text;
   std::string host_name;
+  std::string path;  // of the request, in the one spelling, where that decides anything
 
  private:
   static constexpr std::size_t kSpareExchanges = 64;

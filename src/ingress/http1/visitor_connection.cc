@@ -44,6 +44,10 @@ void VisitorConnection::drain(bool fresh) {
 
 void VisitorConnection::on_ready(std::uint32_t what) {
   const std::uint32_t news = socket_.note(what);
+  if (state_ == State::Deciding && socket_.reset_by_peer(what)) {
+    (void)die();
+    return;
+  }
   if (state_ == State::Exchanging && !exchange_->over()) {
     if (socket_.reset_by_peer(what)) {
       exchange_->on_visitor_failed();
@@ -73,6 +77,13 @@ void VisitorConnection::on_deadline() {
     (void)answer(failures::kRequestTimeout, 0, false);
     return step();
   }
+  if (fired == Timer::Verdict) {
+    if (state_ != State::Deciding) return;
+    state_ = State::Reading;
+    rules_.reset();
+    (void)answer(failures::kRuleTimeout, 0, false);
+    return step();
+  }
   if (fired == Timer::Stall) socket_.abort();
   (void)die();
 }
@@ -85,7 +96,7 @@ void VisitorConnection::on_relay_end(transport::Relay& relay, transport::StreamE
     record.slug = failures::kLinkLost.slug;
     record.side = failures::kLinkLost.side;
   }
-  context_.host.on_request(record);
+  exchange_->tell(record);
   (void)die();
 }
 
@@ -101,6 +112,7 @@ void VisitorConnection::step() {
 VisitorConnection::Next VisitorConnection::advance() {
   switch (state_) {
     case State::Reading: return read_request();
+    case State::Deciding: return Next::Wait;
     case State::Exchanging: return settle();
     case State::Relaying: return Next::Wait;
     case State::Closing: return finish_close();
@@ -117,6 +129,7 @@ VisitorConnection::Next VisitorConnection::wait(Timer timer) {
   if (timer == Timer::FirstByte) after = options.first_byte_timeout;
   if (timer == Timer::Idle) after = options.keep_alive_timeout;
   if (timer == Timer::Head) after = options.head_timeout;
+  if (timer == Timer::Verdict) after = options.response_timeout;
   if (timer == Timer::Exchange) after = std::min(options.response_timeout, options.stall_timeout);
   if (timer == Timer::Linger) after = options.linger_timeout;
   context_.shard.arm(*this, after);
@@ -162,8 +175,14 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
   const http::RequestHead& head = context_.request;
   if (head.host.empty() || !http::normalise_host(head.host, context_.host_name))
     return answer(failures::kHostMissing, head_bytes, true);
-  const route::RouteTarget* target = context_.routes.find(context_.host_name);
-  if (target == nullptr) return answer(failures::kNoSuchHost, head_bytes, true);
+  const route::HostRoutes* routes = context_.routes.host(context_.host_name);
+  if (routes == nullptr) return answer(failures::kNoSuchHost, head_bytes, true);
+  const route::RouteTarget* target = routes->all();
+  if (target == nullptr) {
+    if (const auto refused = spell_path(head_bytes, {})) return *refused;
+    target = routes->find(head.path);
+    if (target == nullptr) return answer(failures::kNoSuchPath, head_bytes, true);
+  }
   const bool elsewhere = target->shard != context_.shard.index();
   transport::Link* link = elsewhere && target->pinned ? nullptr : context_.links.find(target->session);
   if (link == nullptr && elsewhere) {
@@ -175,14 +194,22 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
   const TunnelKey tunnel{target->session, target->tunnel};
   if (holds && memory_full()) return refuse_for_memory(head_bytes, true, tunnel);
   Admission admission;
-  if (VisitorGate* gate = context_.gate_of(tunnel); gate != nullptr) {
-    auto admitted = gate->admit(peer_);
-    if (!admitted) return answer(failure_of(admitted.error()), head_bytes, true, tunnel, admitted.error());
-    admission = std::move(*admitted);
+  if (rules_ != nullptr && rules_->is_for(target->chain, tunnel)) {
+    admission = rules_->take_admission();  // it has waited
+  } else {
+    rules_.reset();
+    if (VisitorGate* gate = context_.gate_of(tunnel); gate != nullptr) {
+      auto admitted = gate->admit(peer_);
+      if (!admitted) return answer(failure_of(admitted.error()), head_bytes, true, tunnel, admitted.error());
+      admission = std::move(*admitted);
+    }
+    ++context_.stats.requests;
   }
-  ++context_.stats.requests;
+  if (target->chain != nullptr) {
+    if (const auto next = run_rules(*target, tunnel, admission, head_bytes)) return *next;
+  }
   exchange_ = context_.take_exchange();
-  exchange_->begin(head, context_.host_name, tunnel, peer_, head_bytes, socket_, *this);
+  exchange_->begin(head, context_.host_name, tunnel, peer_, head_bytes, socket_, *this, std::move(rules_));
   exchange_->limit(std::move(admission));
   socket_.consume(head_bytes);
   state_ = State::Exchanging;
@@ -220,10 +247,6 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
         head.keep_alive && head.framing.empty() && !context_.draining && failure.side != http::FaultSide::Server;
     page.visitor_minor = head.minor;
   }
-  const std::uint64_t before = socket_.written();
-  socket_.send(http::make_error_response(page), {});
-  ++context_.stats.errors;
-
   RequestRecord record;
   if (understood) {
     record.method = head.method_text;
@@ -233,17 +256,26 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
   record.request_id = id.text();
   record.status = failure.status;
   record.bytes_in = understood ? head_bytes : socket_.input().size();
-  record.bytes_out = socket_.written() - before;
   record.slug = failure.slug;
   record.side = failure.side;
   record.session = tunnel.session;
   record.tunnel = tunnel.tunnel;
   record.refused = refused;
+  ++context_.stats.errors;
+  return told(http::make_error_response(page), record, head_bytes, page.keep_alive);
+}
+
+// Sends an answer of ours and says so.
+VisitorConnection::Next VisitorConnection::told(std::string_view text, RequestRecord& record, std::size_t head_bytes,
+                                                bool keep_alive) {
+  rules_.reset();  // of a request that has waited
+  const std::uint64_t before = socket_.written();
+  socket_.send(text, {});
+  record.bytes_out = socket_.written() - before;
   record.visitor = peer_;
   context_.host.on_request(record);
-
   socket_.consume(head_bytes);
-  return page.keep_alive ? Next::Again : close(true);
+  return keep_alive ? Next::Again : close(true);
 }
 
 VisitorConnection::Next VisitorConnection::close(bool linger) {

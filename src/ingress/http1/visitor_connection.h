@@ -2,6 +2,7 @@
 //
 //   Reading -> Exchanging -> Reading ...          keep-alive
 //                         -> Relaying             after a 101; a transport::Relay has the socket
+//   Reading -> Deciding -> Reading                a rule waits; then the same head is looked at again
 //   any     -> Closing -> Lingering               the last response goes out, then what the visitor still sends is read away
 //
 // Whoever reports to it (poller, exchange, deadline, relay) only leaves a note; step() acts, from the top of the stack, and is the only
@@ -45,6 +46,7 @@ class VisitorConnection final : public VisitorHook,
                                 private transport::Deadline,
                                 private transport::RelayOwner,
                                 private ThrottleOwner,
+                                private RuleRunOwner,
                                 private ExchangeOwner {
  public:
   VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
@@ -56,11 +58,11 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] bool idle() const;
   // Closes it if it is idle; one that never asked anything, whose first request may be on its way, only with `fresh`. May destroy it.
   void drain(bool fresh);
-  [[nodiscard]] bool reading() const { return state_ == State::Reading; }
+  [[nodiscard]] bool reading() const { return state_ == State::Reading || state_ == State::Deciding; }
 
  private:
-  enum class State : std::uint8_t { Reading, Exchanging, Relaying, Closing, Lingering };
-  enum class Timer : std::uint8_t { None, FirstByte, Idle, Head, Exchange, Stall, Linger };
+  enum class State : std::uint8_t { Reading, Deciding, Exchanging, Relaying, Closing, Lingering };
+  enum class Timer : std::uint8_t { None, FirstByte, Idle, Head, Verdict, Exchange, Stall, Linger };
   enum class Next : std::uint8_t { Again, Wait };  // Wait: until something is reported; or it is destroyed
 
   // A turn goes on for this many steps, then others have theirs.
@@ -81,6 +83,12 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] Next read_request();
   [[nodiscard]] Next begin_request(std::size_t head_bytes);
   [[nodiscard]] Next move_to(unsigned shard);
+  // Rules (visitor_rules.cc). Nothing: the request may go on.
+  [[nodiscard]] std::optional<Next> run_rules(const route::RouteTarget& target, const TunnelKey& tunnel,
+                                              Admission& admission, std::size_t head_bytes);
+  [[nodiscard]] std::optional<Next> spell_path(std::size_t head_bytes, const TunnelKey& tunnel);
+  [[nodiscard]] Next reply(std::size_t head_bytes, const TunnelKey& tunnel);
+  void on_verdict() override;
   [[nodiscard]] bool memory_full() const { return context_.shard.buffers().budget().full(); }
   [[nodiscard]] Next refuse_for_memory(std::size_t head_bytes, bool understood, const TunnelKey& tunnel = {});
   [[nodiscard]] Next settle();
@@ -92,6 +100,7 @@ class VisitorConnection final : public VisitorHook,
   // A page of ours for a request that has no exchange: its head is the context's, or was not understood.
   [[nodiscard]] Next answer(const Failure& failure, std::size_t head_bytes, bool understood,
                             const TunnelKey& tunnel = {}, std::optional<Refusal> refused = {});
+  [[nodiscard]] Next told(std::string_view text, RequestRecord& record, std::size_t head_bytes, bool keep_alive);
   [[nodiscard]] Next close(bool linger);
   [[nodiscard]] Next finish_close();
   [[nodiscard]] Next linger();
@@ -104,6 +113,7 @@ class VisitorConnection final : public VisitorHook,
   const transport::PeerAddress peer_;
   const VisitorSlot slot_;
   http::HeadScanner scanner_;
+  std::unique_ptr<RuleRun> rules_;      // while Deciding
   std::unique_ptr<Exchange> exchange_;  // while Exchanging and Relaying
   std::unique_ptr<Throttle> throttle_;  // in front of the relay
   std::unique_ptr<transport::Relay> relay_;
