@@ -136,7 +136,7 @@ set_response_headers = ["X-Frame-Options: DENY"]
 
 [[tunnels.web.rules]]
 paths = ["/admin"]
-basic_auth = ["ann:$2b$10$…"]
+basic_auth = ["ann:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"]
 
 [[tunnels.web.rules]]
 paths = ["/old"]

@@ -70,7 +70,7 @@ TEST_P(HttpRules, HeadsAreChanged) {
   ASSERT_TRUE(world.until_got(visitor, "hi"));
   world.settle();
   const Record& record = world.host.records.at(0);
-  EXPECT_EQ(visitor.got, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Id: " + record.request_id + "\r\n\r\nhi");
+  EXPECT_EQ(visitor.got, "HTTP/1.1 200 OK\r\nX-Id: " + record.request_id + "\r\nContent-Length: 2\r\n\r\nhi");
   EXPECT_EQ(record.path, "/api/a") << "as the visitor asked";
   EXPECT_TRUE(head.contains("X-Request-Id: " + record.request_id)) << head;
 }
@@ -115,7 +115,7 @@ TEST_P(HttpRules, AnswersKeepTheConnection) {
   EXPECT_EQ(world.host.records[1].fields.session, HttpWorld::kSession);
   EXPECT_FALSE(visitor.closed());
   // With a body that nobody has read it ends.
-  visitor.take();
+  (void)visitor.take();
   visitor.send("POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc");
   ASSERT_TRUE(world.until_got(visitor, "Connection: close"));
   ASSERT_TRUE(world.until([&] { return visitor.closed(); }));
@@ -168,7 +168,7 @@ TEST_P(HttpRules, AFilterSeesThePayloadOfBothBodies) {
   EXPECT_EQ(filter->response_body, "back");
   EXPECT_EQ(filter->response_heads, 1) << "interim ones are none";
   EXPECT_EQ(filter->logged, std::vector<std::string>{"200 "});
-  visitor.take();
+  (void)visitor.take();
   visitor.send(get());
   ASSERT_TRUE(world.until([&] {
     return world.link.last().got.ends_with("X-Request-Id: " +
