@@ -73,10 +73,12 @@ class HostRoutes {
 class RouteTable {
  public:
   [[nodiscard]] const HostRoutes* host(std::string_view host) const;
-  // The same, where the host has one route for all paths.
-  [[nodiscard]] const RouteTarget* find(std::string_view host) const {
-    const HostRoutes* routes = this->host(host);
-    return routes != nullptr ? routes->all() : nullptr;
+  // For one who knows nothing of paths and rules: null also where either of them decides.
+  [[nodiscard]] const RouteTarget* find(std::string_view host) const { return plain(this->host(host)); }
+
+  [[nodiscard]] static const RouteTarget* plain(const HostRoutes* routes) {
+    const RouteTarget* target = routes != nullptr ? routes->all() : nullptr;
+    return target != nullptr && target->chain == nullptr ? target : nullptr;
   }
 
  private:
@@ -135,10 +137,7 @@ class RouterCache {
   explicit RouterCache(Router& router) : router_(router), table_(router.snapshot()) {}
   // Good until the next call.
   [[nodiscard]] const HostRoutes* host(std::string_view host);
-  [[nodiscard]] const RouteTarget* find(std::string_view host) {
-    const HostRoutes* routes = this->host(host);
-    return routes != nullptr ? routes->all() : nullptr;
-  }
+  [[nodiscard]] const RouteTarget* find(std::string_view host) { return RouteTable::plain(this->host(host)); }
 
  private:
   Router& router_;

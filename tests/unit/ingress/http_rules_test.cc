@@ -83,7 +83,9 @@ TEST_P(HttpRules, APathThatCouldBeAnotherIsRefusedWhereARuleLooksAtPaths) {
     world.link.last().say(ok(""));
     ASSERT_TRUE(world.until_got(visitor, "Content-Length: 0"));
   }
+  EXPECT_NE(world.cache.find(HttpWorld::kHost), nullptr);
   set_rules(world, {{"answer", {{"status", "403"}}, {"/admin"}, {}, {}}});
+  EXPECT_EQ(world.cache.find(HttpWorld::kHost), nullptr) << "who knows no rules does not find the tunnel without them";
   for (const std::string path : {"/x%2fadmin", "/x/..;/admin", "/%5cadmin"}) {
     Visitor& visitor = world.connect();
     visitor.send(get(path));
