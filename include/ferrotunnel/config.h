@@ -19,6 +19,7 @@
 
 #include "ferrotunnel/error.h"
 #include "ferrotunnel/grants.h"
+#include "ferrotunnel/rules.h"
 
 namespace ferrotunnel {
 
@@ -81,6 +82,10 @@ struct TunnelConfig {
   TunnelLimits limits;
   Carry carry = Carry::Auto;  // Tcp; of Http Direct is an error
   OriginTls origin_tls{};     // of a service over TLS: "https://…", "tls://…"
+  std::vector<std::string> hosts{};  // Http: more of them
+  // Http: of each host the requests below one of these paths ("/api"), and no others: other tunnels may have the rest. Empty: all.
+  std::vector<std::string> paths{};
+  std::vector<TunnelRule> rules{};  // Http
   friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
 };
 

@@ -137,7 +137,7 @@ std::string make_error_response(const ErrorPage& page) {
   const PageFormat format = preferred_format(page.accept);
   const std::string body = body_of(page, format);
   std::string out;
-  HeadWriter::append(out, kFixedRoom + page.slug.size() + page.request_id.size() + page.hsts.size() + body.size(),
+  HeadWriter::append(out, kFixedRoom + page.slug.size() + page.request_id.size() + page.hsts.size() + page.more.size() + body.size(),
                      [&](HeadWriter& writer) {
                        writer.put("HTTP/1.1 ");
                        writer.put_number(page.status);
@@ -160,6 +160,7 @@ std::string make_error_response(const ErrorPage& page) {
                          writer.put_number(page.retry_after);
                          writer.put("\r\n");
                        }
+                       writer.put(page.more);
                        if (!page.keep_alive) {
                          writer.field("Connection", "close");
                        } else if (page.visitor_minor == 0) {

@@ -27,6 +27,7 @@ struct ErrorPage {
   std::uint8_t visitor_minor = 1;
   std::uint32_t retry_after = 0;  // seconds; 0: no Retry-After
   std::string_view hsts = {};     // Strict-Transport-Security; "": none
+  std::string_view more = {};     // whole field lines, each with its CRLF, that were checked
 };
 [[nodiscard]] std::string make_error_response(const ErrorPage& page);
 

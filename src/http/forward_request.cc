@@ -34,6 +34,7 @@ void pass_field(HeadWriter& out, const Field& field, const RequestHead& head, co
       if (head.connection_names_fields && named_by_connection(head.fields, field.name)) return;
       out.field(field.name, field.value);
       return;
+    case FieldId::Rule: out.field(field.name, field.value); return;
     case FieldId::Expect:
       if (head.expect_continue && !context.drop_expect) out.field(field.name, field.value);
       return;

@@ -29,6 +29,7 @@ void pass_field(HeadWriter& out, const Field& field, const ResponseHead& head, c
     case FieldId::ContentLength:
       if (may_announce_length(head)) out.field(field.name, field.value);
       return;
+    case FieldId::Rule: out.field(field.name, field.value); return;
     case FieldId::XRequestId:
       if (context.request_id.empty()) out.field(field.name, field.value);
       return;

@@ -29,6 +29,7 @@ enum class FieldId : std::uint8_t {
   ProxyAuthenticate,
   ProxyAuthorization,
   ProxyConnection,
+  Rule,  // put there by a rule of the tunnel, never by parsing: it always goes on
   Te,
   Trailer,
   TransferEncoding,

@@ -1,76 +1,124 @@
 #include "route/router.h"
 
-namespace ferrotunnel::route {
+#include <algorithm>
+#include <utility>
 
-const RouteTarget* RouteTable::find(std::string_view host) const {
-  if (const auto found = exact_.find(host); found != exact_.end()) return &found->second.target;
+#include "http/path.h"
+
+namespace ferrotunnel::route {
+namespace {
+
+std::string_view prefix_of(std::string_view place) { return place.substr(host_of(place).size()); }
+
+}  // namespace
+
+const RouteTarget* HostRoutes::find(std::string_view path) const {
+  for (const Entry& entry : entries_)
+    if (http::path_prefix(path, entry.prefix)) return &entry.target;
+  return nullptr;
+}
+
+const HostRoutes* RouteTable::host(std::string_view host) const {
+  if (const auto found = exact_.find(host); found != exact_.end()) return &found->second;
   if (wildcard_.empty()) return nullptr;
   // "a.b.example.com": ".b.example.com", ".example.com", ".com"; the first is the longest.
   for (std::size_t dot = host.find('.', 1); dot != std::string_view::npos; dot = host.find('.', dot + 1)) {
-    if (const auto found = wildcard_.find(host.substr(dot)); found != wildcard_.end()) return &found->second.target;
+    if (const auto found = wildcard_.find(host.substr(dot)); found != wildcard_.end()) return &found->second;
   }
   return nullptr;
 }
 
-// The claim of this session on exactly this host; end() when it has none (any more).
-RouteTable::Map::iterator RouteTable::find_claim(std::string_view host, SessionId session) {
-  Map& map = map_of(host);
-  const auto found = map.find(key_of(host));
-  return found != map.end() && found->second.target.session == session ? found : map.end();
+RouteTable::Entry* RouteTable::entry(std::string_view place) {
+  Map& map = map_of(place);
+  const auto routes = map.find(key_of(host_of(place)));
+  if (routes == map.end()) return nullptr;
+  auto& entries = routes->second.entries_;
+  const auto at = std::ranges::find(entries, prefix_of(place), &Entry::prefix);
+  return at != entries.end() ? &*at : nullptr;
 }
 
-Result<> Router::claim(const std::string& host, const std::string& owner, const RouteTarget& target) {
+// None when it has no claim on exactly this place (any more).
+RouteTable::Entry* RouteTable::find_claim(std::string_view place, SessionId session) {
+  Entry* found = entry(place);
+  return found != nullptr && found->target.session == session ? found : nullptr;
+}
+
+RouteTable::Entry& RouteTable::add(std::string_view place) {
+  auto& entries = map_of(place)[std::string(key_of(host_of(place)))].entries_;
+  const std::string_view prefix = prefix_of(place);
+  const auto at = std::ranges::find_if(entries, [&](const Entry& one) { return one.prefix.size() < prefix.size(); });
+  return *entries.insert(at, Entry{std::string(prefix), {}, {}, false});
+}
+
+void RouteTable::remove(std::string_view place) {
+  Map& map = map_of(place);
+  const auto routes = map.find(key_of(host_of(place)));
+  if (routes == map.end()) return;
+  std::erase_if(routes->second.entries_, [&](const Entry& one) { return one.prefix == prefix_of(place); });
+  if (routes->second.entries_.empty()) map.erase(routes);
+}
+
+Result<> Router::claim(const std::string& place, const std::string& owner, const RouteTarget& target) {
   const std::lock_guard lock(mutex_);
-  const auto [entry, added] = table_.map_of(host).try_emplace(std::string(RouteTable::key_of(host)));
-  if (!added && !entry->second.owner.empty() && entry->second.owner != owner) {
-    const RouteTable::Entry& there = entry->second;
-    const bool same_grant = grant_of(there.owner) == grant_of(owner);
-    if (!same_grant || !there.away) {
+  RouteTable::Entry* entry = table_.entry(place);
+  if (entry != nullptr && !entry->owner.empty() && entry->owner != owner) {
+    const bool same_grant = grant_of(entry->owner) == grant_of(owner);
+    if (!same_grant || !entry->away) {
       return std::unexpected(Error(ErrorCode::AddressInUse, Side::Tunnel, true,
-                                   host + (there.away   ? " is kept for another client, which lost its connection"
-                                           : same_grant ? " is in use by another client of this grant, session s" +
-                                                              std::to_string(there.target.session)
-                                                        : " is in use by another client")));
+                                   place + (entry->away  ? " is kept for another client, which lost its connection"
+                                            : same_grant ? " is in use by another client of this grant, session s" +
+                                                               std::to_string(entry->target.session)
+                                                         : " is in use by another client")));
     }
   }
-  entry->second = {target, owner, false};
-  dirty_ = true;
-  version_.fetch_add(1, std::memory_order_release);
+  if (entry == nullptr) entry = &table_.add(place);
+  entry->target = target;
+  entry->owner = owner;
+  entry->away = false;
+  changed();
   return {};
 }
 
-void Router::release(const std::string& host, SessionId session) {
-  const std::lock_guard lock(mutex_);
-  const auto found = table_.find_claim(host, session);
-  if (found == table_.map_of(host).end()) return;
-  table_.map_of(host).erase(found);
+void Router::changed() {
   dirty_ = true;
   version_.fetch_add(1, std::memory_order_release);
 }
 
-bool Router::keep(const std::string& host, SessionId session) {
+void Router::release(const std::string& place, SessionId session) {
   const std::lock_guard lock(mutex_);
-  // Nothing that a look-up would see changes.
-  const auto found = table_.find_claim(host, session);
-  if (found == table_.map_of(host).end()) return false;
-  found->second.away = true;
-  return true;
+  if (table_.find_claim(place, session) == nullptr) return;
+  table_.remove(place);
+  changed();
 }
 
-void Router::offer(const std::string& host, SessionId session) {
+bool Router::keep(const std::string& place, SessionId session) {
   const std::lock_guard lock(mutex_);
   // Nothing that a look-up would see changes.
-  if (const auto found = table_.find_claim(host, session); found != table_.map_of(host).end())
-    found->second.owner.clear();
+  RouteTable::Entry* entry = table_.find_claim(place, session);
+  if (entry != nullptr) entry->away = true;
+  return entry != nullptr;
 }
 
-void Router::pin(const std::string& host, SessionId session, bool pinned) {
+void Router::offer(const std::string& place, SessionId session) {
   const std::lock_guard lock(mutex_);
-  const auto found = table_.find_claim(host, session);
-  if (found == table_.map_of(host).end() || found->second.target.pinned == pinned) return;
-  found->second.target.pinned = pinned;
-  dirty_ = true;
-  version_.fetch_add(1, std::memory_order_release);
+  // Nothing that a look-up would see changes.
+  if (RouteTable::Entry* entry = table_.find_claim(place, session); entry != nullptr) entry->owner.clear();
+}
+
+void Router::pin(const std::string& place, SessionId session, bool pinned) {
+  const std::lock_guard lock(mutex_);
+  RouteTable::Entry* entry = table_.find_claim(place, session);
+  if (entry == nullptr || entry->target.pinned == pinned) return;
+  entry->target.pinned = pinned;
+  changed();
+}
+
+void Router::set_chain(const std::string& place, SessionId session, std::shared_ptr<const plugin::Chain> chain) {
+  const std::lock_guard lock(mutex_);
+  RouteTable::Entry* entry = table_.find_claim(place, session);
+  if (entry == nullptr || entry->target.chain == chain) return;
+  entry->target.chain = std::move(chain);
+  changed();
 }
 
 std::shared_ptr<const RouteTable> Router::snapshot() {
@@ -82,13 +130,13 @@ std::shared_ptr<const RouteTable> Router::snapshot() {
   return snapshot_;
 }
 
-const RouteTarget* RouterCache::find(std::string_view host) {
+const HostRoutes* RouterCache::host(std::string_view host) {
   // The number is read before the table: a change in between only makes the next look-up fetch again.
   if (const std::uint64_t version = router_.version(); version != version_) {
     table_ = router_.snapshot();
     version_ = version;
   }
-  return table_->find(host);
+  return table_->host(host);
 }
 
 }  // namespace ferrotunnel::route

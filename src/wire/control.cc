@@ -99,6 +99,15 @@ class Fields {
     return list;
   }
 
+  [[nodiscard]] const json::array* array(std::string_view field, std::size_t most) {
+    const json::value* value = find(field);
+    if (value == nullptr) return nullptr;
+    const json::array* list = value->if_array();
+    if (list != nullptr && list->size() <= most) return list;
+    wrong(field, "is not a list of at most " + std::to_string(most));
+    return nullptr;
+  }
+
   // An object inside, read as one of its own. Nothing where it is none.
   [[nodiscard]] const json::object* object(std::string_view field) {
     const json::value* value = find(field);
@@ -194,6 +203,51 @@ Limits read_limits(Fields& outer) {
   return m;
 }
 
+// "with": {"prefix": "/api", "user": ["a:…", "b:…"]}
+void read_settings(Fields& f, const json::object& with, Rule& rule) {
+  const auto add = [&](std::string_view name, const json::value& value) {
+    const json::string* text = value.if_string();
+    if (text == nullptr || name.size() > kMaxName || rule.settings.size() >= kMaxRuleSettings)
+      return f.wrong("with",
+                     "is not a table of strings, or lists of them, at most " + std::to_string(kMaxRuleSettings));
+    rule.settings.emplace_back(name, from_json(*text));
+  };
+  for (const auto& member : with) {
+    const std::string_view name = from_json(member.key());
+    const json::array* list = member.value().if_array();
+    if (list == nullptr) {
+      add(name, member.value());
+      continue;
+    }
+    for (const json::value& one : *list) add(name, one);
+  }
+}
+
+std::vector<Rule> read_rules(Fields& outer) {
+  std::vector<Rule> rules;
+  const json::array* list = outer.array("rules", kMaxRules);
+  if (list == nullptr) return rules;
+  std::size_t bytes = 0;
+  for (const json::value& one : *list) {
+    const json::object* object = one.if_object();
+    if (object == nullptr) outer.wrong("rules", "has an item that is not an object");
+    if (outer.error()) return {};
+    Fields f = outer.inside(*object);
+    Rule rule;
+    rule.name = f.name("do");
+    if (const json::object* with = f.has("with") ? f.object("with") : nullptr) read_settings(f, *with, rule);
+    if (f.has("paths")) rule.paths = f.texts("paths", kMaxPaths, kMaxPath);
+    if (f.has("methods")) rule.methods = f.texts("methods", kMaxPaths, kMaxName);
+    if (f.has("headers")) rule.headers = f.texts("headers", kMaxPaths, kMaxPath);
+    bytes += size_of(rule);
+    if (bytes > kMaxRulesBytes) f.wrong("rules", "has more than " + std::to_string(kMaxRulesBytes) + " bytes of text");
+    outer.take_error(f);
+    if (outer.error()) return {};
+    rules.push_back(std::move(rule));
+  }
+  return rules;
+}
+
 // A later version's word is as good as none said.
 Carry read_carry(Fields& f) {
   const std::string carry = f.text("carry", kMaxCode);
@@ -219,6 +273,9 @@ void read(Fields& f, Register& m) {
     m.proto = TunnelProto::Http;
     m.host = f.text("host", kMaxHost);
     if (f.has("origin")) m.origin = read_origin(f);
+    if (f.has("hosts")) m.hosts = f.texts("hosts", kMaxHosts, kMaxHost);
+    if (f.has("paths")) m.paths = f.texts("paths", kMaxPaths, kMaxPath);
+    if (f.has("rules")) m.rules = read_rules(f);
   } else if (proto == "tcp") {
     m.proto = TunnelProto::Tcp;
     f.number("port", m.port, 0, kMaxPort);
@@ -251,6 +308,7 @@ void read(Fields& f, Update& m) {
   m.new_origin = f.flag("new_origin");
   if (f.has("limits")) m.limits = read_limits(f);
   if (f.has("carry")) m.carry = read_carry(f);
+  if (f.has("rules")) m.rules = read_rules(f);
 }
 void read(Fields& f, DirectWanted& m) { f.number("want", m.want, 0, kMaxDirectWanted); }
 void read(Fields& f, LinksWanted& m) { f.number("want", m.want, 0, kMaxLinksWanted); }
@@ -282,6 +340,15 @@ class Writer {
     out_ += '{';
   }
   void close() { out_ += '}'; }
+  void open_list(std::string_view field) {
+    key(field);
+    out_ += '[';
+  }
+  void open_item() {
+    if (!out_.ends_with('[')) out_ += ',';
+    out_ += '{';
+  }
+  void close_list() { out_ += ']'; }
   void bytes(std::string_view field, ConstBytes value) { text(field, base64url_encode(value)); }
   void number(std::string_view field, std::uint64_t value) {
     key(field);
@@ -295,12 +362,16 @@ class Writer {
 
  private:
   void quoted(std::string_view value) {
+    constexpr std::string_view kShort = "\n\r\t\b\f";
     out_ += '"';
     for (const char c : value) {
       const auto u = static_cast<unsigned char>(c);
       if (c == '"' || c == '\\') {
         out_ += '\\';
         out_ += c;
+      } else if (const std::size_t at = kShort.find(c); at != std::string_view::npos) {
+        out_ += '\\';
+        out_ += "nrtbf"[at];  // never longer than what a peer wrote
       } else if (u < 0x20) {
         constexpr std::string_view kHex = "0123456789abcdef";
         out_.append("\\u00") += kHex[u >> 4];
@@ -371,6 +442,36 @@ void write_limits(Writer& w, const Limits& m) {
   w.close();
 }
 
+void write_settings(Writer& w, const Rule& rule) {
+  w.open("with");
+  std::vector<std::string> values;
+  for (auto at = rule.settings.begin(); at != rule.settings.end();) {
+    values.clear();
+    const std::string& name = at->first;
+    for (; at != rule.settings.end() && at->first == name; ++at) values.push_back(at->second);
+    if (values.size() == 1) {
+      w.text(name, values.front());
+    } else {
+      w.texts(name, values);
+    }
+  }
+  w.close();
+}
+
+void write_rules(Writer& w, const std::vector<Rule>& rules) {
+  w.open_list("rules");
+  for (const Rule& rule : rules) {
+    w.open_item();
+    w.text("do", rule.name);
+    if (!rule.settings.empty()) write_settings(w, rule);
+    if (!rule.paths.empty()) w.texts("paths", rule.paths);
+    if (!rule.methods.empty()) w.texts("methods", rule.methods);
+    if (!rule.headers.empty()) w.texts("headers", rule.headers);
+    w.close();
+  }
+  w.close_list();
+}
+
 std::string write(const Register& m) {
   Writer w("register");
   w.number("req", m.req);
@@ -379,6 +480,9 @@ std::string write(const Register& m) {
   if (m.proto == TunnelProto::Http) {
     w.text("host", m.host);
     if (m.origin != OriginProto::H1) w.text("origin", to_string(m.origin));
+    if (!m.hosts.empty()) w.texts("hosts", m.hosts);
+    if (!m.paths.empty()) w.texts("paths", m.paths);
+    if (!m.rules.empty()) write_rules(w, m.rules);
   } else {
     w.number("port", m.port);
     if (m.carry != Carry::Auto) w.text("carry", to_string(m.carry));
@@ -412,6 +516,7 @@ std::string write(const Update& m) {
   if (m.new_origin) w.flag("new_origin");
   if (m.limits) write_limits(w, *m.limits);
   if (m.carry) w.text("carry", to_string(*m.carry));
+  if (m.rules) write_rules(w, *m.rules);
   return w.finish();
 }
 std::string write(const DirectWanted& m) {
@@ -514,6 +619,14 @@ std::string_view to_string(OriginProto proto) {
     case OriginProto::Other: break;
   }
   return "other";
+}
+
+std::size_t size_of(const Rule& rule) {
+  std::size_t bytes = rule.name.size();
+  for (const auto& [name, value] : rule.settings) bytes += name.size() + value.size();
+  for (const auto* list : {&rule.paths, &rule.methods, &rule.headers})
+    for (const std::string& one : *list) bytes += one.size();
+  return bytes;
 }
 
 std::string_view to_string(AttachAs as) { return as == AttachAs::Link ? "link" : "direct"; }

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -30,8 +31,14 @@ inline constexpr std::size_t kMaxUrl = 1024;
 inline constexpr std::size_t kMaxDepth = 8;  // nesting of the JSON
 inline constexpr std::uint32_t kMinHeartbeatMs = 100;
 inline constexpr std::uint32_t kMaxHeartbeatMs = 600'000;
-inline constexpr std::size_t kMaxNetworks = 256;  // of a list of `limits`
-inline constexpr std::size_t kMaxNetwork = 64;    // bytes of one
+inline constexpr std::size_t kMaxNetworks = 256;          // of a list of `limits`
+inline constexpr std::size_t kMaxNetwork = 64;            // bytes of one
+inline constexpr std::size_t kMaxHosts = 64;              // of a tunnel
+inline constexpr std::size_t kMaxPaths = 64;              // of a tunnel, or of a rule
+inline constexpr std::size_t kMaxPath = 1024;             // bytes of one
+inline constexpr std::size_t kMaxRules = 64;              // of a tunnel
+inline constexpr std::size_t kMaxRulesBytes = 32 * 1024;  // of all their text
+inline constexpr std::size_t kMaxRuleSettings = 256;      // of one rule
 // What every JSON reader takes for a whole number.
 inline constexpr std::uint64_t kMaxBandwidth = (std::uint64_t{1} << 53) - 1;
 
@@ -105,6 +112,16 @@ struct Limits {
   bool operator==(const Limits&) const = default;
 };
 
+// What the server does to a request of an HTTP tunnel, or instead of sending it on: text, which the server makes a filter of (plugin/builtin).
+struct Rule {
+  std::string name;                                           // as valid_name()
+  std::vector<std::pair<std::string, std::string>> settings;  // those of one name stand together
+  std::vector<std::string> paths, methods, headers;           // which requests; empty: all
+  bool operator==(const Rule&) const = default;
+};
+// Bytes of text in it.
+[[nodiscard]] std::size_t size_of(const Rule& rule);
+
 struct Register {
   std::uint32_t req = 0;
   std::string name;
@@ -114,6 +131,9 @@ struct Register {
   Limits limits{};                       // left out where there are none
   Carry carry = Carry::Auto;             // Tcp; left out where it is that
   OriginProto origin = OriginProto::H1;  // Http; left out where it is that, and said only with kFeatureOrigin
+  std::vector<std::string> hosts{};  // Http: more of them, with kFeatureRules
+  std::vector<std::string> paths{};  // Http: of each host these prefixes, and not all; with kFeatureRules
+  std::vector<Rule> rules{};         // Http; with kFeatureRules
   bool operator==(const Register&) const = default;
 };
 
@@ -150,8 +170,9 @@ struct Unregister {
 struct Update {
   std::uint32_t tunnel = 0;
   bool new_origin = false;
-  std::optional<Limits> limits{};  // in place of the earlier ones; nothing: those stay
-  std::optional<Carry> carry{};    // the same, of visitors to come
+  std::optional<Limits> limits{};            // in place of the earlier ones; nothing: those stay
+  std::optional<Carry> carry{};              // the same, of visitors to come
+  std::optional<std::vector<Rule>> rules{};  // the same, of requests to come; with kFeatureRules
   bool operator==(const Update&) const = default;
 };
 

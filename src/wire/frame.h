@@ -19,6 +19,8 @@ namespace ferrotunnel::wire {
 inline constexpr std::uint64_t kFeatureDirect = 1;  // further connections may attach to a session, each for one visitor
 inline constexpr std::uint64_t kFeatureLinks = 2;   // further connections may attach to a session, each a link of it
 inline constexpr std::uint64_t kFeatureOrigin = 4;  // `register` may say what the local service speaks (`origin`)
+// Register and Update may have rules, more hosts and paths. (4 is left free.)
+inline constexpr std::uint64_t kFeatureRules = 8;
 inline constexpr std::uint64_t kFeaturesOfAttach = kFeatureDirect | kFeatureLinks;
 
 struct Preface {

@@ -253,8 +253,34 @@ constexpr std::array kHttpTunnelFlags = {
          "The name that visitors use, or *.NAME for every name under it. Default: the server picks one."},
     Flag{"name", "NAME", "What the tunnel is called in logs. Default http."},
 };
+constexpr std::array kRuleFlags = {
+    Flag{"basic-auth", "NAME:PASSWORD",
+         "Visitors have to be this user; a hash (bcrypt or yescrypt) does in place of the password. Others on this "
+         "machine see what is typed: FERROTUNNEL_BASIC_AUTH is for secrets. May be repeated. Default: anybody.",
+         true},
+    Flag{"path", "PATH",
+         "Share requests below this path only, such as /api; other tunnels may have the rest of the host. May be "
+         "repeated. Default: all.",
+         true},
+    Flag{"strip-prefix", "PATH", "A prefix of the path that the service does not see. Default: none."},
+    Flag{"add-prefix", "PATH", "What comes before the path at the service. Default: none."},
+    Flag{"host-rewrite", "HOST", "The Host that the service gets; origin for its own address. Default: the visitor's."},
+    Flag{"header", "NAME: VALUE",
+         "A header that the service gets, in place of the visitor's of that name; ${visitor.address}, ${request.id} "
+         "and the like in it are filled in. May be repeated.",
+         true},
+    Flag{"response-header", "NAME: VALUE", "A header that visitors get, in place of the service's. May be repeated.",
+         true},
+    Flag{"cors", "ORIGIN",
+         "Pages of this site, such as https://app.example.com, may ask the service; * for all. May be repeated. "
+         "Default: as the service says.",
+         true},
+    Flag{"max-body", "SIZE",
+         "Requests with a larger body get 413; with K, M or G behind the number. Default: no limit."},
+};
 constexpr std::array kHttpGroups = {
-    FlagGroup{"TUNNEL", kHttpTunnelFlags}, FlagGroup{"LIMITS", kLimitFlags},      FlagGroup{"SERVICE", kOriginFlags},
+    FlagGroup{"TUNNEL", kHttpTunnelFlags}, FlagGroup{"RULES", kRuleFlags},        FlagGroup{"LIMITS", kLimitFlags},
+    FlagGroup{"SERVICE", kOriginFlags},
     FlagGroup{"SERVER", kJoinFlags},       FlagGroup{"RUNNING", kClientRunFlags}, FlagGroup{"", kOutputFlags},
 };
 constexpr std::array kHttpExamples = {
@@ -265,6 +291,7 @@ constexpr std::array kHttpExamples = {
     Example{"The files of a directory:", "ferrotunnel http ./dist"},
     Example{"A service that speaks HTTPS, with a certificate of its own making:",
             "ferrotunnel http https://localhost:8443 --origin-tls-ca ca.pem"},
+    Example{"For those who know a password:", "ferrotunnel http 8080 --basic-auth ann:correct-horse"},
 };
 
 constexpr std::array kTcpTunnelFlags = {

@@ -151,6 +151,30 @@ class Reader {
     replace_lists("deny", into.deny);
   }
 
+  // Of the command http.
+  void rules(TunnelConfig& into) {
+    texts("path", into.paths);
+    const auto one = [&](std::string_view flag, TunnelRule (*make)(const std::string&)) {
+      if (const auto value = arguments_.value(flag)) into.rules.push_back(make(value->text));
+    };
+    const auto all = [&](std::string_view flag, TunnelRule (*make)(const std::vector<std::string>&)) {
+      std::vector<std::string> values;
+      texts(flag, values);
+      if (!values.empty()) into.rules.push_back(make(values));
+    };
+    all("basic-auth", [](const std::vector<std::string>& users) { return ferrotunnel::rules::basic_auth(users); });
+    all("cors", [](const std::vector<std::string>& origins) { return ferrotunnel::rules::cors(origins); });
+    std::size_t most = 0;
+    size("max-body", most);
+    if (most != 0) into.rules.push_back(ferrotunnel::rules::max_body(most));
+    one("strip-prefix", [](const std::string& prefix) { return ferrotunnel::rules::strip_prefix(prefix); });
+    one("add-prefix", [](const std::string& prefix) { return ferrotunnel::rules::add_prefix(prefix); });
+    one("host-rewrite", [](const std::string& host) { return ferrotunnel::rules::host(host); });
+    all("header", [](const std::vector<std::string>& lines) { return ferrotunnel::rules::set_request_headers(lines); });
+    all("response-header",
+        [](const std::vector<std::string>& lines) { return ferrotunnel::rules::set_response_headers(lines); });
+  }
+
   // `program` is what the file says.
   void run(const ProgramConfig& program, RunOptions& into) {
     choice("log-format", program.log_format, kLogFormats, into.log_format);
@@ -298,6 +322,7 @@ Result<TunnelConfig> typed_tunnel(const Arguments& arguments) {
   read.text("origin-tls-cert", tunnel.origin_tls.certificate);
   read.text("origin-tls-key", tunnel.origin_tls.key);
   read.limits(tunnel.limits);
+  if (tunnel.kind == TunnelConfig::Kind::Http) read.rules(tunnel);
   if (read.failed()) return std::unexpected(*read.failed());
   return tunnel;
 }

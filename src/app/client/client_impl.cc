@@ -191,7 +191,7 @@ void ClientImpl::apply(Change& change) {
 
 // What is the same stays. Places are given up before others are asked for: a host may move from one tunnel to another.
 void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
-  const auto place = [](const TunnelConfig& c) { return std::tie(c.kind, c.name, c.host, c.port); };
+  const auto place = [](const TunnelConfig& c) { return std::tie(c.kind, c.name, c.host, c.port, c.hosts, c.paths); };
   std::vector<Tunnel> gone;
   gone.swap(tunnels_);
   for (app::PlannedTunnel& plan : wanted) {
@@ -223,6 +223,11 @@ void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
 // Before it is up there is nothing to tell: on_registered() comes back.
 void ClientImpl::update(Tunnel& tunnel, bool new_origin) {
   if (!link_ || tunnel.number == 0) return;
+  if (!rules_hold(tunnel)) {
+    unregister(tunnel);
+    tunnel.number = 0;
+    return tell_tunnels();
+  }
   wire::Update update;
   update.tunnel = tunnel.number;
   update.new_origin = new_origin;
@@ -230,7 +235,9 @@ void ClientImpl::update(Tunnel& tunnel, bool new_origin) {
   tunnel.told_limits = tunnel.plan.limits;
   if (tunnel.told_carry != tunnel.plan.carry) update.carry = tunnel.plan.carry;
   tunnel.told_carry = tunnel.plan.carry;
-  if (update.new_origin || update.limits || update.carry) link_->send_control(wire::encode(update));
+  if (tunnel.told_rules != tunnel.plan.rules) update.rules = tunnel.plan.rules;
+  tunnel.told_rules = tunnel.plan.rules;
+  if (update.new_origin || update.limits || update.carry || update.rules) link_->send_control(wire::encode(update));
 }
 
 void ClientImpl::add_tunnel(app::PlannedTunnel plan) {
@@ -377,7 +384,7 @@ session::DialOptions ClientImpl::dial_options(const session::JoinToken& token,
   dial.handshake.key = session::AuthKey::of(token.secret);
   dial.handshake.instance = instance_;
   dial.handshake.version = std::string(version());
-  dial.handshake.features = wire::kFeaturesOfAttach | wire::kFeatureOrigin;
+  dial.handshake.features = wire::kFeaturesOfAttach | wire::kFeatureOrigin | wire::kFeatureRules;
   return dial;
 }
 
@@ -418,6 +425,7 @@ void ClientImpl::adopt(session::Dialed dialed) {
     link_down_ = false;
   }
   origins_ = std::make_unique<LinkOrigins>(*this);
+  rules_known_ = (dialed.peer.outcome.features & wire::kFeatureRules) != 0;
   open_direct(dialed);
   session::HeartbeatOptions heartbeat = options_.heartbeat;
   heartbeat.interval = std::chrono::milliseconds(dialed.peer.outcome.heartbeat_ms);
@@ -434,7 +442,7 @@ void ClientImpl::adopt(session::Dialed dialed) {
 }
 
 void ClientImpl::register_tunnel(Tunnel& tunnel) {
-  if (!link_ || draining_) return;
+  if (!link_ || draining_ || !rules_hold(tunnel)) return;
   const bool h2 = tunnel.plan.target->h2;
   // It would be spoken to in HTTP/1.1, and nobody would know why nothing works.
   if (h2 && !origins_known_) return refuse_h2(tunnel);
@@ -449,6 +457,9 @@ void ClientImpl::register_tunnel(Tunnel& tunnel) {
   request.limits = tunnel.told_limits = tunnel.plan.limits;
   request.carry = tunnel.told_carry = tunnel.plan.carry;
   if (h2) request.origin = wire::OriginProto::H2;
+  request.hosts = tunnel.plan.config.hosts;
+  request.paths = tunnel.plan.paths;
+  request.rules = tunnel.told_rules = tunnel.plan.rules;
   link_->send_control(wire::encode(request));
 }
 
@@ -457,6 +468,20 @@ void ClientImpl::refuse_h2(Tunnel& tunnel) {
                            " as http:// or https://";
   if (std::exchange(tunnel.last_failure, text) == text || !options_.on_tunnel_failed) return;
   options_.on_tunnel_failed({tunnel.plan.config.name, Error(ErrorCode::Version, Side::Tunnel, false, text)});
+}
+
+bool ClientImpl::rules_hold(Tunnel& tunnel) {
+  if (rules_known_ || !tunnel.plan.needs_rules()) return true;
+  static constexpr std::string_view kText =
+      "the server is older than this client and knows no rules, and no more hosts or paths of a tunnel: it would share "
+      "this one without them. "
+      "Update the server, or leave them out.";
+  if (tunnel.last_failure == kText) return false;
+  tunnel.last_failure = kText;
+  if (options_.on_tunnel_failed)
+    options_.on_tunnel_failed(
+        {tunnel.plan.config.name, Error(ErrorCode::Refused, Side::Tunnel, false, std::string(kText))});
+  return false;
 }
 
 // Before the first success a mistake ends it: somebody stands there to mend it. After that only a verdict of the server's own does, or

@@ -54,6 +54,7 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
     std::uint32_t number = 0;  // the server's, while up
     wire::Limits told_limits;  // what the server was told last, over this link
     wire::Carry told_carry = wire::Carry::Auto;
+    std::vector<wire::Rule> told_rules;
     std::string url;
     std::string host;          // asked for, or picked by the server
     std::uint16_t port = 0;    // the same
@@ -76,6 +77,8 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   void refuse_h2(Tunnel& tunnel);
   void update(Tunnel& tunnel, bool new_origin);  // tells the server what has changed
   void unregister(Tunnel& tunnel);
+  // Whether the server would share it with its rules. It is told where not: nothing is shared without them.
+  [[nodiscard]] bool rules_hold(Tunnel& tunnel);
   void apply_tunnels(std::vector<app::PlannedTunnel> wanted);
   // A reload under way.
   struct Change {
@@ -193,6 +196,7 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   bool branches_open_ = false;
   bool links_known_ = false;                // the server may want further links
   bool origins_known_ = false;              // it knows that a service may speak HTTP/2
+  bool rules_known_ = false;                // the server, of this link
   std::size_t branches_left_ = 0;           // of sessions that were drained, with visitors who finish
   std::uint32_t highest_tunnel_ = 0;        // number, of this session
   std::vector<std::uint32_t> place_links_;  // how many each place shall keep, as far as this one knows

@@ -7,8 +7,10 @@
 #include <utility>
 
 #include "app/limits.h"
+#include "app/rules.h"
 #include "app/times.h"
 #include "http/host.h"
+#include "http/path.h"
 #include "session/dialer.h"
 #include "transport/tls/tls_identity.h"
 
@@ -114,10 +116,40 @@ Result<> check_origin_tls(const TunnelConfig& config, const origin::OriginTarget
   return {};
 }
 
+// The authority of a local service, for a rule that names it.
+std::string authority_of(const origin::OriginTarget& target) {
+  if (!target.host.empty()) return target.host + ":" + std::to_string(target.port);
+  std::string_view text = target.text;
+  if (const auto at = text.find("://"); at != std::string_view::npos) text.remove_prefix(at + 3);
+  return http::split_authority(text) ? std::string(text) : "localhost";
+}
+
+// Hosts, paths and rules of an http tunnel.
+Result<> plan_rules(const origin::OriginTarget& target, PlannedTunnel& tunnel) {
+  const TunnelConfig& config = tunnel.config;
+  if (config.hosts.size() > wire::kMaxHosts || config.paths.size() > wire::kMaxPaths)
+    return bad("it may have " + std::to_string(wire::kMaxHosts) + " more hosts and " + std::to_string(wire::kMaxPaths) +
+               " paths");
+  for (const std::string& host : config.hosts) {
+    if (auto checked = check_host(host); !checked) return checked;
+    if (host.empty()) return bad("one of its hosts is empty");
+  }
+  for (const std::string& path : config.paths) {
+    auto prefix = http::normalise_prefix(path);
+    if (!prefix || path.size() > wire::kMaxPath)
+      return bad("'" + path.substr(0, 64) + "' is no path: write it as /api, without %2F, ';' and '?'");
+    tunnel.paths.push_back(prefix->empty() ? "/" : std::move(*prefix));
+  }
+  auto rules = to_wire(config.rules, authority_of(target));
+  if (!rules) return std::unexpected(std::move(rules.error()));
+  tunnel.rules = std::move(*rules);
+  return {};
+}
+
 Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
   if (!wire::valid_name(config.name))
     return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -), not '" + config.name + "'");
-  PlannedTunnel tunnel{config, nullptr, {}, {}};
+  PlannedTunnel tunnel{config, nullptr, {}, {}, {}, {}};
   if (auto checked = check_host(config.host); !checked) return std::unexpected(checked.error());
   auto target = origin::parse_target(config.to, wire::to_string(tunnel.proto()));
   if (!target) return std::unexpected(target.error());
@@ -132,9 +164,36 @@ Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
   auto limits = to_wire(config.limits);
   if (!limits) return bad("the tunnel " + config.name + ": " + limits.error().context);
   tunnel.limits = std::move(*limits);
+  if (!config.rules.empty() || !config.paths.empty() || !config.hosts.empty()) {
+    if (config.kind != TunnelConfig::Kind::Http)
+      return bad("the tunnel " + config.name + " is a tcp one: hosts, paths and rules are for http tunnels");
+    if (auto planned = plan_rules(*target, tunnel); !planned)
+      return bad("the tunnel " + config.name + ": " + planned.error().context);
+    wire::Register probe;
+    probe.name = config.name;
+    probe.proto = tunnel.proto();
+    probe.host = config.host;
+    probe.hosts = config.hosts;
+    probe.paths = tunnel.paths;
+    probe.rules = tunnel.rules;
+    probe.limits = tunnel.limits;
+    if (wire::encode(probe).size() > wire::kMaxControl)
+      return bad("the tunnel " + config.name + " has more rules, hosts and networks than one message holds");
+  }
   target->proxy = version_of(config.proxy_protocol);
   tunnel.target = std::make_shared<const origin::OriginTarget>(std::move(*target));
   return tunnel;
+}
+
+// As the server names them: host, or host and path.
+std::vector<std::string> places_of(const PlannedTunnel& tunnel) {
+  std::vector<std::string> hosts = tunnel.config.hosts, places;
+  if (!tunnel.config.host.empty()) hosts.push_back(tunnel.config.host);
+  for (const std::string& host : hosts) {
+    if (tunnel.paths.empty()) places.push_back(spelling_of(host));
+    for (const std::string& path : tunnel.paths) places.push_back(spelling_of(host) + (path == "/" ? "" : path));
+  }
+  return places;
 }
 
 }  // namespace
@@ -156,8 +215,10 @@ Result<ClientPlan> plan_client(const ClientConfig& config) {
     auto planned = plan_tunnel(tunnel);
     if (!planned) return std::unexpected(planned.error());
     if (!names.insert(tunnel.name).second) return bad("two tunnels are named " + tunnel.name);
-    if (!tunnel.host.empty() && !hosts.insert(spelling_of(tunnel.host)).second)
-      return bad("two tunnels ask for the host " + tunnel.host + ": a host leads to one of them");
+    for (const std::string& place : places_of(*planned)) {
+      if (!hosts.insert(place).second)
+        return bad("two tunnels ask for the host " + place + ": a host leads to one of them");
+    }
     if (tunnel.port != 0 && !ports.insert(tunnel.port).second)
       return bad("two tunnels ask for port " + std::to_string(tunnel.port) + ": a port leads to one of them");
     plan.tunnels.push_back(std::move(*planned));

@@ -17,6 +17,10 @@ struct PlannedTunnel {
   origin::TargetPtr target;
   wire::Limits limits;  // as the server hears them
   wire::Carry carry = wire::Carry::Auto;
+  std::vector<std::string> paths;  // in the one spelling
+  std::vector<wire::Rule> rules;
+  // The server has to know of rules.
+  [[nodiscard]] bool needs_rules() const { return !rules.empty() || !paths.empty() || !config.hosts.empty(); }
   [[nodiscard]] wire::TunnelProto proto() const {
     return config.kind == TunnelConfig::Kind::Http ? wire::TunnelProto::Http : wire::TunnelProto::Tcp;
   }

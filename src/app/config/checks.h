@@ -13,6 +13,7 @@ namespace ferrotunnel::app::config {
 [[nodiscard]] Result<> check_tunnel(const TunnelConfig& tunnel);
 // How its service is spoken to over TLS, with where that is.
 [[nodiscard]] Result<> check_origin(const TunnelConfig& tunnel);
+[[nodiscard]] Result<> check_rule(const TunnelRule& rule);  // without its number
 // Token or grant, addresses, and TLS; the tunnels do not matter. A configuration without a token passes: it may come from elsewhere.
 [[nodiscard]] Result<> check_sign_in(const ClientConfig& config);
 [[nodiscard]] Result<> check_grant_name(const std::string& name);

@@ -133,8 +133,18 @@ std::vector<Section> make_sections() {
        FileKind::Client,
        false,
        "One service to share. NAME is 1 to 64 of `A-Z a-z 0-9 . _ -`. The limits are what the client asks for; the "
-       "server may allow less.",
-       {tunnel_keys(), limit_keys()}},
+       "server may allow less. The rules, from `strip_prefix` on, are those of HTTP tunnels and hold for all requests "
+       "of "
+       "the tunnel: see [Rules](#rules).",
+       {tunnel_keys(), limit_keys(), route_keys(), rule_keys()}},
+      {"rules",
+       false,
+       FileKind::Client,
+       false,
+       "Rules of a tunnel for a part of its requests; as many such tables as there are parts. What they have in common "
+       "with [tunnels.NAME] means the same there.",
+       {match_keys(), rule_keys()},
+       "tunnels"},
       {"log", false, FileKind::Server, true, "What the program prints.", {log_keys()}},
   };
 }

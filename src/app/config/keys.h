@@ -30,6 +30,7 @@ enum class Type : std::uint8_t {
   Date,
   Secret,
   Secrets,
+  Tables,  // [[tunnels.NAME.rules]]: read by its own section
 };
 
 // What a value says, in the member that its type uses.
@@ -40,6 +41,17 @@ struct Read {
   std::optional<std::chrono::system_clock::time_point> date;
   std::string text;
   std::vector<std::string> texts;
+};
+
+// The rules that a table says, one of a kind, in the order of their first keys.
+class RuleDraft {
+ public:
+  TunnelRule& of(std::string_view name);
+  [[nodiscard]] std::vector<TunnelRule> take() { return std::move(rules_); }
+  std::vector<std::string> paths, methods, headers;  // of [[tunnels.NAME.rules]]: which requests they are for
+
+ private:
+  std::vector<TunnelRule> rules_;
 };
 
 // A [tunnels.NAME] before `to` and `url` are looked at together. Its limits are in its config already.
@@ -58,6 +70,7 @@ struct Target {
   TunnelLimits* limits = nullptr;
   ProgramConfig* program = nullptr;
   std::string* token = nullptr;
+  RuleDraft* rules = nullptr;
 };
 
 struct Key {
@@ -81,6 +94,7 @@ struct Section {
   bool both = false;  // in both kinds of file
   std::string_view text{};
   std::vector<std::span<const Key>> keys;
+  std::string_view within{};  // a table inside of this named one: [[within.NAME.name]]
 
   [[nodiscard]] bool in(FileKind kind) const { return both || kind == file; }
   [[nodiscard]] const Key* find(std::string_view key) const;
@@ -96,6 +110,9 @@ struct Section {
 [[nodiscard]] std::span<const Key> client_keys();
 [[nodiscard]] std::span<const Key> tunnel_keys();
 [[nodiscard]] std::span<const Key> limit_keys();  // of [limits] and [tunnels.NAME]
+[[nodiscard]] std::span<const Key> route_keys();  // of [tunnels.NAME]
+[[nodiscard]] std::span<const Key> rule_keys();   // of [tunnels.NAME] and [[tunnels.NAME.rules]]
+[[nodiscard]] std::span<const Key> match_keys();  // of [[tunnels.NAME.rules]]
 [[nodiscard]] std::span<const Key> log_keys();
 
 [[nodiscard]] std::vector<std::string_view> words(std::string_view choices);

@@ -60,7 +60,7 @@ bool Loader::check_tables() {
   std::size_t ours = 0, theirs = 0;
   for (const auto& [name, value] : root_.members) {
     const Section* section = find_section(name);
-    if (section == nullptr || section->both) continue;
+    if (section == nullptr || section->both || !section->within.empty()) continue;
     ++(section->in(kind_) ? ours : theirs);
   }
   if (ours == 0 && theirs > 0) {
@@ -72,7 +72,7 @@ bool Loader::check_tables() {
   }
   for (const auto* member : in_order(root_)) {
     const Section* section = find_section(member->first);
-    if (section == nullptr)
+    if (section == nullptr || !section->within.empty())
       unknown_table(member->first, member->second);
     else if (!section->in(kind_))
       errors_.add(member->second.place, "[" + member->first + "] belongs in a " +
@@ -88,9 +88,10 @@ void Loader::unknown_table(const std::string& name, const Value& value) {
   NearestName nearest(name);
   if (!is_table) nearest.offer("include");
   for (const Section& section : sections())
-    if (section.in(kind_)) nearest.offer(section.name);
+    if (section.in(kind_) && section.within.empty()) nearest.offer(section.name);
   for (const Section& section : sections()) {
-    if (is_table || !section.in(kind_) || section.named || section.find(name) == nullptr) continue;
+    if (is_table || !section.in(kind_) || section.named || !section.within.empty() || section.find(name) == nullptr)
+      continue;
     errors_.add(value.place, text + "; it belongs in [" + std::string(section.name) + "]");
     return;
   }
@@ -109,7 +110,7 @@ void Loader::unknown_key(const Section& section, const std::string& where, const
     text += "; did you mean \"" + std::string(nearest.best()) + "\"?";
   } else {
     for (const Section& other : sections())
-      if (other.in(kind_) && other.find(name) != nullptr) {
+      if (other.in(kind_) && other.within.empty() && other.find(name) != nullptr) {
         text += "; it belongs in [" + std::string(other.name) + (other.named ? ".NAME]" : "]");
         break;
       }
@@ -133,6 +134,7 @@ void Loader::read(const Section& section, const Value& table, const std::string&
       unknown_key(section, where, member->first, member->second.place);
       continue;
     }
+    if (key->type == Type::Tables) continue;
     auto read = reading_.read(*key, member->second, where + "." + std::string(key->name));
     if (read) key->set(target, std::move(*read));
   }
@@ -241,6 +243,42 @@ void read_client_table(Loader& loader, const Value& table, ClientConfig& config)
                "client" + std::string(blame != nullptr ? ".token: " : ": ") + checked.error().context);
 }
 
+// What one table says, each mistake at its place.
+void take_rules(ConfigErrors& errors, RuleDraft& draft, const std::string& where, Place place,
+                std::vector<TunnelRule>& into) {
+  for (TunnelRule& rule : draft.take()) {
+    rule.paths = draft.paths;
+    rule.methods = draft.methods;
+    rule.headers = draft.headers;
+    if (const auto checked = check_rule(rule); !checked) errors.add(place, where + ": " + checked.error().context);
+    into.push_back(std::move(rule));
+  }
+}
+
+void read_rules(Loader& loader, const std::string& name, const Value& table, RuleDraft& plain,
+                std::vector<TunnelRule>& into) {
+  ConfigErrors& errors = loader.errors();
+  const std::string where = "tunnels." + name;
+  if (const Value* list = table.find("rules")) {
+    if (list->kind != Kind::Array)
+      errors.add(list->place, where + ".rules: tables are wanted: write [[" + where + ".rules]] above each");
+    for (const Value& one : list->items) {
+      if (one.kind != Kind::Table) {
+        errors.add(one.place, where + ".rules: a table is wanted, not " + std::string(kind_name(one.kind)));
+        continue;
+      }
+      RuleDraft draft;
+      const std::size_t before = errors.count(), had = into.size();
+      loader.read(*find_section("rules"), one, where + ".rules", {.rules = &draft});
+      if (errors.count() != before) continue;
+      take_rules(errors, draft, where + ".rules", one.place, into);
+      if (into.size() == had)
+        errors.add(one.place, where + ".rules: there is no rule in it, such as redirect or basic_auth");
+    }
+  }
+  take_rules(errors, plain, where, table.place, into);
+}
+
 void read_log(Loader& loader, ProgramConfig& program) {
   if (const Value* log = loader.table("log")) loader.read(*find_section("log"), *log, "log", {.program = &program});
 }
@@ -286,8 +324,10 @@ ConfigResult<ClientConfig> load_client(const std::string& file, Outside& machine
     TunnelMaker tunnels(outside, loader.errors());
     loader.each("tunnels", [&](const std::string& name, const Value& table) {
       TunnelDraft draft;
+      RuleDraft plain;
       loader.read(*find_section("tunnels"), table, "tunnels." + name,
-                  {.tunnel = &draft, .limits = &draft.config.limits});
+                  {.tunnel = &draft, .limits = &draft.config.limits, .rules = &plain});
+      read_rules(loader, name, table, plain, draft.config.rules);
       tunnels.add(name, table, std::move(draft));
     });
     config.tunnels = tunnels.take();

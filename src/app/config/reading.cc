@@ -50,6 +50,7 @@ std::string wanted(const Key& key) {
     case Type::Date: return "a date without quotes is wanted, such as 2027-01-31 or 2027-01-31T12:00:00Z";
     case Type::Secret:
       return "a secret is wanted: a string, { file = \"...\" }, { env = \"NAME\" } or { command = [\"...\"] }";
+    case Type::Tables: return "tables are wanted";
     case Type::Secrets: return "an array of one or two secrets is wanted";
   }
   return {};
@@ -119,6 +120,7 @@ std::optional<Read> Reading::read(const Key& key, const Value& value, const std:
         good = true;
       }
       break;
+    case Type::Tables: break;
     case Type::Secrets: good = read_secrets(key, value, read); break;
   }
   if (!good) return std::nullopt;

@@ -124,6 +124,40 @@ is HTTP.
 | `"tcp://127.0.0.1:3000-3010"` | `"tcp://:3000-3010"` | one tunnel for each port, up to 1,000, named NAME-3000 and so on |
 
 Two ranges have to be equally long.
+
+## Rules
+
+What the server does to a request of an HTTP tunnel before it sends it on, or instead. Keys of `[tunnels.NAME]` hold for all of its requests, those of
+a `[[tunnels.NAME.rules]]` for those that its `paths`, `methods` and `headers` match:
+
+```toml
+[tunnels.web]
+to = "8080"
+url = "http://app.example.com"
+set_response_headers = ["X-Frame-Options: DENY"]
+
+[[tunnels.web.rules]]
+paths = ["/admin"]
+basic_auth = ["ann:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"]
+
+[[tunnels.web.rules]]
+paths = ["/old"]
+redirect = "https://new.example.com${request.uri}"
+redirect_status = 308
+```
+
+- Whatever their order: `cors`, `basic_auth` and `max_body` come first, then `redirect` and `answer`, then what changes the request, then the response.
+  Nothing is answered or sent on before who asks is known. Of several that match, all hold; of `redirect` and `answer` the first, those of
+  `[[tunnels.NAME.rules]]` before those of `[tunnels.NAME]`.
+- All look at the request as the visitor sent it, not as another rule has changed it.
+- `/api` is `/api`, `/api/` and all below it, and not `/apis`. Letters' case counts, as it does in URLs.
+- Where a rule or a route looks at paths, a path goes on in the spelling that was looked at (RFC 3986 section 6.2.2): letters, digits and `-._~` decoded,
+  `.` and `..` resolved, runs of slashes as one. What an origin could read as another path is refused with 400: `%2F`, `%5C`, `\`, `%00`, and `..;`.
+- In values, `${visitor.address}`, `${visitor.port}`, `${request.id}`, `${request.host}` and `${request.scheme}` stand for what they say; of requests also
+  `${request.method}`, `${request.path}`, `${request.uri}` (with the query) and `${request.query}`.
+- A password stands there as its hash, bcrypt (of cost 4 to 14) or yescrypt (1 to 5): `htpasswd -nB ann` and `mkpasswd -m yescrypt` make one. The origin
+  does not get the Authorization header that was checked. At most 64 rules and 32 KiB of them.
+- A server that is too old to know rules does not get such a tunnel; the client says so.
 )";
 
 std::string type_text(const Key& key) {
@@ -145,6 +179,7 @@ std::string type_text(const Key& key) {
     case Type::Date: return "date";
     case Type::Secret: return "secret";
     case Type::Secrets: return "array of secrets";
+    case Type::Tables: return "tables";
   }
   return {};
 }
@@ -158,7 +193,11 @@ std::string flag_text(std::string_view flag) {
 }
 
 void print_section(const Section& section, std::string& out) {
-  out += "\n## [" + std::string(section.name) + (section.named ? ".NAME]\n\n" : "]\n\n");
+  const std::string name(section.name);
+  out += "\n## " +
+         (section.within.empty() ? "[" + name + (section.named ? ".NAME]" : "]")
+                                 : "[[" + std::string(section.within) + ".NAME." + name + "]]") +
+         "\n\n";
   out += std::string(section.text) + (section.both ? " In both kinds of file.\n\n" : "\n\n");
   bool flags = false;
   for (const auto rows : section.keys)

@@ -66,6 +66,7 @@ json::object value_of(const Key& key) {
     // Editors give a TOML date to the schema as a string.
     case Type::Date: return text;
     case Type::Secret: return secret();
+    case Type::Tables: return {{"type", "array"}};  // table_of() has its items
     case Type::Secrets: return {{"type", "array"}, {"items", secret()}, {"minItems", 1}, {"maxItems", 2}};
   }
   return {};
@@ -76,6 +77,7 @@ json::object table_of(const Section& section) {
   for (const auto rows : section.keys) {
     for (const Key& key : rows) {
       json::object value = value_of(key);
+      if (key.type == Type::Tables) value["items"] = table_of(*find_section(key.name));
       value["description"] = std::string(key.text) + " Default: " + std::string(key.fallback) + ".";
       properties[key.name] = std::move(value);
     }
@@ -95,7 +97,7 @@ json::object file_of(FileKind kind) {
   properties["include"].as_object()["description"] =
       "Files that belong to this one; relative to it, with *, ? and [...] in their names.";
   for (const Section& section : sections())
-    if (section.in(kind)) properties[section.name] = table_of(section);
+    if (section.in(kind) && section.within.empty()) properties[section.name] = table_of(section);
   return {{"type", "object"}, {"properties", std::move(properties)}, {"additionalProperties", false}};
 }
 

@@ -6,7 +6,9 @@
 #include "app/config/checks.h"
 #include "app/config/sources.h"
 #include "http/host.h"
+#include "http/path.h"
 #include "session/grant.h"
+#include "wire/control.h"
 
 namespace ferrotunnel::app::config {
 namespace {
@@ -52,6 +54,19 @@ std::string spelling(std::string_view host) {
   return wild ? "*." + name : name;
 }
 
+// Hosts, or hosts with paths, of an http tunnel, in the one spelling and as they were written; what is wrong with them is said elsewhere.
+std::vector<std::pair<std::string, std::string>> places_of(const TunnelConfig& tunnel) {
+  std::vector<std::string> hosts = tunnel.hosts;
+  if (tunnel.kind == TunnelConfig::Kind::Http && !tunnel.host.empty()) hosts.insert(hosts.begin(), tunnel.host);
+  std::vector<std::pair<std::string, std::string>> places;
+  for (const std::string& host : hosts) {
+    if (tunnel.paths.empty()) places.emplace_back(spelling(host), host);
+    for (const std::string& path : tunnel.paths)
+      places.emplace_back(spelling(host) + http::normalise_prefix(path).value_or(path), host + path);
+  }
+  return places;
+}
+
 }  // namespace
 
 // What visitors use.
@@ -76,7 +91,7 @@ bool TunnelMaker::read_url(const std::string& url, Place place, Address& into) {
     rest.remove_prefix(7);
     if (rest.ends_with('/')) rest.remove_suffix(1);
     if (rest.find('/') != std::string_view::npos)
-      return bad("'" + url + "' has a path; a tunnel has all paths of its host");
+      return bad("'" + url + "' has a path; a part of a host's paths is paths = [\"/…\"], below");
     if (rest.find(':') != std::string_view::npos)
       return bad("'" + url + "' has a port; visitors come to the server's http_listen, so write the host alone");
     into.host = rest;
@@ -171,6 +186,16 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
   carried.kind = tunnel.kind;
   carried.carry = tunnel.carry;
   bool right = true;
+  TunnelConfig ruled;
+  ruled.name = wire::valid_name(tunnel.name) ? tunnel.name : "probe";
+  ruled.kind = tunnel.kind;
+  ruled.hosts = tunnel.hosts;
+  ruled.paths = tunnel.paths;
+  if (!http) ruled.rules = tunnel.rules;
+  if (const auto checked = check_tunnel(ruled); !checked) {
+    errors_.add(table.place, checked.error().context);
+    right = false;
+  }
   if (const auto checked = check_tunnel(named); !checked) {
     errors_.add(table.place, checked.error().context);
     right = false;
@@ -206,9 +231,8 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
   if (!right) return;
   const Place at = place("url");
   if (!only_one(names_, tunnel.name, "the name " + tunnel.name, {name_, table.place})) return;
-  if (http && !tunnel.host.empty() &&
-      !only_one(addresses_, spelling(tunnel.host), "the host " + tunnel.host, {name_, at}))
-    return;
+  for (const auto& [key, written] : places_of(tunnel))
+    if (!only_one(addresses_, key, "the host " + written, {name_, at})) return;
   if (!http && tunnel.port != 0 &&
       !only_one(addresses_, ":" + std::to_string(tunnel.port), "port " + std::to_string(tunnel.port), {name_, at}))
     return;

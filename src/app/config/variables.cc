@@ -13,6 +13,11 @@ bool is_name(std::string_view text) {
          std::ranges::all_of(text, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
+bool is_of_request(std::string_view name) {
+  const auto dot = name.find('.');
+  return dot != std::string_view::npos && is_name(name.substr(0, dot)) && is_name(name.substr(dot + 1));
+}
+
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos; }
 
 std::string no_variable(const std::string& name) {
@@ -60,6 +65,12 @@ std::string Variables::fill_in_text(std::string& text, bool& literal) {
     rest.remove_prefix(end + 1);
     const auto dash = inside.find(":-");
     const std::string name(inside.substr(0, dash));
+    // "${visitor.address}": of a request, not of the environment.
+    if (dash == std::string_view::npos && is_of_request(name)) {
+      out.append("${").append(name).append("}");
+      literal = true;
+      continue;
+    }
     if (!is_name(name))
       return "\"${" + name + "}\" names no variable: letters, digits and _ (\"$${\" is a \"${\" as it stands)";
     std::optional<std::string> value = outside_.environment(name);

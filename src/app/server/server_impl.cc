@@ -344,6 +344,7 @@ Result<ServerReady> ServerImpl::start() {
     return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "this server was started before"));
   started_ = true;
   stopping_ = false;  // by a stop() before there was anything to stop
+  worker_ = std::make_shared<plugin::Worker>();
   started_at_ = Clock::now();
   state_dir_ = options_.state_dir.empty() ? app::default_state_dir().string() : options_.state_dir;
   if (auto loaded = load_grants(); !loaded) return std::unexpected(loaded.error());
@@ -676,6 +677,7 @@ void ServerImpl::stop_shards() {
   for (auto& shard : shards_) shard->shard().stop();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
+  worker_->stop();  // what runs there resumes visitors on the shards
   shards_.clear();
 }
 

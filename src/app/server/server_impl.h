@@ -22,6 +22,7 @@
 #include "app/server/plan.h"
 #include "base/buffer_pool.h"
 #include "ingress/limits/visitor_count.h"
+#include "plugin/worker.h"
 #include "route/port_keeper.h"
 #include "route/router.h"
 #include "session/attach_book.h"
@@ -59,6 +60,7 @@ class ServerImpl {
   [[nodiscard]] session::AttachBook& attachable() { return attachable_; }
   [[nodiscard]] route::Router& router() { return router_; }
   [[nodiscard]] route::PortKeeper& ports() { return ports_; }
+  [[nodiscard]] const plugin::WorkerPtr& worker() const { return worker_; }  // for rules
   [[nodiscard]] app::ServerShard& shard(unsigned index) { return *shards_[index]; }
   [[nodiscard]] unsigned shards() const { return static_cast<unsigned>(shards_.size()); }  // fixed once they run
   [[nodiscard]] const std::string& via() const { return via_; }  // how this server calls itself in Via
@@ -119,6 +121,7 @@ class ServerImpl {
   app::LivePtr live_;     // under control_mutex_; each shard has it too
   bool state_made_ = false;
   std::string state_dir_;
+  plugin::WorkerPtr worker_;  // from start() on; stopped before the shards go
   route::Router router_;
   route::PortKeeper ports_;
   const std::string via_;

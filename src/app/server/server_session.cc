@@ -125,7 +125,7 @@ void ServerSession::on_goaway(std::uint32_t, std::string_view) {
   // to its origins would keep the link from ending.
   for (auto& [number, tunnel] : tunnels_) {
     if (tunnel.tcp) tunnel.tcp->stop_accepting();
-    if (!tunnel.host.empty()) shard_.server().router().offer(tunnel.host, id_);
+    for (const std::string& place : tunnel.places) shard_.server().router().offer(place, id_);
   }
   shard_.http().forget_session(id_);
   carry_changed();
@@ -209,20 +209,23 @@ void ServerSession::reject(const wire::Register& request, const Error& why) {
 
 void ServerSession::give_up(Tunnel& tunnel, Lease* lease) {
   const std::uint16_t port = tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0};
-  const bool keep = lease != nullptr && session::GrantUse::take(use_->leases, grant_->limits.tunnels);
-  bool kept = false;
-  if (keep && port != 0) {
+  const auto may_keep = [&] {
+    return lease != nullptr && session::GrantUse::take(use_->leases, grant_->limits.tunnels);
+  };
+  if (port != 0 && may_keep()) {
     // Before nobody listens there.
     shard_.server().ports().keep(port, outcome_.grant, id_);
     lease->ports.push_back(port);
-    kept = true;
-  } else if (keep && shard_.server().router().keep(tunnel.host, id_)) {
-    lease->hosts.push_back(tunnel.host);
-    kept = true;
-  } else if (!tunnel.host.empty()) {
-    shard_.server().router().release(tunnel.host, id_);
   }
-  if (keep && !kept) session::GrantUse::give_back(use_->leases);
+  for (const std::string& place : tunnel.places) {
+    const bool keep = may_keep();
+    if (keep && shard_.server().router().keep(place, id_)) {
+      lease->hosts.push_back(place);
+      continue;
+    }
+    if (keep) session::GrantUse::give_back(use_->leases);
+    shard_.server().router().release(place, id_);
+  }
   book_->remove(tunnel.number);
   on_further([id = id_, number = tunnel.number](ServerShard& shard) {
     if (FurtherLink* link = shard.find_further(id)) link->drop_tunnel(number);

@@ -15,6 +15,7 @@
 #include "ingress/tcp/direct_pool.h"
 #include "ingress/tcp/tcp_ingress.h"
 #include "mux/mux_link.h"
+#include "plugin/chain.h"
 #include "session/attach_book.h"
 #include "session/link_keeper.h"
 #include "session/road_meter.h"
@@ -66,6 +67,8 @@ class ServerSession final : private transport::LinkHandler,
     std::unique_ptr<ingress::TcpIngress> tcp;
     TunnelCountsPtr counts;
     wire::Carry carry = wire::Carry::Auto;
+    std::vector<std::string> places;  // in the router, of HTTP: hosts, or hosts with paths
+    plugin::ChainPtr chain;           // of its rules
     std::uint32_t number = 0;
     wire::Limits asked;              // by the client
     ingress::AddressRulesPtr rules;  // of these
@@ -87,8 +90,9 @@ class ServerSession final : private transport::LinkHandler,
   void on_register(const wire::Register& request);
   [[nodiscard]] Result<> register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<> register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
-  [[nodiscard]] Result<std::string> pick_host(std::uint32_t number);
-  [[nodiscard]] Result<> claim(const std::string& host, std::uint32_t number);
+  [[nodiscard]] Result<std::string> pick_host(std::uint32_t number, Tunnel& tunnel, const std::string& prefix);
+  [[nodiscard]] Result<> claim_all(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
+  [[nodiscard]] Result<> claim(const std::string& place, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> listen(std::uint32_t number, std::uint16_t port);
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> pick_port(std::uint32_t number);
   void on_unregister(std::uint32_t number);

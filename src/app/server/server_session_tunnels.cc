@@ -5,15 +5,18 @@
 
 #include "app/limits.h"
 #include "app/server/random_name.h"
+#include "app/rules.h"
 #include "app/server/server_session.h"
 #include "base/random.h"
 #include "http/host.h"
+#include "http/path.h"
 
 namespace ferrotunnel::app {
 
 namespace {
 
 constexpr int kPortTries = 64;
+constexpr std::size_t kMaxPlaces = 256;  // hosts times paths of a tunnel
 // Wall clocks jump: an expiry is looked for this often, however far it seems.
 constexpr Duration kExpiryLook = std::chrono::minutes(1);
 
@@ -29,6 +32,24 @@ std::uint32_t random_number() {
   return load_be<std::uint32_t>(bytes.data());
 }
 
+bool contains(const std::vector<std::string>& list, std::string_view one) {
+  return std::ranges::find(list, one) != list.end();
+}
+
+// One word is a name under the server's own domain, where it has one.
+Result<std::string> one_spelling(const std::string& asked, const std::string& domain) {
+  const bool wild = asked.starts_with("*.");
+  std::string name;
+  if (!http::normalise_host(wild ? std::string_view(asked).substr(2) : std::string_view(asked), name))
+    return refused(ErrorCode::BadInput, "the host asked for is not a host name");
+  if (!domain.empty() && !wild && !name.contains('.') && name != "localhost" && name.front() != '[')
+    name.append(".").append(domain);
+  std::string host = wild ? "*." + name : name;
+  if (wild && !http::is_wildcard(host))
+    return refused(ErrorCode::BadInput, "a wildcard host is '*.' and a name, such as *.dev.example.com");
+  return host;
+}
+
 }  // namespace
 
 void ServerSession::on_register(const wire::Register& request) {
@@ -42,6 +63,8 @@ void ServerSession::on_register(const wire::Register& request) {
                   Error(ErrorCode::BadInput, Side::Local, false,
                         "this server speaks HTTP/1.1 to local services: share it as http:// or https://, not as "
                         "h2c:// or h2s://"));
+  auto chain = to_chain(request.rules, shard_.server().worker());
+  if (!chain) return reject(request, chain.error());
   if (!session::GrantUse::take(use_->tunnels, grant_->limits.tunnels)) {
     return reject(request, Error(ErrorCode::Limit, Side::Local, false,
                                  "the grant " + grant_->name + " may have " + std::to_string(grant_->limits.tunnels) +
@@ -50,6 +73,7 @@ void ServerSession::on_register(const wire::Register& request) {
   const std::uint32_t number = next_tunnel_++;
   Tunnel tunnel;
   tunnel.name = request.name;
+  tunnel.chain = std::move(*chain);
   tunnel.counts = std::make_shared<TunnelCounts>(request.name);
   const Result<> done = request.proto == wire::TunnelProto::Http ? register_http(request, number, tunnel)
                                                                  : register_tcp(request, number, tunnel);
@@ -85,7 +109,7 @@ void ServerSession::contest(const std::string& host, std::uint16_t port) {
 bool ServerSession::has(std::string_view host, std::uint16_t port) const {
   return std::ranges::any_of(tunnels_, [&](const auto& one) {
     const Tunnel& tunnel = one.second;
-    return (!host.empty() && tunnel.host == host) || (port != 0 && tunnel.tcp && tunnel.tcp->port() == port);
+    return (!host.empty() && contains(tunnel.places, host)) || (port != 0 && tunnel.tcp && tunnel.tcp->port() == port);
   });
 }
 
@@ -108,49 +132,71 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
   ServerImpl& server = shard_.server();
   if (server.http_port() == 0 && server.https_port() == 0)
     return refused(ErrorCode::Refused, "this server has no HTTP port (its --http-listen is off)");
-  std::string host;
-  if (request.host.empty()) {
-    auto picked = pick_host(number);
-    if (!picked) return std::unexpected(picked.error());
-    host = std::move(*picked);
-  } else {
-    const bool wild = request.host.starts_with("*.");
-    std::string name;
-    if (!http::normalise_host(wild ? std::string_view(request.host).substr(2) : std::string_view(request.host), name))
-      return refused(ErrorCode::BadInput, "the host asked for is not a host name");
-    // One word is a name under the server's own domain, where it has one.
-    if (const std::string& domain = shard_.live().domain;
-        !domain.empty() && !wild && !name.contains('.') && name != "localhost" && name.front() != '[')
-      name.append(".").append(domain);
-    host = wild ? "*." + name : name;
-    if (wild && !http::is_wildcard(host))
-      return refused(ErrorCode::BadInput, "a wildcard host is '*.' and a name, such as *.dev.example.com");
-    tunnel.host = host;  // also where it is somebody else's: contest()
-    if (auto claimed = claim(host, number); !claimed) return claimed;
+  if (auto claimed = claim_all(request, number, tunnel); !claimed) {
+    for (const std::string& place : tunnel.places) server.router().release(place, id_);
+    return claimed;
   }
+  const std::string& first = tunnel.places.front();
+  const std::string host(route::host_of(first));
   tunnel.host = host;
   const bool https = server.https_port() != 0;
   const std::uint16_t port = https ? server.https_port() : server.http_port();
   tunnel.url = (https ? "https://" : "http://") + host;
   if (port != (https ? 443 : 80)) tunnel.url += ":" + std::to_string(port);
+  tunnel.url += first.substr(host.size());
   return {};
 }
 
-Result<> ServerSession::claim(const std::string& host, std::uint32_t number) {
+// Every host with every path; of those that fail, tunnel.host is the one.
+Result<> ServerSession::claim_all(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
+  std::vector<std::string> prefixes;
+  for (const std::string& path : request.paths) {
+    auto prefix = http::normalise_prefix(path);
+    if (!prefix) return refused(ErrorCode::BadInput, "a path asked for is none");
+    if (!contains(prefixes, *prefix)) prefixes.push_back(std::move(*prefix));
+  }
+  if (prefixes.empty()) prefixes.emplace_back();
+  if ((request.hosts.size() + 1) * prefixes.size() > kMaxPlaces)
+    return refused(ErrorCode::Limit, "a tunnel has at most " + std::to_string(kMaxPlaces) + " hosts times paths");
+  std::vector<std::string> hosts;
+  if (!request.host.empty()) hosts.push_back(request.host);
+  hosts.insert(hosts.end(), request.hosts.begin(), request.hosts.end());
+  if (hosts.empty()) {
+    auto picked = pick_host(number, tunnel, prefixes.front());
+    if (!picked) return std::unexpected(picked.error());
+    hosts.push_back(std::move(*picked));
+  }
+  for (const std::string& asked : hosts) {
+    auto host = one_spelling(asked, shard_.live().domain);
+    if (!host) return std::unexpected(host.error());
+    for (const std::string& prefix : prefixes) {
+      tunnel.host = *host + prefix;  // also where it is somebody else's: contest()
+      if (contains(tunnel.places, tunnel.host)) continue;
+      if (auto claimed = claim(tunnel.host, number, tunnel); !claimed) return claimed;
+    }
+  }
+  return {};
+}
+
+Result<> ServerSession::claim(const std::string& place, std::uint32_t number, Tunnel& of) {
+  const std::string host(route::host_of(place));
   if (!grant_->allows_host(host)) {
     return refused(ErrorCode::Refused,
                    host + " is outside the hosts of grant " + grant_->name + " (" + session::hosts_text(*grant_) + ")");
   }
   // The router knows owners, and this one's claims would replace each other.
   for (const auto& [other, tunnel] : tunnels_) {
-    if (tunnel.host == host)
-      return refused(ErrorCode::AddressInUse, "this client has a tunnel for " + host + " already", true);
+    if (contains(tunnel.places, place))
+      return refused(ErrorCode::AddressInUse, "this client has a tunnel for " + place + " already", true);
   }
-  return shard_.server().router().claim(host, owner_, {id_, number, shard_.shard().index(), !further_.empty()});
+  auto claimed =
+      shard_.server().router().claim(place, owner_, {id_, number, shard_.shard().index(), !further_.empty(), of.chain});
+  if (claimed) of.places.push_back(place);
+  return claimed;
 }
 
 // A name under the server's own, where any is granted; under the first wildcard, else; or the first granted name that is free.
-Result<std::string> ServerSession::pick_host(std::uint32_t number) {
+Result<std::string> ServerSession::pick_host(std::uint32_t number, Tunnel& tunnel, const std::string& prefix) {
   std::string domain;
   for (const std::string& pattern : grant_->hosts) {
     if (pattern == "*") {
@@ -161,11 +207,11 @@ Result<std::string> ServerSession::pick_host(std::uint32_t number) {
   }
   if (!domain.empty()) {
     std::string host = random_name().append(".").append(domain);
-    if (auto claimed = claim(host, number); !claimed) return std::unexpected(claimed.error());
+    if (auto claimed = claim(host + prefix, number, tunnel); !claimed) return std::unexpected(claimed.error());
     return host;
   }
   for (const std::string& name : grant_->hosts) {
-    if (claim(name, number)) return name;
+    if (claim(name + prefix, number, tunnel)) return name;
   }
   return refused(grant_->hosts.empty() ? ErrorCode::Refused : ErrorCode::AddressInUse,
                  "no host of grant " + grant_->name + " is free (" + session::hosts_text(*grant_) + ")",
@@ -265,6 +311,13 @@ void ServerSession::on_update(const wire::Update& request) {
     tunnel.tcp->carry(tunnel.carry, direct_.get());
     carry_changed();
   }
+  if (request.rules && !tunnel.host.empty()) {
+    auto chain = to_chain(*request.rules, shard_.server().worker());
+    // What the client wants done is not known: nobody comes in.
+    if (!chain) return withdraw(request.tunnel, chain.error(), wire::kRejectBadRequest);
+    tunnel.chain = std::move(*chain);
+    for (const std::string& place : tunnel.places) shard_.server().router().set_chain(place, id_, tunnel.chain);
+  }
   if (!request.limits) return;
   auto rules = to_rules(*request.limits);
   // Whom the client wants to keep out is not known: nobody comes in.
@@ -283,7 +336,8 @@ void ServerSession::limit(Tunnel& tunnel) {
   if (tunnel.tcp) tunnel.tcp->keep_alive(live.config.tcp_keepalive);
   if (!tunnel.host.empty()) shard_.http().set_gate({id_, tunnel.number}, tunnel.gate->open() ? nullptr : tunnel.gate);
   // What a gate counts it counts on this shard.
-  if (!tunnel.host.empty() && !further_.empty()) shard_.server().router().pin(tunnel.host, id_, !tunnel.gate->open());
+  if (further_.empty()) return;
+  for (const std::string& place : tunnel.places) shard_.server().router().pin(place, id_, !tunnel.gate->open());
 }
 
 void ServerSession::limits_changed() {
@@ -317,10 +371,12 @@ void ServerSession::grants_changed() {
 }
 
 std::optional<Error> ServerSession::outside_grant(const Tunnel& tunnel) const {
-  if (!tunnel.host.empty() && !grant_->allows_host(tunnel.host)) {
-    return Error(ErrorCode::Refused, Side::Local, false,
-                 tunnel.host + " is no longer among the hosts of grant " + grant_->name + " (" +
-                     session::hosts_text(*grant_) + ")");
+  for (const std::string& place : tunnel.places) {
+    const std::string host(route::host_of(place));
+    if (grant_->allows_host(host)) continue;
+    return Error(
+        ErrorCode::Refused, Side::Local, false,
+        host + " is no longer among the hosts of grant " + grant_->name + " (" + session::hosts_text(*grant_) + ")");
   }
   if (tunnel.tcp && !grant_->allows_port(tunnel.tcp->port())) {
     return Error(ErrorCode::Refused, Side::Local, false,

@@ -107,6 +107,7 @@ void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketA
     if (live_->config.max_direct != 0) options.features |= wire::kFeatureDirect;
     if (server_.shards() > 1) options.features |= wire::kFeatureLinks;
     options.features |= wire::kFeatureOrigin;
+    options.features |= wire::kFeatureRules;
     if ((options.features & wire::kFeaturesOfAttach) != 0) {
       options.attachable = &server_.attachable();
       fill_random(options.attach.emplace());
@@ -263,7 +264,9 @@ bool ServerShard::LeaseEnd::obey(const session::GrantBook& grants) {
     if (!allowed) let_go(place);
     return !allowed;
   };
-  std::erase_if(lease_.hosts, [&](const std::string& host) { return outside(host, grant->allows_host(host)); });
+  std::erase_if(lease_.hosts, [&](const std::string& host) {
+    return outside(host, grant->allows_host(std::string(route::host_of(host))));
+  });
   std::erase_if(lease_.ports, [&](std::uint16_t port) { return outside(port, grant->allows_port(port)); });
   return !lease_.hosts.empty() || !lease_.ports.empty();
 }

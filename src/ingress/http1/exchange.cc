@@ -25,7 +25,7 @@ constexpr std::size_t kKeptHead = 4096;
 
 void Exchange::begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
                      const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor,
-                     ExchangeOwner& owner, const VisitorTls* tls) {
+                     ExchangeOwner& owner, const VisitorTls* tls, std::unique_ptr<RuleRun> rules) {
   visitor_ = &visitor;
   owner_ = &owner;
   failure_ = nullptr;
@@ -33,7 +33,8 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   upgrade_.assign(head.upgrade ? head.upgrade_protocol : std::string_view{});
   tunnel_ = tunnel;
   peer_ = peer;
-  id_ = context_.next_id();
+  rules_ = std::move(rules);
+  id_ = rules_ ? rules_->id() : context_.next_id();
   method_ = head.method;
   minor_ = head.minor;
   request_ = http::BodyFramer(head.framing, context_.options.limits);
@@ -57,7 +58,9 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   keep_alive_ = origin_keeps_ = dechunk_ = answered_ = fin_ = reused_ = retried_ = false;
 
   head_.clear();
-  append_origin_head(head_, head, context_, head.minor == 0 ? "1.0" : "1.1", secure_ ? "https" : "http", peer, id_);
+  append_origin_head(head_, head, context_, head.minor == 0 ? "1.0" : "1.1", secure_ ? "https" : "http", peer, id_,
+                     rules_ ? rules_->host_for_origin() : std::string_view{});
+  if (rules_) rules_->release_head();
   charge_head(context_, charged_, head_.size());
 }
 
@@ -100,6 +103,7 @@ void Exchange::reset() {
   origin_.reset();
   throttle_.reset();
   admission_.reset();
+  rules_.reset();
   gathered_.reset();
   if (head_.capacity() > kKeptHead) std::string().swap(head_);
   charge_head(context_, charged_, 0);
@@ -136,6 +140,8 @@ Fill Exchange::fill(Stream&, MutBytes into) {
     if (fill.n == into.size()) {
       fill.more = true;
     } else {
+      const bool looks = rules_want(plugin::Phase::RequestBody);
+      const http::BodyFramer before = looks ? request_ : http::BodyFramer();
       const VisitorSocket::Body body = visitor_->read_body(into.subspan(fill.n), request_);
       body_sent_ += body.n;
       if (body.error != http::BodyError::None) {
@@ -147,6 +153,7 @@ Fill Exchange::fill(Stream&, MutBytes into) {
         end(Outcome::VisitorGone, &failures::kRequestCut);
         return {};
       }
+      if (looks && body.n > 0 && !rules_pass(before, into.subspan(fill.n, body.n))) return {};
       fill.n += body.n;
       fill.more = body.more;
       if (body.n > 0) body_asked_ = true;
@@ -220,6 +227,30 @@ void Exchange::on_timeout() {
   fail(has_bytes ? failures::kOriginStalled : failures::kRequestTimeout);
 }
 
+// ---- rules --------------------------------------------------------------------------------------------------------
+
+// Each piece of payload in these bytes of the request. False: a rule refused it, and the exchange is over.
+bool Exchange::rules_pass(http::BodyFramer before, ConstBytes bytes) {
+  bool pass = true;
+  (void)before.feed(as_text(bytes), [&](std::string_view payload) {
+    pass = pass && rules_->on_request_body(as_bytes(payload)) == plugin::Verdict::Pass;
+  });
+  if (pass) return true;
+  const plugin::Reply& reply = rules_->reply();
+  refused_by_rule_ = {reply.status, http::FaultSide::Visitor, reply.slug, reply.sentence, reply.retry_after};
+  fail(refused_by_rule_);
+  return false;
+}
+
+void Exchange::show_rules(http::BodyFramer before, ConstBytes bytes) {
+  (void)before.feed(as_text(bytes), [&](std::string_view payload) { rules_->on_response_body(as_bytes(payload)); });
+}
+
+void Exchange::tell(const RequestRecord& record) {
+  context_.host.on_request(record);
+  if (rules_want(plugin::Phase::Log)) rules_->on_log(record);
+}
+
 // ---- the end ------------------------------------------------------------------------------------------------------
 
 bool Exchange::may_retry() const {
@@ -265,6 +296,7 @@ RequestRecord Exchange::record() const {
   RequestRecord record;
   record.method = head.substr(0, space);
   record.path = target.substr(0, target.find_first_of("? "));
+  if (rules_ && !rules_->asked_path().empty()) record.path = rules_->asked_path();
   record.host = host_;
   record.request_id = id_.text();
   record.status = status_;

@@ -19,6 +19,7 @@
 #include "ingress/http1/failure.h"
 #include "ingress/http1/ingress_context.h"
 #include "ingress/http1/origin_pool.h"
+#include "ingress/http1/rule_run.h"
 #include "ingress/http1/visitor_socket.h"
 #include "ingress/limits/rate_floor.h"
 #include "ingress/limits/throttle.h"
@@ -51,7 +52,7 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   // Takes what it needs from the head (the context's request), whose bytes may go afterwards. No `tls`: plain HTTP.
   void begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
              const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner,
-             const VisitorTls* tls);
+             const VisitorTls* tls, std::unique_ptr<RuleRun> rules = nullptr);
   // After begin(): its place in a tunnel that has limits.
   void limit(Admission admission);
   [[nodiscard]] const VisitorGatePtr& gate() const { return admission_.gate(); }
@@ -88,6 +89,8 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   void compact();
   // Method, host, path and what was counted.
   [[nodiscard]] RequestRecord record() const;
+  // It is over, and settled like this.
+  void tell(const RequestRecord& record);
 
  private:
   [[nodiscard]] std::size_t on_data(transport::Stream& stream, ConstBytes bytes) override;
@@ -101,6 +104,9 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   [[nodiscard]] std::size_t take_body(std::string_view head, ConstBytes bytes);
   [[nodiscard]] std::size_t take_dechunked(std::string_view head, ConstBytes bytes);
   void complete(bool excess);
+  [[nodiscard]] bool rules_want(plugin::Phase phase) const { return rules_ != nullptr && rules_->wants(phase); }
+  [[nodiscard]] bool rules_pass(http::BodyFramer before, ConstBytes bytes);
+  void show_rules(http::BodyFramer before, ConstBytes bytes);
 
   [[nodiscard]] bool request_sent() const { return head_sent_ == head_.size() && request_.done(); }
   [[nodiscard]] bool may_retry() const;
@@ -120,10 +126,12 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   const Failure* failure_ = nullptr;
 
   // The request.
-  std::string head_;         // for the origin
-  std::size_t charged_ = 0;  // of head_, to the memory budget
-  std::string host_;         // in the one spelling
-  std::string upgrade_;      // the protocol that was asked for
+  std::string head_;                // for the origin
+  std::size_t charged_ = 0;         // of head_, to the memory budget
+  std::string host_;                // in the one spelling
+  std::string upgrade_;             // the protocol that was asked for
+  std::unique_ptr<RuleRun> rules_;  // of a tunnel that has any
+  Failure refused_by_rule_;
   TunnelKey tunnel_;
   transport::PeerAddress peer_;
   RequestId id_;

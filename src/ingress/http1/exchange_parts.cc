@@ -12,7 +12,7 @@ namespace ferrotunnel::ingress {
 
 void append_origin_head(std::string& out, const http::RequestHead& head, const IngressContext& context,
                         std::string_view version, std::string_view proto, const transport::PeerAddress& peer,
-                        const RequestId& id) {
+                        const RequestId& id, std::string_view host_rewrite) {
   const std::string address = transport::to_string(peer);
   std::array<char, 64> via;
   http::ForwardContext forward;
@@ -22,6 +22,7 @@ void append_origin_head(std::string& out, const http::RequestHead& head, const I
   forward.forwarded = true;
   if (!context.options.via.empty()) forward.via = http::via_value(version, context.options.via, via);
   forward.trust_forwarded = context.options.trust_forwarded;
+  forward.host_rewrite = host_rewrite;
   http::append_request_head(out, head, forward);
 }
 

@@ -10,10 +10,11 @@
 
 namespace ferrotunnel::ingress {
 
-// Appends the request head that the origin gets. `version`: of the visitor's HTTP, as Via says it; `proto`: "http" or "https".
+// Appends the request head that the origin gets. `version`: of the visitor's HTTP, as Via says it; `proto`: "http" or "https";
+// `host_rewrite`: in place of the visitor's Host, "" none.
 void append_origin_head(std::string& out, const http::RequestHead& head, const IngressContext& context,
                         std::string_view version, std::string_view proto, const transport::PeerAddress& peer,
-                        const RequestId& id);
+                        const RequestId& id, std::string_view host_rewrite = {});
 
 // Counts a head of so many bytes to the memory budget, in place of the `charged` of before. It is no buffer of the pool's, but it is held as
 // long as the answer takes and as large as the visitor likes.

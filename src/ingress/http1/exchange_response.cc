@@ -70,6 +70,7 @@ std::size_t Exchange::take_head(ConstBytes bytes) {
     return 0;
   }
   const std::size_t used = parsed.consumed - before;
+  if (!head.interim() && rules_want(plugin::Phase::ResponseHead)) rules_->on_response_head(context_.response);
 
   // A request that is not whole yet may never be: what follows it on the connection cannot be told from it.
   const bool keep = visitor_keeps_ && !context_.draining && request_sent();
@@ -103,6 +104,7 @@ std::size_t Exchange::take_body(std::string_view head, ConstBytes bytes) {
   if (response_.kind() != http::Framing::Kind::Chunked) {
     const auto here = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), response_.opaque()));
     const std::size_t taken = visitor_->send(head, bytes.first(here));
+    if (rules_want(plugin::Phase::ResponseBody)) show_rules(response_, bytes.first(taken));
     response_.pass_opaque(taken);
     return taken;
   }
@@ -118,14 +120,18 @@ std::size_t Exchange::take_body(std::string_view head, ConstBytes bytes) {
     response_ = before;
     (void)response_.feed(as_text(bytes.first(taken)));
   }
+  if (rules_want(plugin::Phase::ResponseBody)) show_rules(before, bytes.first(taken));
   return taken;
 }
 
 std::size_t Exchange::take_dechunked(std::string_view head, ConstBytes bytes) {
   std::string& text = context_.text;
   if (head.empty()) text.clear();  // else it is the head
-  const http::BodyFramer::Step step = response_.feed(as_text(bytes.first(std::min(bytes.size(), kDechunkSlice))),
-                                                     [&text](std::string_view payload) { text.append(payload); });
+  const http::BodyFramer::Step step =
+      response_.feed(as_text(bytes.first(std::min(bytes.size(), kDechunkSlice))), [&](std::string_view payload) {
+        text.append(payload);
+        if (rules_want(plugin::Phase::ResponseBody)) rules_->on_response_body(as_bytes(payload));
+      });
   if (step.error != http::BodyError::None) {
     if (!head.empty()) status_ = 0;
     fail(failures::kBadResponse);

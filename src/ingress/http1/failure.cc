@@ -7,6 +7,7 @@ using transport::ResetReason;
 
 namespace failures {
 constinit const Failure kNoSuchHost{404, FaultSide::Visitor, "no-such-host", "No tunnel serves {host} here."};
+constinit const Failure kNoSuchPath{404, FaultSide::Visitor, "no-such-path", "No tunnel serves this path of {host}."};
 constinit const Failure kHostMissing{400, FaultSide::Visitor, "host-missing",
                                      "The request does not say which host it is for."};
 constinit const Failure kLoop{508, FaultSide::Tunnel, "loop-detected",
@@ -55,7 +56,16 @@ constinit const Failure kVisitorStalled{499, FaultSide::Visitor, "visitor-stalle
                                         "The visitor stopped reading the answer."};
 constinit const Failure kVisitorSlow{499, FaultSide::Visitor, "visitor-slow",
                                      "The visitor read the answer too slowly."};
+constinit const Failure kRuleTimeout{503, FaultSide::Server, "rule-timeout",
+                                     "A rule of this tunnel did not decide in time.", 1};
 }  // namespace failures
+
+const Failure& failure_of(http::PathFault fault) {
+  using enum http::PathFault;
+  const auto of = [](http::PathFault what) { return Failure{400, FaultSide::Visitor, "ambiguous-path", http::sentence(what)}; };
+  static const std::array kFaults = {of(None), of(Escape), of(EncodedSlash), of(Control), of(Backslash), of(Parameter)};
+  return kFaults[static_cast<std::size_t>(fault)];
+}
 
 const Failure& failure_of(ResetReason reason) {
   static constexpr Failure kCancel{502, FaultSide::Tunnel, "cancel", "The client of {host} gave the connection up."};

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "http/error_page.h"
+#include "http/path.h"
 #include "ingress/limits/visitor_count.h"
 #include "transport/link.h"
 
@@ -23,13 +24,17 @@ struct Failure {
 };
 
 namespace failures {
-extern const Failure kNoSuchHost, kHostMissing, kLinkLost, kClientAway, kLoop, kLinkLimit, kLinkClosing, kServerMemory;
+extern const Failure kNoSuchHost, kNoSuchPath, kHostMissing, kLinkLost, kClientAway, kLoop, kLinkLimit, kLinkClosing,
+    kServerMemory;
 extern const Failure kOriginTimeout, kOriginStalled, kOriginClosed, kBadResponse, kResponseCut;
 extern const Failure kMisdirected;
 extern const Failure kVisitorDenied, kTunnelLimit, kAddressLimit, kVisitorRate, kServerLimit;
-extern const Failure kBadBody, kRequestTimeout, kRequestSlow, kRequestCut, kVisitorGone, kVisitorStalled, kVisitorSlow;
+extern const Failure kBadBody, kRequestTimeout, kRequestSlow, kRequestCut, kVisitorGone, kVisitorStalled, kVisitorSlow,
+    kRuleTimeout;
 }  // namespace failures
 
+// The path could be read in more than one way, where it decides something.
+[[nodiscard]] const Failure& failure_of(http::PathFault fault);
 // The stream ended before there was a response.
 [[nodiscard]] const Failure& failure_of(transport::ResetReason reason);
 // A limit let it not in.

@@ -79,6 +79,7 @@ struct IngressContext {
   std::string text;
   std::string host_name;
   http::H2Scratch h2;
+  std::string path;  // of the request, in the one spelling, where that decides anything
 
  private:
   static constexpr std::size_t kSpareExchanges = 64;

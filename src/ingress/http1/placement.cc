@@ -2,11 +2,23 @@
 
 #include "http/forward.h"
 #include "http/host.h"
+#include "http/path.h"
 
 namespace ferrotunnel::ingress {
 
-Placement place_request(IngressContext& context, const http::RequestHead& head, const VisitorTls* tls,
-                        const transport::PeerAddress& peer, bool holds) {
+namespace {
+
+// What decides is what is sent.
+const Failure* spell_path(IngressContext& context, http::RequestHead& head) {
+  if (head.path_and_query.data() == context.path.data()) return nullptr;  // it is
+  const http::PathFault fault = http::normalise_path(head, context.path);
+  return fault == http::PathFault::None ? nullptr : &failure_of(fault);
+}
+
+}  // namespace
+
+Placement place_request(IngressContext& context, http::RequestHead& head, const VisitorTls* tls,
+                        const transport::PeerAddress& peer, bool holds, RuleRun* waited) {
   Placement place;
   const auto refuse = [&place](const Failure& failure) {
     place.failure = &failure;
@@ -18,8 +30,15 @@ Placement place_request(IngressContext& context, const http::RequestHead& head, 
     return place;
   }
   if (tls != nullptr && context.misdirected(*tls, context.host_name)) return refuse(failures::kMisdirected);
-  const route::RouteTarget* target = place.target = context.routes.find(context.host_name);
-  if (target == nullptr) return refuse(failures::kNoSuchHost);
+  const route::HostRoutes* routes = context.routes.host(context.host_name);
+  if (routes == nullptr) return refuse(failures::kNoSuchHost);
+  const route::RouteTarget* target = routes->all();
+  if (target == nullptr) {
+    if (const Failure* fault = spell_path(context, head); fault != nullptr) return refuse(*fault);
+    target = routes->find(head.path);
+    if (target == nullptr) return refuse(failures::kNoSuchPath);
+  }
+  place.target = target;
   if (http::via_names(head.fields, context.options.via)) {
     place.tunnel = {target->session, target->tunnel};
     return refuse(failures::kLoop);
@@ -35,6 +54,14 @@ Placement place_request(IngressContext& context, const http::RequestHead& head, 
     ++context.stats.no_memory;
     place.refused = Refusal::Memory;
     return refuse(failures::kServerMemory);
+  }
+  if (target->chain != nullptr && target->chain->looks_at_paths()) {
+    if (const Failure* fault = spell_path(context, head); fault != nullptr) return refuse(*fault);
+  }
+  if (waited != nullptr && waited->is_for(target->chain, place.tunnel)) {
+    place.resumed = true;
+    place.admission = waited->take_admission();
+    return place;
   }
   if (VisitorGate* gate = context.gate_of(place.tunnel); gate != nullptr) {
     auto admitted = gate->admit(peer);

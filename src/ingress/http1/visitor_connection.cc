@@ -4,7 +4,6 @@
 
 #include "http/h2/h2_server.h"
 #include "http/https_redirect.h"
-#include "ingress/http1/placement.h"
 
 namespace ferrotunnel::ingress {
 
@@ -58,6 +57,10 @@ void VisitorConnection::drain(bool fresh) {
 
 void VisitorConnection::on_ready(std::uint32_t what) {
   const std::uint32_t news = socket_.note(what);
+  if (state_ == State::Deciding && socket_.reset_by_peer(what)) {
+    (void)die();
+    return;
+  }
   if (state_ == State::Exchanging && !exchange_->over()) {
     if (socket_.reset_by_peer(what)) {
       exchange_->on_visitor_failed();
@@ -87,6 +90,13 @@ void VisitorConnection::on_deadline() {
     (void)answer(failures::kRequestTimeout, 0, false);
     return step();
   }
+  if (fired == Timer::Verdict) {
+    if (state_ != State::Deciding) return;
+    state_ = State::Reading;
+    rules_.reset();
+    (void)answer(failures::kRuleTimeout, 0, false);
+    return step();
+  }
   if (fired == Timer::Stall) socket_.abort();
   (void)die();
 }
@@ -99,7 +109,7 @@ void VisitorConnection::on_relay_end(transport::Relay& relay, transport::StreamE
     record.slug = failures::kLinkLost.slug;
     record.side = failures::kLinkLost.side;
   }
-  context_.host.on_request(record);
+  exchange_->tell(record);
   (void)die();
 }
 
@@ -115,6 +125,7 @@ void VisitorConnection::step() {
 VisitorConnection::Next VisitorConnection::advance() {
   switch (state_) {
     case State::Reading: return read_request();
+    case State::Deciding: return Next::Wait;
     case State::Exchanging: return settle();
     case State::Relaying: return Next::Wait;
     case State::Closing: return finish_close();
@@ -131,6 +142,7 @@ VisitorConnection::Next VisitorConnection::wait(Timer timer) {
   if (timer == Timer::FirstByte) after = options.first_byte_timeout;
   if (timer == Timer::Idle) after = options.keep_alive_timeout;
   if (timer == Timer::Head) after = options.head_timeout;
+  if (timer == Timer::Verdict) after = options.response_timeout;
   if (timer == Timer::Exchange) {
     after = std::min(options.response_timeout, options.stall_timeout);
     if (options.min_visitor_rate != 0) after = std::min(after, options.rate_window);
@@ -183,18 +195,22 @@ VisitorConnection::Next VisitorConnection::refuse_for_memory() {
 
 VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes) {
   asked_ = true;
-  const http::RequestHead& head = context_.request;
+  http::RequestHead& head = context_.request;
   const bool holds = head_bytes > kAlwaysServed || socket_.input().size() > head_bytes;
-  Placement place = place_request(context_, head, tls_.get(), peer_, holds);
+  Placement place = place_request(context_, head, tls_.get(), peer_, holds, rules_.get());
+  if (!place.resumed) rules_.reset();
   if (place.to_https) return redirect(head_bytes);
   if (place.shard) {
     context_.host.on_move(*place.target);
     return move_to(*place.shard);
   }
   if (place.failure != nullptr) return answer(*place.failure, head_bytes, true, place.tunnel, place.refused);
-  ++context_.stats.requests;
+  if (!place.resumed) ++context_.stats.requests;
+  if (place.target->chain != nullptr) {
+    if (const auto next = run_rules(place, head_bytes)) return *next;
+  }
   exchange_ = context_.take_exchange();
-  exchange_->begin(head, context_.host_name, place.tunnel, peer_, head_bytes, socket_, *this, tls_.get());
+  exchange_->begin(head, context_.host_name, place.tunnel, peer_, head_bytes, socket_, *this, tls_.get(), std::move(rules_));
   exchange_->limit(std::move(place.admission));
   socket_.consume(head_bytes);
   state_ = State::Exchanging;
@@ -239,10 +255,6 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
         head.keep_alive && head.framing.empty() && !context_.draining && failure.side != http::FaultSide::Server;
     page.visitor_minor = head.minor;
   }
-  const std::uint64_t before = socket_.written();
-  socket_.send(http::make_error_response(page), {});
-  ++context_.stats.errors;
-
   RequestRecord record;
   if (understood) {
     record.method = head.method_text;
@@ -252,17 +264,26 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
   record.request_id = id.text();
   record.status = failure.status;
   record.bytes_in = understood ? head_bytes : socket_.input().size();
-  record.bytes_out = socket_.written() - before;
   record.slug = failure.slug;
   record.side = failure.side;
   record.session = tunnel.session;
   record.tunnel = tunnel.tunnel;
   record.refused = refused;
+  ++context_.stats.errors;
+  return told(http::make_error_response(page), record, head_bytes, page.keep_alive);
+}
+
+// Sends an answer of ours and says so.
+VisitorConnection::Next VisitorConnection::told(std::string_view text, RequestRecord& record, std::size_t head_bytes,
+                                                bool keep_alive) {
+  rules_.reset();  // of a request that has waited
+  const std::uint64_t before = socket_.written();
+  socket_.send(text, {});
+  record.bytes_out = socket_.written() - before;
   record.visitor = peer_;
   context_.host.on_request(record);
-
   socket_.consume(head_bytes);
-  return page.keep_alive ? Next::Again : close(true);
+  return keep_alive ? Next::Again : close(true);
 }
 
 VisitorConnection::Next VisitorConnection::redirect(std::size_t head_bytes) {
@@ -275,8 +296,6 @@ VisitorConnection::Next VisitorConnection::redirect(std::size_t head_bytes) {
   to.request_id = id.text();
   to.keep_alive = head.keep_alive && head.framing.empty() && !context_.draining;
   to.visitor_minor = head.minor;
-  const std::uint64_t before = socket_.written();
-  socket_.send(http::make_https_redirect(to), {});
   RequestRecord record;
   record.method = head.method_text;
   record.host = context_.host_name;
@@ -284,11 +303,7 @@ VisitorConnection::Next VisitorConnection::redirect(std::size_t head_bytes) {
   record.request_id = id.text();
   record.status = http::kPermanentRedirect;
   record.bytes_in = head_bytes;
-  record.bytes_out = socket_.written() - before;
-  record.visitor = peer_;
-  context_.host.on_request(record);
-  socket_.consume(head_bytes);
-  return to.keep_alive ? Next::Again : close(true);
+  return told(http::make_https_redirect(to), record, head_bytes, to.keep_alive);
 }
 
 VisitorConnection::Next VisitorConnection::close(bool linger) {

@@ -2,6 +2,7 @@
 //
 //   Reading -> Exchanging -> Reading ...          keep-alive
 //                         -> Relaying             after a 101; a transport::Relay has the socket
+//   Reading -> Deciding -> Reading                a rule waits; then the same head is looked at again
 //   any     -> Closing -> Lingering               the last response goes out, then what the visitor still sends is read away
 //
 // Whoever reports to it (poller, exchange, deadline, relay) only leaves a note; step() acts, from the top of the stack, and is the only
@@ -18,6 +19,7 @@
 #include "ingress/http1/exchange.h"
 #include "ingress/http1/failure.h"
 #include "ingress/http1/ingress_context.h"
+#include "ingress/http1/placement.h"
 #include "ingress/http1/visitor_socket.h"
 #include "transport/deadline.h"
 #include "transport/relay.h"
@@ -46,6 +48,7 @@ class VisitorConnection final : public VisitorHook,
                                 private transport::Deadline,
                                 private transport::RelayOwner,
                                 private ThrottleOwner,
+                                private RuleRunOwner,
                                 private ExchangeOwner {
  public:
   VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
@@ -57,7 +60,7 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] bool idle() const;
   // Closes it if it is idle; one that never asked anything, whose first request may be on its way, only with `fresh`. May destroy it.
   void drain(bool fresh);
-  [[nodiscard]] bool reading() const { return state_ == State::Reading; }
+  [[nodiscard]] bool reading() const { return state_ == State::Reading || state_ == State::Deciding; }
 
   // What it is made of, for who goes on with it.
   struct Parts {
@@ -70,8 +73,8 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] Parts release();
 
  private:
-  enum class State : std::uint8_t { Reading, Exchanging, Relaying, Closing, Lingering };
-  enum class Timer : std::uint8_t { None, FirstByte, Idle, Head, Exchange, Stall, Linger };
+  enum class State : std::uint8_t { Reading, Deciding, Exchanging, Relaying, Closing, Lingering };
+  enum class Timer : std::uint8_t { None, FirstByte, Idle, Head, Verdict, Exchange, Stall, Linger };
   enum class Next : std::uint8_t { Again, Wait };  // Wait: until something is reported; or it is destroyed
 
   // A turn goes on for this many steps, then others have theirs.
@@ -94,6 +97,10 @@ class VisitorConnection final : public VisitorHook,
   // Says where it is to be asked for.
   [[nodiscard]] Next redirect(std::size_t head_bytes);
   [[nodiscard]] Next move_to(unsigned shard);
+  // Rules (visitor_rules.cc). Nothing: the request may go on.
+  [[nodiscard]] std::optional<Next> run_rules(Placement& place, std::size_t head_bytes);
+  [[nodiscard]] Next reply(std::size_t head_bytes, const TunnelKey& tunnel);
+  void on_verdict() override;
   [[nodiscard]] bool memory_full() const { return context_.shard.buffers().budget().full(); }
   // Of answers of this connection; "": none.
   [[nodiscard]] std::string_view hsts() const { return tls_ ? std::string_view(context_.https.hsts) : ""; }
@@ -107,6 +114,7 @@ class VisitorConnection final : public VisitorHook,
   // A page of ours for a request that has no exchange: its head is the context's, or was not understood.
   [[nodiscard]] Next answer(const Failure& failure, std::size_t head_bytes, bool understood,
                             const TunnelKey& tunnel = {}, std::optional<Refusal> refused = {});
+  [[nodiscard]] Next told(std::string_view text, RequestRecord& record, std::size_t head_bytes, bool keep_alive);
   [[nodiscard]] Next close(bool linger);
   [[nodiscard]] Next finish_close();
   [[nodiscard]] Next linger();
@@ -120,6 +128,7 @@ class VisitorConnection final : public VisitorHook,
   VisitorSlot slot_;
   const std::unique_ptr<const VisitorTls> tls_;  // none: plain HTTP
   http::HeadScanner scanner_;
+  std::unique_ptr<RuleRun> rules_;      // while Deciding
   std::unique_ptr<Exchange> exchange_;  // while Exchanging and Relaying
   std::unique_ptr<Throttle> throttle_;  // in front of the relay
   std::unique_ptr<transport::Relay> relay_;

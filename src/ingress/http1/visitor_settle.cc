@@ -24,7 +24,7 @@ void VisitorConnection::end_exchange() {
 }
 
 VisitorConnection::Next VisitorConnection::settle_complete() {
-  context_.host.on_request(exchange_->record());
+  exchange_->tell(exchange_->record());
   const bool keep = exchange_->keep_alive();
   // A visitor that asked for the close, with nothing of it unread, sends nothing more.
   const bool more =
@@ -56,7 +56,7 @@ VisitorConnection::Next VisitorConnection::settle_failed() {
 
   RequestRecord record = exchange_->record();
   record.status = failure.status;
-  context_.host.on_request(record);
+  exchange_->tell(record);
   end_exchange();
   return page.keep_alive ? Next::Again : close(true);
 }
@@ -85,7 +85,7 @@ VisitorConnection::Next VisitorConnection::settle_upgrade() {
 // The response broke off, or nobody is there to read it. An RST never looks like an end.
 VisitorConnection::Next VisitorConnection::settle_broken() {
   if (exchange_->outcome() == Exchange::Outcome::Cut) ++context_.stats.cut;
-  context_.host.on_request(exchange_->record());
+  exchange_->tell(exchange_->record());
   socket_.abort();
   return die();
 }

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "ingress/http2/websocket_key.h"
-#include "transport/tcp/socket.h"
 
 namespace ferrotunnel::ingress {
 
@@ -57,27 +56,103 @@ void Http2Exchange::begin(const http::H2Request& request, std::string_view host,
   interim_ = 0;
   started_ = progress_ = context_.shard.now();
   outcome_ = Outcome::Running;
-  raw_ = origin_keeps_ = answered_ = fin_ = reused_ = retried_ = closed_ = in_data_ = response_sent_ = false;
+  raw_ = origin_keeps_ = answered_ = fin_ = reused_ = retried_ = closed_ = in_data_ = response_sent_ = verdict_ = false;
   request_ended_ = request.end;
   request_done_ = request.end && !head.upgrade;
 
   head_.clear();
-  if (request.refusal != nullptr) return;  // nothing of it goes anywhere
-  if (head.upgrade) begin_websocket(request);
-  secure_ = proto == "https";
-  append_origin_head(head_, head, context_, "2.0", proto, peer, request_id_);
   tail_.clear();
-  charge_head(context_, charged_, head_.size());
+  secure_ = proto == "https";
+  if (request.refusal == nullptr) write_head(head);  // else nothing of it goes anywhere
 }
 
-// RFC 8441 section 5: the handshake's key is for hops of HTTP/1.1 only; ours to make, and ours to check.
-void Http2Exchange::begin_websocket(const http::H2Request& request) {
-  http::Fields& fields = request.head.fields;
-  fields.remove("sec-websocket-key");
-  WebSocketKey key;
-  accept_ = key.accept();
-  tail_ = key.text();  // the field's view is good until the head is written, which is at once
-  fields.add("Sec-WebSocket-Key", tail_);
+void Http2Exchange::write_head(http::RequestHead& head) {
+  // RFC 8441 section 5: the handshake's key is for hops of HTTP/1.1 only; ours to make, and ours to check.
+  std::string key;
+  if (head.upgrade) {
+    const WebSocketKey made;
+    accept_ = made.accept();
+    key = made.text();
+    head.fields.remove("sec-websocket-key");
+    head.fields.add("Sec-WebSocket-Key", key);
+  }
+  head_.clear();
+  append_origin_head(head_, head, context_, "2.0", secure_ ? "https" : "http", peer_, request_id_,
+                     rules_ ? rules_->host_for_origin() : std::string_view{});
+  if (head.upgrade) head.fields.remove("sec-websocket-key");  // the view goes
+  charge_head(context_, charged_, head_.size() + (kept_ ? kept_->bytes() : 0));
+}
+
+// ---- rules --------------------------------------------------------------------------------------------------------
+
+void Http2Exchange::apply(plugin::ChainPtr chain, http::RequestHead& head) {
+  if (chain->may_wait()) kept_ = std::make_unique<http::KeptHead>(head);
+  rules_ = std::make_unique<RuleRun>(context_, static_cast<RuleRunOwner&>(*this), std::move(chain), tunnel_, peer_,
+                                     secure_ ? "https" : "http");
+  request_id_ = rules_->id();
+  run_rules(head);
+}
+
+void Http2Exchange::on_verdict() {
+  verdict_ = true;
+  if (outcome_ == Outcome::Deciding) owner_->on_exchange_news(*this);
+}
+
+void Http2Exchange::decide() {
+  if (!verdict_) return;
+  verdict_ = false;
+  context_.request = kept_->head();
+  run_rules(context_.request);
+}
+
+void Http2Exchange::run_rules(http::RequestHead& head) {
+  outcome_ = Outcome::Running;
+  switch (rules_->on_request_head(head, host_)) {
+    case plugin::Verdict::Pass:
+      kept_.reset();
+      write_head(head);
+      rules_->release_head();
+      return;
+    case plugin::Verdict::Wait:
+      outcome_ = Outcome::Deciding;
+      charge_head(context_, charged_, head_.size() + kept_->bytes());
+      return;
+    case plugin::Verdict::Answer: break;
+  }
+  keep_reply(head);
+  kept_.reset();
+}
+
+// Now: its views go with the head.
+void Http2Exchange::keep_reply(const http::RequestHead& head) {
+  const plugin::Reply& given = rules_->reply();
+  ReplyContext context;
+  context.request_id = request_id_.text();
+  context.accept = head.fields.value(http::FieldId::Accept);
+  context.host = host_;
+  context.head_request = head_request();
+  context.keep_alive = true;
+  reply_ = make_reply(given, context);
+  own_failure_ = {given.status, given.status >= 500 ? http::FaultSide::Server : http::FaultSide::Visitor, given.slug,
+                  given.sentence};
+  rules_->release_head();
+  end(Outcome::Answered, given.slug.empty() ? nullptr : &own_failure_);
+}
+
+void Http2Exchange::reply() {
+  if (failure_ != nullptr) ++context_.stats.errors;
+  answer(reply_);
+  std::string().swap(reply_);
+}
+
+// A piece of the request's body, on its way to the origin. False: a rule refused it, and the exchange is over.
+bool Http2Exchange::rules_pass(ConstBytes payload) {
+  if (payload.empty() || !rules_want(plugin::Phase::RequestBody)) return true;
+  if (rules_->on_request_body(payload) == plugin::Verdict::Pass) return true;
+  const plugin::Reply& reply = rules_->reply();
+  own_failure_ = {reply.status, http::FaultSide::Visitor, reply.slug, reply.sentence, reply.retry_after};
+  fail(own_failure_);
+  return false;
 }
 
 void Http2Exchange::limit(Admission admission) {
@@ -124,8 +199,8 @@ void Http2Exchange::refuse(const Failure& failure, std::optional<Refusal> refuse
 }
 
 void Http2Exchange::refuse(const http::Refusal& refusal) {
-  misread_ = {refusal.status, http::FaultSide::Visitor, refusal.slug, refusal.sentence};
-  fail(misread_);
+  own_failure_ = {refusal.status, http::FaultSide::Visitor, refusal.slug, refusal.sentence};
+  fail(own_failure_);
 }
 
 void Http2Exchange::reset() {
@@ -134,12 +209,15 @@ void Http2Exchange::reset() {
   origin_.reset();
   throttle_.reset();
   admission_.reset();
+  rules_.reset();
+  kept_.reset();
   gathered_.reset();
   in_.clear();
   out_.clear();
   shrink(trailers_);
   shrink(tail_);
   shrink(head_);
+  std::string().swap(reply_);
   charge_head(context_, charged_, 0);
 }
 
@@ -198,6 +276,7 @@ Fill Http2Exchange::fill(Stream&, MutBytes into) {
     fill.more = true;
   } else if (!request_done_) {
     fill_body(fill, into);
+    if (over()) return {};
   }
   if (fill.n > 0) made_progress();
   return fill;
@@ -209,6 +288,7 @@ void Http2Exchange::fill_body(Fill& fill, MutBytes into) {
   if (framing_.kind == http::Framing::Kind::Chunked) return fill_chunk(fill, into);
   const std::size_t n = std::min(into.size() - fill.n, in_.size());
   in_.pop(into.subspan(fill.n, n));
+  if (!rules_pass(into.subspan(fill.n, n))) return;
   fill.n += n;
   body_sent_ += n;
   if (n > 0) give_back(n);
@@ -231,6 +311,7 @@ void Http2Exchange::fill_chunk(Fill& fill, MutBytes into) {
     } else if (chunk_left_ > 0) {
       const std::size_t n = std::min<std::size_t>(room.size(), chunk_left_);
       in_.pop(room.first(n));
+      if (!rules_pass(room.first(n))) return;
       fill.n += n;
       chunk_left_ -= static_cast<std::uint32_t>(n);
       body_sent_ += n;
@@ -286,7 +367,7 @@ void Http2Exchange::on_end(Stream&, StreamEnd end_of_stream) {
 Duration Http2Exchange::time_left(TimePoint now) const {
   if (throttle_ && throttle_->waits()) return context_.options.stall_timeout;  // it is we who hold it up
   if (raw_ && out_.empty() && !over()) return context_.options.stall_timeout;  // a WebSocket may be silent
-  const bool waits = status_ == 0 && request_sent();
+  const bool waits = status_ == 0 && (request_sent() || outcome_ == Outcome::Deciding);
   return progress_ + (waits ? context_.options.response_timeout : context_.options.stall_timeout) - now;
 }
 
@@ -298,6 +379,7 @@ void Http2Exchange::on_timeout(bool visitor_blocks) {
     outcome_ = Outcome::Cut;
     return owner_->on_exchange_news(*this);
   }
+  if (outcome_ == Outcome::Deciding) return fail(failures::kRuleTimeout);
   if (status_ != 0) return fail(visitor_blocks && !out_.empty() ? failures::kVisitorStalled : failures::kOriginTimeout);
   if (request_sent()) return fail(failures::kOriginTimeout);
   const bool has_bytes = head_sent_ < head_.size() || !in_.empty();
@@ -331,6 +413,12 @@ void Http2Exchange::end(Outcome outcome, const Failure* failure) {
   owner_->on_exchange_news(*this);
 }
 
+void Http2Exchange::tell() const {
+  const RequestRecord told = record();
+  context_.host.on_request(told);
+  if (rules_want(plugin::Phase::Log)) rules_->on_log(told);
+}
+
 RequestRecord Http2Exchange::record() const {
   const std::string_view head = head_;
   const std::size_t space = head.find(' ');
@@ -338,6 +426,7 @@ RequestRecord Http2Exchange::record() const {
   RequestRecord record;
   record.method = head.substr(0, space);
   record.path = target.substr(0, target.find_first_of("? "));
+  if (rules_ && !rules_->asked_path().empty()) record.path = rules_->asked_path();
   record.host = host_;
   record.request_id = request_id_.text();
   record.status = status_;

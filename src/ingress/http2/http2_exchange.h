@@ -17,10 +17,12 @@
 #include "http/body.h"
 #include "http/h1_head.h"
 #include "http/h2/h2_server.h"
+#include "http/kept_head.h"
 #include "ingress/http1/exchange_parts.h"
 #include "ingress/http1/failure.h"
 #include "ingress/http1/ingress_context.h"
 #include "ingress/http1/origin_pool.h"
+#include "ingress/http1/rule_run.h"
 #include "ingress/http2/byte_queue.h"
 #include "ingress/limits/throttle.h"
 
@@ -54,12 +56,15 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
                             public detail::ExchangeHook<detail::Hungry>,
                             public http::H2Stream,
                             private transport::StreamHandler,
-                            private ThrottleOwner {
+                            private ThrottleOwner,
+                            private RuleRunOwner {
  public:
   static constexpr std::size_t kMostOut = 2 * ByteQueue::kBlock;
 
   enum class Outcome : std::uint8_t {
     Running,
+    Deciding,  // a rule waits, or has done so: decide()
+    Answered,  // a rule answers in the origin's place: reply()
     Complete,  // the whole response is here
     Failed,    // nothing of a final response was sent: failure() says what page to send
     Cut,       // the response broke off: its end must not look clean
@@ -76,6 +81,9 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
              Http2ExchangeOwner& owner);
   // After begin(): its place in a tunnel that has limits.
   void limit(Admission admission);
+  // After begin() and before connect(): the tunnel's rules, on the head of begin(). connect() only where the outcome is Running then.
+  void apply(plugin::ChainPtr chain, http::RequestHead& head);
+  void decide();  // Deciding: again, with the head that was kept
   void connect(transport::Link* link);
   // Instead of connect(): it gets no further than this.
   void refuse(const Failure& failure, std::optional<Refusal> refused = {});
@@ -84,6 +92,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
 
   // Failed: a page of ours, a whole HTTP/1.1 response.
   void answer(std::string_view page);
+  void reply();  // Answered
   void on_visitor_gone() { on_closed(0); }  // with his connection
   void refill();                            // the origin's bytes that did not fit
 
@@ -92,7 +101,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
 
   [[nodiscard]] std::int32_t id() const { return id_; }
   [[nodiscard]] Outcome outcome() const { return outcome_; }
-  [[nodiscard]] bool over() const { return outcome_ != Outcome::Running; }
+  [[nodiscard]] bool over() const { return outcome_ != Outcome::Running && outcome_ != Outcome::Deciding; }
   [[nodiscard]] bool closed() const { return closed_; }  // the visitor's stream is gone
   [[nodiscard]] bool waits_for_visitor() const { return status_ != 0 && (over() || !out_.empty()); }
   [[nodiscard]] bool upgraded() const { return raw_; }
@@ -102,7 +111,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   [[nodiscard]] std::string_view head() const { return head_; }  // as sent to the origin
   [[nodiscard]] const RequestId& request_id() const { return request_id_; }
   [[nodiscard]] bool head_request() const { return method_ == http::Method::Head; }
-  [[nodiscard]] RequestRecord record() const;
+  void tell() const;  // it is over, and settled
 
  private:
   // transport::StreamHandler
@@ -111,6 +120,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void on_end(transport::Stream& stream, transport::StreamEnd end) override;
   [[nodiscard]] transport::Fill fill(transport::Stream& stream, MutBytes into) override;
   void on_allowance(Way way) override;
+  void on_verdict() override;
   // http::H2Stream
   [[nodiscard]] Offer offer() const override;
   void take(MutBytes into) override;
@@ -121,7 +131,12 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
 
   [[nodiscard]] transport::StreamHandler& handler();
   void give_back(std::size_t n);
-  void begin_websocket(const http::H2Request& request);
+  [[nodiscard]] RequestRecord record() const;
+  void write_head(http::RequestHead& head);
+  void run_rules(http::RequestHead& head);
+  void keep_reply(const http::RequestHead& head);
+  [[nodiscard]] bool rules_want(plugin::Phase phase) const { return rules_ != nullptr && rules_->wants(phase); }
+  [[nodiscard]] bool rules_pass(ConstBytes payload);
   [[nodiscard]] std::size_t take_head(ConstBytes bytes);
   void begin_response(http::ResponseHead& head);
   void add_hsts(http::ResponseHead& head);
@@ -146,11 +161,14 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   std::unique_ptr<Throttle> throttle_;  // where the bandwidth is limited
   OriginPtr origin_;
   const Failure* failure_ = nullptr;
-  Failure misread_;  // what failure_ points to where the head was not taken
+  Failure own_failure_;  // what failure_ points to where the head was not taken, or a rule refused
   std::optional<Refusal> refused_;
 
   // The request.
-  std::string head_;         // for the origin
+  std::unique_ptr<RuleRun> rules_;        // of a tunnel that has any
+  std::unique_ptr<http::KeptHead> kept_;  // while Deciding
+  std::string reply_;                     // of a rule, while Answered; like answer()'s
+  std::string head_;                      // for the origin
   std::size_t charged_ = 0;  // of head_, to the memory budget
   std::string host_;         // in the one spelling
   std::string upgrade_;      // "websocket", or nothing
@@ -187,6 +205,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   bool request_ended_ : 1 = false;  // all of it came
   bool request_done_ : 1 = false;   // all of it went to the link
   bool secure_ : 1 = false;         // the visitor speaks TLS
+  bool verdict_ : 1 = false;        // what was waited for is there
   bool raw_ : 1 = false;            // after a 101: bytes are the protocol's
   bool origin_keeps_ : 1 = false;
   bool answered_ : 1 = false;  // a byte came from the origin

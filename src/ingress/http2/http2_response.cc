@@ -82,6 +82,7 @@ std::size_t Http2Exchange::take_head(ConstBytes bytes) {
   if (head.interim()) {
     server_->interim(id_, head);
   } else {
+    if (rules_want(plugin::Phase::ResponseHead)) rules_->on_response_head(head);
     begin_response(head);
   }
   gathered_.reset();  // the head's views die here
@@ -117,10 +118,14 @@ std::size_t Http2Exchange::take_body(ConstBytes bytes) {
   if (response_.kind() != http::Framing::Kind::Chunked) {
     used = static_cast<std::size_t>(std::min<std::uint64_t>(here.size(), response_.opaque()));
     (void)out_.push(pool, here.first(used));
+    if (rules_want(plugin::Phase::ResponseBody)) rules_->on_response_body(here.first(used));
     response_.pass_opaque(used);
   } else {
     const http::BodyFramer::Step step = response_.feed(
-        as_text(here), [&](std::string_view payload) { (void)out_.push(pool, as_bytes(payload)); },
+        as_text(here), [&](std::string_view payload) {
+          (void)out_.push(pool, as_bytes(payload));
+          if (rules_want(plugin::Phase::ResponseBody)) rules_->on_response_body(as_bytes(payload));
+        },
         [this](std::string_view lines) { trailers_.append(lines); });
     if (step.error != http::BodyError::None) {
       fail(failures::kBadResponse);

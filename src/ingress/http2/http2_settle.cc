@@ -35,7 +35,8 @@ http::H2Stream* Http2Connection::on_request(const http::H2Request& request) {
     ++context_.stats.requests;
     ++context_.stats.h2_requests;
     exchange.limit(std::move(place.admission));
-    exchange.connect(place.link);
+    if (place.target->chain != nullptr) exchange.apply(place.target->chain, request.head);
+    if (exchange.outcome() == Http2Exchange::Outcome::Running) exchange.connect(place.link);
   }
   return &exchange;
 }
@@ -59,6 +60,12 @@ void Http2Connection::settle(Http2Exchange& exchange) {
     case Http2Exchange::Outcome::Running:
     case Http2Exchange::Outcome::VisitorGone:
     case Http2Exchange::Outcome::Complete: return;  // until its stream is closed
+    case Http2Exchange::Outcome::Deciding:
+      exchange.decide();
+      if (exchange.outcome() == Http2Exchange::Outcome::Running)
+        exchange.connect(context_.links.find(exchange.tunnel().session));
+      return;
+    case Http2Exchange::Outcome::Answered: return exchange.reply();
     case Http2Exchange::Outcome::Failed: return answer(exchange);
     case Http2Exchange::Outcome::Retry: return exchange.connect(context_.links.find(exchange.tunnel().session));
     case Http2Exchange::Outcome::Cut:
@@ -66,6 +73,13 @@ void Http2Connection::settle(Http2Exchange& exchange) {
       return server_->reset(exchange.id(), &exchange.failure() == &failures::kVisitorStalled ? http::H2Code::Cancel
                                                                                              : http::H2Code::Internal);
   }
+}
+
+// What the visitor likes to read is in the head for the origin; nothing else remembers it.
+std::string_view Http2Connection::accept_of(const Http2Exchange& exchange) {
+  const std::string_view head = exchange.head();
+  if (head.empty() || !http::parse_request_head(head, context_.options.limits, context_.request).done()) return {};
+  return context_.request.fields.value(http::FieldId::Accept);
 }
 
 void Http2Connection::answer(Http2Exchange& exchange) {
@@ -81,10 +95,7 @@ void Http2Connection::answer(Http2Exchange& exchange) {
   page.host = exchange.host();
   page.head_request = exchange.head_request();
   page.keep_alive = true;
-  // What the visitor likes to read was to go on to the origin; nothing else remembers it.
-  if (!exchange.head().empty() &&
-      http::parse_request_head(exchange.head(), context_.options.limits, context_.request).done())
-    page.accept = context_.request.fields.value(http::FieldId::Accept);
+  page.accept = accept_of(exchange);
   exchange.answer(http::make_error_response(page));
   ++context_.stats.errors;
 }
@@ -92,7 +103,7 @@ void Http2Connection::answer(Http2Exchange& exchange) {
 void Http2Connection::finish(Http2Exchange& exchange) {
   server_->detach(exchange.id());
   if (exchange.upgraded()) --context_.stats.upgraded;
-  context_.host.on_request(exchange.record());
+  exchange.tell();
   exchange.detail::ExchangeHook<detail::OfConnection>::unlink();
   context_.give_back(std::unique_ptr<Http2Exchange>(&exchange));
 }

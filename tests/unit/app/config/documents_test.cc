@@ -35,7 +35,7 @@ TEST(ConfigDocuments, TheCommittedReferenceIsTheOneOfThisTable) {
 
 TEST(ConfigDocuments, TheExamplesLoad) {
   const auto blocks = toml_blocks(config_reference());
-  ASSERT_EQ(blocks.size(), 3u);
+  ASSERT_EQ(blocks.size(), 4u);
   Loading load;
   load.outside.secret_files = {{"/etc/ferrotunnel/secrets/laptop", std::string(kSecret)},
                                {"/etc/ferrotunnel/token", join_token()}};
@@ -57,6 +57,9 @@ TEST(ConfigDocuments, TheExamplesLoad) {
     ++count;
   }
   EXPECT_EQ(count, 4u);
+  const auto rules = load.client("[client]\nserver = \"localhost\"\n" + blocks[3]);
+  ASSERT_TRUE(rules) << to_text(rules.error());
+  EXPECT_EQ(rules->tunnels.at(0).rules.size(), 3u);
 }
 
 TEST(ConfigDocuments, TheSchemaIsJsonWithBothKinds) {

@@ -32,9 +32,18 @@ std::string name_of(const Row& row) { return std::string(row.section->name) + ".
 // The key in its table on line 2, and on lines behind it what it cannot be without.
 std::string file_with(const Row& row, const std::string& key, const std::string& value) {
   const std::string name(row.key->name);
-  std::string text =
-      "[" + std::string(row.section->name) + (row.section->named ? ".x]\n" : "]\n") + key + " = " + value + "\n";
   const std::string table(row.section->name);
+  const std::string header = row.section->within.empty()
+                                 ? "[" + table + (row.section->named ? ".x]" : "]")
+                                 : "[[" + std::string(row.section->within) + ".x." + table + "]]";
+  std::string text = header + "\n" + key + " = " + value + "\n";
+  if (table == "rules" && (name == "paths" || name == "methods" || name == "headers")) text += "redirect = \"/x\"\n";
+  for (const std::string_view rule : {"cors", "basic_auth", "redirect"}) {
+    if (!name.starts_with(std::string(rule) + "_")) continue;
+    const Key* needed = row.section->find(rule);
+    text += std::string(rule) + " = " + std::string(needed->example) + "\n";
+  }
+  if (table == "rules") text += "[tunnels.x]\nto = \"127.0.0.1:1\"\n";
   if (name == "tls_cert") text += "tls_key = \"k.pem\"\n";
   if (name == "tls_key") text += "tls_cert = \"c.pem\"\n";
   if (name == "https_cert") text += "https_key = \"k.pem\"\n";

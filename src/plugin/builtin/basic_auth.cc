@@ -1,0 +1,254 @@
+// basic_auth (user "NAME:HASH", realm): RFC 7617. Who is not among the users gets 401; who is goes on without the Authorization field.
+//
+// A hash takes a Worker tens of milliseconds. What was found right is remembered by its HMAC under a key of this filter's own, so that a browser
+// pays once; what was found wrong is not. Requests with the same credentials wait for one hash. A name that is nobody's costs one too.
+#include <openssl/crypto.h>
+#include <openssl/hmac.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "base/random.h"
+#include "http/chars.h"
+#include "plugin/builtin/filters.h"
+#include "plugin/builtin/password.h"
+
+namespace ferrotunnel::plugin {
+namespace {
+
+constexpr std::size_t kMaxUsers = 64;
+constexpr std::size_t kMaxCredentials = 1024;  // bytes of base64
+constexpr std::size_t kMaxVerified = 1024;     // remembered; the older half goes first
+constexpr std::size_t kMaxWaiting = 256;       // requests of one rule at once
+
+// Strict RFC 4648 section 4, padding as clients send it or left out.
+std::optional<std::string> decode_base64(std::string_view text) {
+  while (text.ends_with('=')) text.remove_suffix(1);
+  std::string out;
+  std::uint32_t bits = 0;
+  int have = 0;
+  for (const char c : text) {
+    const std::uint32_t value = c >= 'A' && c <= 'Z'   ? static_cast<std::uint32_t>(c - 'A')
+                                : c >= 'a' && c <= 'z' ? static_cast<std::uint32_t>(c - 'a' + 26)
+                                : c >= '0' && c <= '9' ? static_cast<std::uint32_t>(c - '0' + 52)
+                                : c == '+'             ? 62u
+                                : c == '/'             ? 63u
+                                                       : 64u;
+    if (value > 63) return std::nullopt;
+    bits = (bits << 6) | value;
+    have += 6;
+    if (have < 8) continue;
+    have -= 8;
+    out += static_cast<char>((bits >> have) & 0xff);
+  }
+  return out;
+}
+
+using Digest = std::array<unsigned char, 32>;
+struct DigestHash {
+  std::size_t operator()(const Digest& digest) const {
+    std::size_t value = 0;
+    std::memcpy(&value, digest.data(), sizeof value);
+    return value;
+  }
+};
+
+// Of one credential: read by those who waited, once they were resumed.
+struct Outcome {
+  std::atomic<bool> done{false};
+  bool right = false;  // before done
+};
+using OutcomePtr = std::shared_ptr<Outcome>;
+
+struct Waited final : SlotState {
+  explicit Waited(OutcomePtr of) : outcome(std::move(of)) {}
+  OutcomePtr outcome;
+};
+
+struct User {
+  std::string name, hash;
+};
+
+// Outlives its filter while a hash is under way. Any thread.
+class Verifier : public std::enable_shared_from_this<Verifier> {
+ public:
+  Verifier(std::vector<User> users, WorkerPtr worker) : users_(std::move(users)), worker_(std::move(worker)) {
+    fill_random(key_);
+  }
+
+  enum class Answer : std::uint8_t { Right, Waiting, Busy };
+  [[nodiscard]] Answer ask(std::string credentials, const WaiterPtr& waiter, OutcomePtr& outcome) {
+    const Digest digest = digest_of(credentials);
+    const std::lock_guard lock(mutex_);
+    if (is_verified(digest)) return Answer::Right;
+    if (waiting_ >= kMaxWaiting) return Answer::Busy;
+    const auto [at, first] = pending_.try_emplace(digest);
+    Pending& pending = at->second;
+    if (first) {
+      pending.outcome = std::make_shared<Outcome>();
+      if (worker_ == nullptr ||
+          !worker_->run([self = shared_from_this(), digest, text = std::move(credentials)]() mutable {
+            self->verify(digest, text);
+          })) {
+        pending_.erase(at);
+        return Answer::Busy;
+      }
+    }
+    pending.waiters.push_back(waiter);
+    ++waiting_;
+    outcome = pending.outcome;
+    return Answer::Waiting;
+  }
+
+ private:
+  struct Pending {
+    OutcomePtr outcome;
+    std::vector<WaiterPtr> waiters;
+  };
+  using Known = std::unordered_map<Digest, bool, DigestHash>;
+
+  [[nodiscard]] Digest digest_of(std::string_view text) const {
+    Digest digest{};
+    unsigned size = digest.size();
+    ::HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
+           reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data(), &size);
+    return digest;
+  }
+
+  // Two generations: what is in use moves to the young one.
+  [[nodiscard]] bool is_verified(const Digest& digest) {
+    if (young_.contains(digest)) return true;
+    if (!old_.contains(digest)) return false;
+    remember(digest);
+    return true;
+  }
+  void remember(const Digest& digest) {
+    if (young_.size() >= kMaxVerified / 2) {
+      old_ = std::move(young_);
+      young_.clear();
+    }
+    young_.emplace(digest, true);
+  }
+
+  void verify(const Digest& digest, std::string& credentials) {
+    const std::string_view text = credentials;
+    const std::size_t colon = text.find(':');
+    const auto user = std::ranges::find(users_, text.substr(0, colon), &User::name);
+    const bool known = user != users_.end();
+    const bool matches = password_matches(text.substr(colon + 1), (known ? *user : users_.front()).hash);
+    OPENSSL_cleanse(credentials.data(), credentials.size());
+    Pending pending;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto at = pending_.find(digest);
+      pending = std::move(at->second);
+      pending_.erase(at);
+      waiting_ -= pending.waiters.size();
+      if (known && matches) remember(digest);
+    }
+    pending.outcome->right = known && matches;
+    pending.outcome->done.store(true, std::memory_order_release);
+    for (const WaiterPtr& waiter : pending.waiters) waiter->resume();
+  }
+
+  const std::vector<User> users_;
+  const WorkerPtr worker_;
+  std::array<std::byte, 32> key_{};
+  std::mutex mutex_;
+  Known young_, old_;
+  std::unordered_map<Digest, Pending, DigestHash> pending_;
+  std::size_t waiting_ = 0;
+};
+
+class BasicAuth final : public Filter {
+ public:
+  BasicAuth(std::shared_ptr<Verifier> verifier, const std::string& realm)
+      : verifier_(std::move(verifier)), challenge_("Basic realm=\"" + realm + "\", charset=\"UTF-8\"") {}
+
+  [[nodiscard]] Phases phases() const override { return {Phase::RequestHead}; }
+  [[nodiscard]] bool may_wait() const override { return true; }
+  [[nodiscard]] Verdict on_request_head(RequestView& request, Slot& slot) const override {
+    auto credentials = credentials_of(request.head.fields);
+    if (!credentials) return challenge(request.reply);
+    if (const auto* waited = static_cast<const Waited*>(slot.state.get());
+        waited != nullptr && waited->outcome->done.load(std::memory_order_acquire))
+      return waited->outcome->right ? pass(request) : challenge(request.reply);
+    OutcomePtr outcome;
+    switch (verifier_->ask(std::move(*credentials), request.waiter, outcome)) {
+      case Verifier::Answer::Right: return pass(request);
+      case Verifier::Answer::Busy: return busy(request.reply);
+      case Verifier::Answer::Waiting: break;
+    }
+    slot.state = std::make_unique<Waited>(std::move(outcome));
+    return Verdict::Wait;
+  }
+
+ private:
+  // "NAME:PASSWORD"; nothing: none, more than one, or not as RFC 7617 has them.
+  static std::optional<std::string> credentials_of(const http::Fields& fields) {
+    const http::Field* found = nullptr;
+    for (const http::Field& field : fields) {
+      if (!http::iequals(field.name, "authorization")) continue;
+      if (found != nullptr) return std::nullopt;
+      found = &field;
+    }
+    constexpr std::string_view kScheme = "basic ";
+    if (found == nullptr || found->value.size() > kMaxCredentials ||
+        !http::iequals(found->value.substr(0, kScheme.size()), kScheme))
+      return std::nullopt;
+    auto text = decode_base64(http::trim(found->value.substr(kScheme.size())));
+    if (!text || !text->contains(':') || text->contains('\0')) return std::nullopt;
+    return text;
+  }
+  static Verdict pass(RequestView& request) {
+    request.head.fields.remove("authorization");
+    return Verdict::Pass;
+  }
+  [[nodiscard]] Verdict challenge(Reply& reply) const {
+    reply.status = 401;
+    reply.slug = "unauthorized";
+    reply.sentence = "{host} asks for a name and a password.";
+    reply.fields.add("WWW-Authenticate", challenge_);
+    return Verdict::Answer;
+  }
+  static Verdict busy(Reply& reply) {
+    reply.status = 503;
+    reply.slug = "auth-busy";
+    reply.sentence = "This server checks as many passwords as it can now.";
+    reply.retry_after = 1;
+    return Verdict::Answer;
+  }
+
+  const std::shared_ptr<Verifier> verifier_;
+  const std::string challenge_;
+};
+
+}  // namespace
+
+Result<FilterPtr> make_basic_auth(Settings& settings, const Tools& tools) {
+  std::vector<User> users;
+  for (const std::string& text : settings.texts("user")) {
+    const std::size_t colon = text.find(':');
+    User user{text.substr(0, colon), colon == std::string::npos ? "" : text.substr(colon + 1)};
+    if (colon == std::string::npos || user.name.empty() || !http::all(user.name, http::kValueByte))
+      return bad_rule("a user is NAME:HASH");
+    if (auto checked = check_hash(user.hash); !checked)
+      return bad_rule("user " + user.name + ": " + checked.error().context);
+    if (std::ranges::find(users, user.name, &User::name) != users.end())
+      return bad_rule("user " + user.name + " stands there twice");
+    users.push_back(std::move(user));
+  }
+  if (users.empty()) return bad_rule("it needs a user, as NAME:HASH");
+  if (users.size() > kMaxUsers) return bad_rule("at most " + std::to_string(kMaxUsers) + " users");
+  const std::string realm = settings.has("realm") ? settings.text("realm") : "tunnel";
+  if (realm.size() > 128 || !http::all(realm, http::kValueByte) || realm.find_first_of("\"\\") != std::string::npos)
+    return bad_rule("realm: up to 128 characters without quotes are wanted");
+  return std::make_shared<const BasicAuth>(std::make_shared<Verifier>(std::move(users), tools.worker), realm);
+}
+
+}  // namespace ferrotunnel::plugin

@@ -1,0 +1,162 @@
+"""Rules of HTTP tunnels with the real programs: flags, files, reloads, and what curl and a hand-made origin see."""
+import pytest
+
+import origins
+from processes import until
+from visitors import curl
+
+HOST = "app.test"
+
+
+@pytest.fixture
+def server(world):
+    return world.server()
+
+
+@pytest.fixture
+def origin(world):
+    """Answers with the head that it got."""
+
+    def respond(line, fields, stream, connection):
+        read_body(fields, stream)
+        said = "\r\n".join(made.requests[-1]).encode("latin-1") + b"\r\n"
+        connection.sendall(b"HTTP/1.1 200 OK\r\nServer: inner\r\nContent-Length: %d\r\n\r\n" % len(said) + said)
+        return True
+
+    made = origins.HttpOrigin(world, respond)
+    return made
+
+
+def read_body(fields, stream):
+    if fields.get("transfer-encoding") == "chunked":
+        while size := int(stream.readline(), 16):
+            stream.read(size + 2)
+        stream.readline()
+    else:
+        stream.read(int(fields.get("content-length", 0)))
+
+
+def status(url, server, *flags):
+    return int(curl(url, server, "-o", "/dev/null", "-w", "%{http_code}", *flags))
+
+
+def test_flags_change_what_the_service_and_the_visitor_see(world, server, origin):
+    world.http_tunnel(server, origin.port, HOST, "--strip-prefix", "/api", "--add-prefix", "/v1", "--host-rewrite", "origin",
+                      "--header", "X-Visitor: ${visitor.address}", "--header", "X-Two: 2", "--response-header", "Server: outer")
+    said = curl(f"http://{HOST}/api/x?q=1", server, "-i").decode()
+    assert "GET /v1/x?q=1 HTTP/1.1\r\n" in said
+    assert f"Host: 127.0.0.1:{origin.port}\r\n" in said
+    assert "X-Visitor: 127.0.0.1\r\n" in said and "X-Two: 2\r\n" in said
+    assert f"X-Forwarded-Host: {HOST}\r\n" in said
+    assert "Server: outer" in said and "inner" not in said
+
+
+def test_a_password_of_the_command_line(world, server, origin):
+    world.http_tunnel(server, origin.port, HOST, "--basic-auth", "ann:correct horse")
+    assert status(f"http://{HOST}/", server) == 401
+    assert status(f"http://{HOST}/", server, "-u", "ann:wrong") == 401
+    said = curl(f"http://{HOST}/", server, "-u", "ann:correct horse")
+    assert b"GET / HTTP/1.1" in said
+    assert b"uthorization" not in said, "it is not the origin's"
+    server.wait_event("request", status=401)
+
+
+def test_a_part_of_a_host(world, server, origin, nginx):
+    nginx.file("index.html", b"site")
+    world.http_tunnel(server, nginx.port, HOST)
+    world.http_tunnel(server, origin.port, HOST, "--path", "/api", "--strip-prefix", "/api", "--name", "api")
+    assert curl(f"http://{HOST}/", server) == b"site"
+    assert b"GET /x " in curl(f"http://{HOST}/api/x", server)
+    assert b"GET /x " in curl(f"http://{HOST}/y/../%61pi/x", server, "--path-as-is")
+    assert status(f"http://{HOST}/y%2fapi", server) == 400
+
+
+def test_max_body_of_both_framings(world, server, origin):
+    world.http_tunnel(server, origin.port, HOST, "--max-body", "1K")
+    assert status(f"http://{HOST}/", server, "--data-binary", "x" * 1024) == 200
+    assert status(f"http://{HOST}/", server, "--data-binary", "x" * 1025) == 413
+    assert status(f"http://{HOST}/", server, "-H", "Transfer-Encoding: chunked", "--data-binary", "x" * 1025) == 413
+
+
+def test_cors_of_a_page_elsewhere(world, server, origin):
+    world.http_tunnel(server, origin.port, HOST, "--cors", "https://page.test", "--basic-auth", "ann:secret")
+    said = curl(f"http://{HOST}/", server, "-i", "-X", "OPTIONS", "-H", "Origin: https://page.test", "-H", "Access-Control-Request-Method: PUT").decode()
+    assert " 204 " in said.splitlines()[0]
+    assert "Access-Control-Allow-Origin: https://page.test\r\n" in said
+
+
+FILE = """
+[client]
+token = {{ file = "{token}" }}
+
+[tunnels.web]
+to = "127.0.0.1:{port}"
+url = "http://{host}"
+hosts = ["www.{host}"]
+set_response_headers = ["X-Frame-Options: DENY", "X-Id: ${{request.id}}"]
+
+[[tunnels.web.rules]]
+paths = ["/admin"]
+basic_auth = ["ann:{hash}"]
+basic_auth_realm = "staff"
+
+[[tunnels.web.rules]]
+paths = ["/old"]
+redirect = "https://new.test${{request.uri}}"
+redirect_status = 308
+
+[[tunnels.web.rules]]
+paths = ["/down"]
+methods = ["GET"]
+answer = "{answer}"
+answer_status = 503
+"""
+
+# bcrypt of "U*U", from the tests of crypt_blowfish.
+HASH = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+
+
+def write_file(world, server, origin, answer="Back at noon."):
+    token = world.work / "token"
+    token.write_text(server.join)
+    token.chmod(0o600)
+    file = world.work / "client.toml"
+    file.write_text(FILE.format(token=token, port=origin.port, host=HOST, hash=HASH, answer=answer))
+    return file
+
+
+def test_rules_of_a_file_and_their_reload(world, server, origin):
+    file = write_file(world, server, origin)
+    client = world.client("client", "--config", file)
+    client.wait_event("tunnel_up")
+    for host in (HOST, f"www.{HOST}"):
+        said = curl(f"http://{host}/", server, "-i")
+        assert b"X-Frame-Options: DENY\r\n" in said and b"X-Id: " in said
+    assert status(f"http://{HOST}/admin/x", server) == 401
+    assert status(f"http://{HOST}//x/../admin", server, "--path-as-is") == 401
+    assert status(f"http://{HOST}/admin", server, "-u", "ann:U*U") == 200
+    moved = curl(f"http://{HOST}/old/a?b", server, "-i").decode()
+    assert " 308 " in moved.splitlines()[0] and "Location: https://new.test/old/a?b\r\n" in moved
+    assert curl(f"http://{HOST}/down", server) == b"Back at noon."
+    assert status(f"http://{HOST}/down", server, "-d", "x") == 200
+    write_file(world, server, origin, answer="At two.")
+    client.signal(1)
+    until(lambda: curl(f"http://{HOST}/down", server) == b"At two.", "the new answer")
+
+
+@pytest.mark.parametrize("line, says", [
+    ('strip_prefix = "api"', "strip_prefix: 'api' is no prefix of a path"),
+    ('basic_auth = ["ann:secret"]', "a file has the hash of a password, not the password"),
+    ('redirect = "new.test"', "redirect: to: "),
+    ('set_request_headers = ["Connection: x"]', "Connection belongs to one connection"),
+    ('set_request_headers = ["X-A: ${visitor.addres}"]', "${visitor.addres} is not known"),
+    ('cors = ["*"]\ncors_credentials = true', "name the origins"),
+    ('strip_prefx = "/a"', 'did you mean "strip_prefix"?'),
+])
+def test_mistakes_in_a_file_have_their_place(world, line, says):
+    file = world.work / "client.toml"
+    file.write_text(f'[tunnels.web]\nto = "8080"\n\n[[tunnels.web.rules]]\npaths = ["/a"]\n{line}\n')
+    done = world.run("check", file)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert says in done.stderr + done.stdout, done.stderr + done.stdout
+    assert "client.toml:" in done.stderr + done.stdout

@@ -1,0 +1,145 @@
+// Who is let in with which password, what it costs, and what is remembered.
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <future>
+
+#include "plugin/builtin/password.h"
+#include "unit/plugin/plugin_world.h"
+
+namespace ferrotunnel::plugin::test {
+namespace {
+
+using testing::HasSubstr;
+
+// "ann:secret", "bob:b:b" and so on.
+std::string base64(std::string_view text) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  unsigned bits = 0;
+  int have = 0;
+  for (const char c : text) {
+    bits = bits << 8 | static_cast<unsigned char>(c);
+    for (have += 8; have >= 6; have -= 6) out += kDigits[bits >> (have - 6) & 63];
+  }
+  if (have > 0) out += kDigits[bits << (6 - have) & 63];
+  while (out.size() % 4 != 0) out += '=';
+  return out;
+}
+std::string basic(std::string_view credentials) { return "Authorization: Basic " + base64(credentials) + "\r\n"; }
+
+// Cost 4, or the tests would wait.
+std::string quick_hash(const std::string& password) {
+  auto hash = hash_password(password);
+  EXPECT_TRUE(hash);
+  return *hash;
+}
+
+struct World {
+  WorkerPtr worker = std::make_shared<Worker>(1);
+  std::string ann = "ann:" + quick_hash("secret");
+  ChainPtr chain =
+      chain_of({rule("basic_auth", {{"user", ann}, {"user", "bob:" + quick_hash("b:b")}, {"realm", "here"}})}, worker);
+  ~World() { worker->stop(); }
+
+  // As the ingress does it: again when it was resumed.
+  Verdict decide(Asked& asked, std::string_view more) {
+    Verdict verdict = asked.get("/", more);
+    if (verdict != Verdict::Wait) return verdict;
+    EXPECT_TRUE(asked.counting->wait(1));
+    return asked.get("/", more);
+  }
+};
+
+TEST(BasicAuth, TheRightOneGoesOnWithoutTheCredentials) {
+  World world;
+  Asked asked(world.chain);
+  EXPECT_EQ(asked.get("/", basic("ann:secret")), Verdict::Wait);
+  ASSERT_TRUE(asked.counting->wait(1));
+  EXPECT_EQ(asked.get("/", basic("ann:secret")), Verdict::Pass);
+  EXPECT_EQ(asked.head.fields.find("authorization"), nullptr);
+  Asked second(world.chain);
+  EXPECT_EQ(second.get("/", basic("ann:secret")), Verdict::Pass) << "it is remembered";
+  Asked other(world.chain);
+  EXPECT_EQ(world.decide(other, basic("bob:b:b")), Verdict::Pass) << "a password may have a colon";
+}
+
+TEST(BasicAuth, OthersAreAsked) {
+  World world;
+  for (const std::string& more :
+       {std::string(), basic("ann:wrong"), basic("nobody:secret"), basic("ann"), basic(""), basic("ann:"), basic(":"),
+        std::string("Authorization: Bearer x\r\n"), std::string("Authorization: Basic\r\n"),
+        std::string("Authorization: Basic !!!!\r\n"), basic("ann:secret") + basic("ann:secret"),
+        "Authorization: Basic " + std::string(2000, 'A') + "\r\n", basic(std::string_view("ann:secret\0x", 12))}) {
+    Asked asked(world.chain);
+    EXPECT_EQ(world.decide(asked, more), Verdict::Answer) << more;
+    EXPECT_EQ(asked.reply.status, 401);
+    EXPECT_EQ(asked.reply.fields.value("WWW-Authenticate"), "Basic realm=\"here\", charset=\"UTF-8\"");
+  }
+}
+
+TEST(BasicAuth, TheSameCredentialsWaitForOneHash) {
+  World world;
+  std::promise<void> go;
+  std::atomic<bool> held{false};
+  ASSERT_TRUE(world.worker->run([&, gone = go.get_future().share()] {
+    held = true;
+    gone.wait();
+  }));
+  Asked one(world.chain), two(world.chain);
+  EXPECT_EQ(one.get("/", basic("ann:secret")), Verdict::Wait);
+  EXPECT_EQ(two.get("/", basic("ann:secret")), Verdict::Wait);
+  go.set_value();
+  ASSERT_TRUE(one.counting->wait(1));
+  ASSERT_TRUE(two.counting->wait(1));
+  EXPECT_EQ(one.get("/", basic("ann:secret")), Verdict::Pass);
+  EXPECT_EQ(two.get("/", basic("ann:secret")), Verdict::Pass);
+}
+
+TEST(BasicAuth, WhenTooManyWaitOthersHearSo) {
+  World world;
+  std::promise<void> go;
+  ASSERT_TRUE(world.worker->run([gone = go.get_future().share()] { gone.wait(); }));
+  std::vector<std::unique_ptr<Asked>> all;
+  Verdict last = Verdict::Wait;
+  for (int i = 0; i < 2000 && last == Verdict::Wait; ++i) {
+    all.push_back(std::make_unique<Asked>(world.chain));
+    last = all.back()->get("/", basic("ann:" + std::to_string(i)));
+  }
+  EXPECT_EQ(last, Verdict::Answer);
+  EXPECT_EQ(all.back()->reply.status, 503);
+  EXPECT_EQ(all.back()->reply.slug, "auth-busy");
+  std::thread stopper([&] { world.worker->stop(); });
+  go.set_value();
+  stopper.join();
+}
+
+TEST(BasicAuth, Mistakes) {
+  const auto wrong = [](const std::string& user) { return mistake(rule("basic_auth", {{"user", user}})); };
+  EXPECT_THAT(wrong("ann"), HasSubstr("NAME:HASH"));
+  EXPECT_THAT(wrong("ann:secret"), HasSubstr("bcrypt"));
+  EXPECT_THAT(wrong("ann:$2b$10$short"), HasSubstr("60 characters"));
+  EXPECT_THAT(wrong("ann:$2b$31$" + std::string(53, 'a')), HasSubstr("cost 31"));
+  EXPECT_THAT(wrong("ann:$y$jFT$salt$" + std::string(43, 'a')), HasSubstr("cost above 5"));
+  EXPECT_THAT(wrong("ann:$1$x$" + std::string(22, 'a')), HasSubstr("bcrypt"));
+  EXPECT_THAT(mistake(rule("basic_auth", {})), HasSubstr("needs a user"));
+}
+
+TEST(Password, WhatIsMadeMatches) {
+  const std::string hash = quick_hash("correct horse");
+  EXPECT_TRUE(check_hash(hash));
+  EXPECT_TRUE(password_matches("correct horse", hash));
+  EXPECT_FALSE(password_matches("correct horse ", hash));
+  EXPECT_FALSE(password_matches("", hash));
+  EXPECT_NE(hash, quick_hash("correct horse")) << "each has its salt";
+  EXPECT_FALSE(hash_password(""));
+  EXPECT_FALSE(hash_password(std::string(300, 'x')));
+}
+
+// By htpasswd -B and mkpasswd -m yescrypt.
+TEST(Password, HashesOfOtherPrograms) {
+  EXPECT_TRUE(password_matches("U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"));
+}
+
+}  // namespace
+}  // namespace ferrotunnel::plugin::test
