@@ -92,7 +92,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
 
   // Failed: a page of ours, a whole HTTP/1.1 response.
   void answer(std::string_view page);
-  void reply();  // Answered
+  void reply();                             // Answered
   void on_visitor_gone() { on_closed(0); }  // with his connection
   void refill();                            // the origin's bytes that did not fit
 
@@ -169,12 +169,12 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   std::unique_ptr<http::KeptHead> kept_;  // while Deciding
   std::string reply_;                     // of a rule, while Answered; like answer()'s
   std::string head_;                      // for the origin
-  std::size_t charged_ = 0;  // of head_, to the memory budget
-  std::string host_;         // in the one spelling
-  std::string upgrade_;      // "websocket", or nothing
-  std::string accept_;       // what Sec-WebSocket-Accept has to be
-  std::string tail_;         // of a chunked body: the last chunk, trailers
-  std::string line_;         // of a chunked body: a chunk's size, or its end
+  std::size_t charged_ = 0;               // of head_, to the memory budget
+  std::string host_;                      // in the one spelling
+  std::string upgrade_;                   // "websocket", or nothing
+  std::string accept_;                    // what Sec-WebSocket-Accept has to be
+  std::string tail_;                      // of a chunked body: the last chunk, trailers
+  std::string line_;                      // of a chunked body: a chunk's size, or its end
   std::uint32_t line_sent_ = 0;
   std::uint32_t chunk_left_ = 0;  // bytes of in_ that the chunk at hand still takes
   TunnelKey tunnel_;

@@ -122,7 +122,8 @@ std::size_t Http2Exchange::take_body(ConstBytes bytes) {
     response_.pass_opaque(used);
   } else {
     const http::BodyFramer::Step step = response_.feed(
-        as_text(here), [&](std::string_view payload) {
+        as_text(here),
+        [&](std::string_view payload) {
           (void)out_.push(pool, as_bytes(payload));
           if (rules_want(plugin::Phase::ResponseBody)) rules_->on_response_body(as_bytes(payload));
         },
