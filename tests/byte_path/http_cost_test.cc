@@ -109,9 +109,10 @@ class HttpPath {
     while (!condition()) {
       if (Clock::now() > end) return false;
       shard_.io().restart();
-      if (shard_.io().poll() == 0) shard_.io().run_one_for(1ms);
-      for (ssize_t n; (n = ::recv(visitor_.get(), bytes_.data(), bytes_.size(), 0)) > 0;)
+      bool moved = shard_.io().poll() > 0;
+      for (ssize_t n; (n = ::recv(visitor_.get(), bytes_.data(), bytes_.size(), 0)) > 0; moved = true)
         seen_ += static_cast<std::uint64_t>(n);
+      if (!moved) shard_.io().run_one_for(1ms);
     }
     return true;
   }
