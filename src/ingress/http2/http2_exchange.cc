@@ -283,11 +283,11 @@ Fill Http2Exchange::fill(Stream&, MutBytes into) {
   return fill;
 }
 
-// What may go now. The last byte of a request with a length waits for its end: whoever sends more than he said is malformed (RFC 9113 section
-// 8.1.1), and nobody has had his request whole.
+// What may go now. The last byte of a body with a length, and the head of one with none, wait for the end: whoever sends more than he said
+// is malformed (RFC 9113 section 8.1.1), and nobody has had his request whole.
 std::size_t Http2Exchange::head_left() const {
   const bool waits = framing_ == http::Framing::of_length(0) && !request_ended_;
-  return head_.size() - head_sent_ - (waits ? 1 : 0);
+  return waits ? 0 : head_.size() - head_sent_;
 }
 std::size_t Http2Exchange::body_left() const {
   const bool whole = framing_.kind == http::Framing::Kind::Length && body_sent_ + in_.size() >= framing_.length;
