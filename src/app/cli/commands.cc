@@ -277,6 +277,7 @@ constexpr std::array kRuleFlags = {
          true},
     Flag{"max-body", "SIZE",
          "Requests with a larger body get 413; with K, M or G behind the number. Default: no limit."},
+    Flag{"compress", "", "Compress text that the service sends plain, as zstd, br or gzip, where the visitor takes that."},
 };
 constexpr std::array kHttpGroups = {
     FlagGroup{"TUNNEL", kHttpTunnelFlags}, FlagGroup{"RULES", kRuleFlags},        FlagGroup{"LIMITS", kLimitFlags},

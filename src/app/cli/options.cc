@@ -167,6 +167,9 @@ class Reader {
     std::size_t most = 0;
     size("max-body", most);
     if (most != 0) into.rules.push_back(ferrotunnel::rules::max_body(most));
+    bool compress = false;
+    toggle("compress", compress);
+    if (compress) into.rules.push_back(ferrotunnel::rules::compress());
     one("strip-prefix", [](const std::string& prefix) { return ferrotunnel::rules::strip_prefix(prefix); });
     one("add-prefix", [](const std::string& prefix) { return ferrotunnel::rules::add_prefix(prefix); });
     one("host-rewrite", [](const std::string& host) { return ferrotunnel::rules::host(host); });

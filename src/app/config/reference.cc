@@ -166,6 +166,7 @@ std::string type_text(const Key& key) {
     case Type::Text: return "string";
     case Type::Path: return "path";
     case Type::Texts: return "string or array";
+    case Type::TextsOrTrue: return "true, false, string or array";
     case Type::Ports: return "array of ports and ranges";
     case Type::Choice: {
       std::string list;

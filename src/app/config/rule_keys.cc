@@ -48,6 +48,11 @@ Result<> cors_origin(const std::string& text) {
   return text.empty() ? bad("an origin is missing") : check_rule(rules::cors({text}));
 }
 
+Result<> coding(const std::string& text) { return check_rule(rules::compress({text})); }
+void compress(Target& t, Read&& r) {
+  if (r.flag || !r.texts.empty()) t.rules->of("compress").with("coding", r.texts);
+}
+
 template <auto Rule, auto Setting>
 void put(Target& t, Read&& r) {
   TunnelRule& rule = t.rules->of(Rule());
@@ -164,6 +169,25 @@ constexpr std::array kRuleKeys = {
         .text = "Names of headers that visitors do not get.",
         .example = "[\"Server\"]",
         .set = FT_PUT("response_headers", "remove")},
+    Key{.name = "compress",
+        .type = Type::TextsOrTrue,
+        .fallback = "`false`",
+        .text =
+            "Text that the local service sends plain goes to visitors in a coding that they take: of `zstd`, `br` and "
+            "`gzip` those that are named here, the first liked best; `true`: these three. Not for pages that show a "
+            "secret "
+            "beside what a stranger may choose (BREACH).",
+        .example = "[\"br\", \"gzip\"]",
+        .flag = "compress",
+        .set = compress,
+        .check = coding},
+    Key{.name = "compress_min",
+        .type = Type::Size,
+        .fallback = "`\"1K\"`",
+        .text = "Bodies that say they are smaller go on as they are. Alone it means `compress = true`.",
+        .example = "\"4K\"",
+        .set = [](Target& t, Read&& r) { t.rules->of("compress").with("min", std::to_string(r.number)); },
+        .most = std::uint64_t{1} << 40},
     Key{.name = "basic_auth",
         .type = Type::Texts,
         .fallback = "none",

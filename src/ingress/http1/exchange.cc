@@ -104,6 +104,7 @@ void Exchange::reset() {
   throttle_.reset();
   admission_.reset();
   rules_.reset();
+  changed_.reset();
   gathered_.reset();
   if (head_.capacity() > kKeptHead) std::string().swap(head_);
   charge_head(context_, charged_, 0);
@@ -114,12 +115,13 @@ void Exchange::on_visitor_ready(std::uint32_t what) {
   if ((what & kWritable) != 0) {
     if (visitor_->flush()) {
       reads_.go();
-      origin_->stream().resume_read();
+      if (changed_) go_on_changing();
+      if (!over() && origin_) origin_->stream().resume_read();
     } else if (visitor_->failed()) {
       end(Outcome::VisitorGone, &failures::kVisitorGone);
     }
   }
-  if (!over() && (what & kReadable) != 0 && !request_.done()) origin_->stream().want_write();
+  if (!over() && (what & kReadable) != 0 && !request_.done() && origin_) origin_->stream().want_write();
 }
 
 void Exchange::on_visitor_failed() {
@@ -172,6 +174,7 @@ void Exchange::on_end(Stream&, StreamEnd end_of_stream) {
     return owner_->on_exchange_over();
   }
   if (over()) return;
+  if (changed_ && fin_ && response_.done()) return origin_.reset();  // all of it came, and waits for the visitor
   if (status_ != 0)
     return fail(end_of_stream.reason == ResetReason::LinkLost ? failures::kLinkLost : failures::kResponseCut);
   if (retry) return lose(failures::kOriginClosed);

@@ -211,6 +211,7 @@ void Http2Exchange::reset() {
   admission_.reset();
   rules_.reset();
   kept_.reset();
+  changed_.reset();
   gathered_.reset();
   in_.clear();
   out_.clear();
@@ -356,6 +357,7 @@ void Http2Exchange::on_end(Stream&, StreamEnd end_of_stream) {
   if (origin_) origin_->release();
   if (over()) return;
   if (raw_ && end_of_stream.clean) return end(Outcome::Complete);
+  if (waits_to_end()) return origin_.reset();  // all of it came, and waits for the visitor
   if (status_ != 0)
     return fail(end_of_stream.reason == ResetReason::LinkLost ? failures::kLinkLost : failures::kResponseCut);
   if (retry) return lose(failures::kOriginClosed);

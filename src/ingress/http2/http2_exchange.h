@@ -18,6 +18,7 @@
 #include "http/h1_head.h"
 #include "http/h2/h2_server.h"
 #include "http/kept_head.h"
+#include "ingress/http1/changed_body.h"
 #include "ingress/http1/exchange_parts.h"
 #include "ingress/http1/failure.h"
 #include "ingress/http1/ingress_context.h"
@@ -57,9 +58,11 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
                             public http::H2Stream,
                             private transport::StreamHandler,
                             private ThrottleOwner,
-                            private RuleRunOwner {
+                            private RuleRunOwner,
+                            private ChangedBodyOwner {
  public:
   static constexpr std::size_t kMostOut = 2 * ByteQueue::kBlock;
+  static_assert(kMostOut + ChangedBody::kMostOut <= ByteQueue::kMost);
 
   enum class Outcome : std::uint8_t {
     Running,
@@ -92,7 +95,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
 
   // Failed: a page of ours, a whole HTTP/1.1 response.
   void answer(std::string_view page);
-  void reply();  // Answered
+  void reply();                             // Answered
   void on_visitor_gone() { on_closed(0); }  // with his connection
   void refill();                            // the origin's bytes that did not fit
 
@@ -121,6 +124,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   [[nodiscard]] transport::Fill fill(transport::Stream& stream, MutBytes into) override;
   void on_allowance(Way way) override;
   void on_verdict() override;
+  void on_pause() override;
   // http::H2Stream
   [[nodiscard]] Offer offer() const override;
   void take(MutBytes into) override;
@@ -138,9 +142,13 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   [[nodiscard]] bool rules_want(plugin::Phase phase) const { return rules_ != nullptr && rules_->wants(phase); }
   [[nodiscard]] bool rules_pass(ConstBytes payload);
   [[nodiscard]] std::size_t take_head(ConstBytes bytes);
+  void change_head(http::ResponseHead& head);
   void begin_response(http::ResponseHead& head);
   void add_hsts(http::ResponseHead& head);
   [[nodiscard]] std::size_t take_body(ConstBytes bytes);
+  [[nodiscard]] bool put(ConstBytes payload, ChangedBody::Until until = ChangedBody::Until::More);
+  [[nodiscard]] bool has_room_for_step() const { return out_.size() <= kMostOut; }
+  [[nodiscard]] bool waits_to_end() const { return changed_ && fin_ && response_.done() && !changed_->ended(); }
   [[nodiscard]] std::size_t room_out() const;
   void fill_body(transport::Fill& fill, MutBytes into);
   void fill_chunk(transport::Fill& fill, MutBytes into);
@@ -169,12 +177,12 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   std::unique_ptr<http::KeptHead> kept_;  // while Deciding
   std::string reply_;                     // of a rule, while Answered; like answer()'s
   std::string head_;                      // for the origin
-  std::size_t charged_ = 0;  // of head_, to the memory budget
-  std::string host_;         // in the one spelling
-  std::string upgrade_;      // "websocket", or nothing
-  std::string accept_;       // what Sec-WebSocket-Accept has to be
-  std::string tail_;         // of a chunked body: the last chunk, trailers
-  std::string line_;         // of a chunked body: a chunk's size, or its end
+  std::size_t charged_ = 0;               // of head_, to the memory budget
+  std::string host_;                      // in the one spelling
+  std::string upgrade_;                   // "websocket", or nothing
+  std::string accept_;                    // what Sec-WebSocket-Accept has to be
+  std::string tail_;                      // of a chunked body: the last chunk, trailers
+  std::string line_;                      // of a chunked body: a chunk's size, or its end
   std::uint32_t line_sent_ = 0;
   std::uint32_t chunk_left_ = 0;  // bytes of in_ that the chunk at hand still takes
   TunnelKey tunnel_;
@@ -194,6 +202,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   Buffer gathered_;  // a head that did not come in one piece
   std::size_t gathered_size_ = 0;
   http::BodyFramer response_;
+  std::unique_ptr<ChangedBody> changed_;  // where a filter makes it another
   ByteQueue out_;
   std::string trailers_;
   std::uint16_t status_ = 0;   // of the final response; 0 before it

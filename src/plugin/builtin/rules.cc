@@ -27,6 +27,7 @@ constexpr std::array kKinds = {
     Kind{"host", make_host},
     Kind{"request_headers", make_request_headers},
     Kind{"response_headers", make_response_headers},
+    Kind{"compress", make_compress},
 };
 
 std::size_t bytes_of(const RuleText& rule) {
