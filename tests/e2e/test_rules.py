@@ -1,9 +1,12 @@
 """Rules of HTTP tunnels with the real programs: flags, files, reloads, and what curl and a hand-made origin see."""
+import threading
+import zlib
+
 import pytest
 
 import origins
 from processes import until
-from visitors import curl
+from visitors import HttpVisitor, curl
 
 HOST = "app.test"
 
@@ -151,6 +154,8 @@ def test_rules_of_a_file_and_their_reload(world, server, origin):
     ('set_request_headers = ["Connection: x"]', "Connection belongs to one connection"),
     ('set_request_headers = ["X-A: ${visitor.addres}"]', "${visitor.addres} is not known"),
     ('cors = ["*"]\ncors_credentials = true', "name the origins"),
+    ('compress = ["deflate"]', "'deflate' is no coding"),
+    ("compress = 9", "true, false, a string or an array of strings is wanted"),
     ('strip_prefx = "/a"', 'did you mean "strip_prefix"?'),
 ])
 def test_mistakes_in_a_file_have_their_place(world, line, says):
@@ -160,3 +165,102 @@ def test_mistakes_in_a_file_have_their_place(world, line, says):
     assert done.returncode == 2, done.stdout + done.stderr
     assert says in done.stderr + done.stdout, done.stderr + done.stdout
     assert "client.toml:" in done.stderr + done.stdout
+
+
+# ---- compress -----------------------------------------------------------------------------------------------------
+
+TEXT = b"".join(b'{"line": %d, "says": "the same again and again"},\n' % i for i in range(20_000))
+
+
+@pytest.fixture
+def text_origin(world):
+    """Sends TEXT, plain: /whole with its length, /chunked by pieces, /close until the connection ends; /png says that it is an image."""
+
+    def respond(line, fields, stream, connection):
+        path = line.split()[1]
+        kind = b"image/png" if path == "/png" else b"application/json"
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b'\r\nETag: "a"\r\nAccept-Ranges: bytes\r\n'
+        if path == "/chunked":
+            connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+            for at in range(0, len(TEXT), 10_000):
+                piece = TEXT[at:at + 10_000]
+                connection.sendall(b"%x\r\n" % len(piece) + piece + b"\r\n")
+            connection.sendall(b"0\r\n\r\n")
+        elif path == "/close":
+            connection.sendall(head + b"Connection: close\r\n\r\n" + TEXT)
+            return False
+        else:
+            connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(TEXT) + (b"" if line.startswith("HEAD") else TEXT))
+        return True
+
+    return origins.HttpOrigin(world, respond)
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge", "--http1.0"])
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_compress_for_curl(world, server, text_origin, coding, version):
+    world.http_tunnel(server, text_origin.port, HOST, "--compress")
+    head = world.work / "head"
+    for path in ("/whole", "/chunked", "/close"):
+        flags = [version, "--compressed", "-H", f"Accept-Encoding: {coding}", "-D", head]
+        assert curl(f"http://{HOST}{path}", server, *flags) == TEXT, path
+        said = head.read_text().lower()
+        assert f"content-encoding: {coding}\n" in said and "vary: accept-encoding\n" in said and 'etag: w/"a"\n' in said, said
+        assert "content-length" not in said and "accept-ranges" not in said, said
+        small = curl(f"http://{HOST}{path}", server, version, "-H", f"Accept-Encoding: {coding}")
+        assert len(small) < len(TEXT) / 5, f"{path}: {len(small)} of {len(TEXT)} bytes"
+    assert curl(f"http://{HOST}/png", server, version, "--compressed") == TEXT
+    assert curl(f"http://{HOST}/whole", server, version) == TEXT, "nobody has asked for it"
+    assert f"content-length: {len(TEXT)}" in curl(f"http://{HOST}/whole", server, version, "-I", "--compressed").decode().lower()
+
+
+def test_compressed_pieces_arrive_one_by_one(world, server):
+    """The next piece is sent when the visitor has the one before."""
+    gate = threading.Semaphore(0)
+
+    def respond(line, fields, stream, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for i in range(20):
+            piece = b"piece %d\n" % i
+            connection.sendall(b"%x\r\n" % len(piece) + piece + b"\r\n")
+            assert gate.acquire(timeout=60)
+        connection.sendall(b"0\r\nX-Sum: 20\r\n\r\n")
+        return True
+
+    origin = origins.HttpOrigin(world, respond)
+    world.http_tunnel(server, origin.port, HOST, "--compress")
+    with HttpVisitor(server.http_address) as visitor:
+        visitor.request("GET", "/", HOST, "Accept-Encoding: gzip")
+        head = origins.fields(origins.read_head(visitor.stream))
+        assert head["content-encoding"] == "gzip" and head["transfer-encoding"] == "chunked"
+        reader = zlib.decompressobj(wbits=31)
+        text = b""
+        for i in range(20):
+            while not text.endswith(b"piece %d\n" % i):
+                size = int(visitor.stream.readline(), 16)
+                assert size > 0, "the end came early"
+                text += reader.decompress(visitor.stream.read(size))
+                assert visitor.stream.read(2) == b"\r\n"
+            gate.release()
+        while size := int(visitor.stream.readline(), 16):
+            text += reader.decompress(visitor.stream.read(size))
+            visitor.stream.read(2)
+        assert reader.eof and text == b"".join(b"piece %d\n" % i for i in range(20))
+        assert visitor.stream.readline() == b"X-Sum: 20\r\n"
+        assert visitor.stream.readline() == b"\r\n"
+    origin.check()
+
+
+@pytest.mark.parametrize("line, coding", [
+    ("compress = true", "zstd"), ('compress = ["br", "gzip"]', "br"), ('compress = "gzip"', "gzip"), ("compress = false", None),
+    ('compress = true\ncompress_min = "2M"', None),
+])
+def test_compress_of_a_file(world, server, text_origin, line, coding):
+    token = world.work / "token"
+    token.write_text(server.join)
+    token.chmod(0o600)
+    file = world.work / "client.toml"
+    file.write_text(f'[client]\ntoken = {{ file = "{token}" }}\n\n[tunnels.web]\nto = "{text_origin.port}"\nurl = "http://{HOST}"\n{line}\n')
+    world.client("client", "--config", file).wait_event("tunnel_up")
+    head = curl(f"http://{HOST}/whole", server, "-D", "-", "-o", "/dev/null", "-H", "Accept-Encoding: gzip, br, zstd").decode()
+    assert (f"Content-Encoding: {coding}\r\n" in head) if coding else ("Content-Encoding" not in head), head

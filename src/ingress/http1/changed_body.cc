@@ -40,7 +40,7 @@ bool ChangedBody::append(std::string& out, ConstBytes payload, Until until, bool
 }
 
 bool may_transform(const IngressContext& context, const http::ResponseHead& head, bool head_request) {
-  return !head_request && !head.upgrade && !head.framing.empty() && !context.shard.buffers().budget().full();
+  return !head_request && !head.upgrade && !head.framing.empty() && !context.shard.buffers().budget().tight();
 }
 
 void forget_length(http::ResponseHead& head, bool chunks) {

@@ -56,7 +56,7 @@ class ChangedBody final : private transport::TurnTask {
   bool ended_ = false;
 };
 
-// Whether a filter may give a transform for the payload of this head, which answers a request by HEAD or not.
+// Whether a filter may give a transform for the payload of this head, which answers a request by HEAD or not. Not where memory is short.
 [[nodiscard]] bool may_transform(const IngressContext& context, const http::ResponseHead& head, bool head_request);
 // The head for a payload of which nobody knows the length.
 void forget_length(http::ResponseHead& head, bool chunks);

@@ -94,8 +94,8 @@ class ZstdCoder final : public Transform {
 
  private:
   static constexpr int kLevel = 3;
-  static constexpr int kWindowLog = 17, kTableLog = 15;
-  static constexpr std::size_t kMemory = 800 * 1024;  // ZSTD_sizeof_CCtx() of such a one under way
+  static constexpr int kWindowLog = 16, kTableLog = 15;
+  static constexpr std::size_t kMemory = 768 * 1024;  // ZSTD_sizeof_CCtx() of such a one under way
   ZSTD_CCtx* context_;
   Held held_;
   bool good_ = true;
@@ -133,8 +133,8 @@ class BrotliCoder final : public Transform {
 
  private:
   static constexpr std::uint32_t kQuality = 4;
-  static constexpr std::uint32_t kWindowBits = 17;
-  static constexpr std::size_t kMemory = 1024 * 1024;  // tables and window, as counted by its allocator
+  static constexpr std::uint32_t kWindowBits = 16;
+  static constexpr std::size_t kMemory = 1152 * 1024;  // tables and window, as counted by its allocator
   BrotliEncoderState* state_;
   Held held_;
 };

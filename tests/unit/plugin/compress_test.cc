@@ -296,7 +296,5 @@ TEST_P(Coders, MixedStepsFitTheirRoom) {
   EXPECT_EQ(decoded(GetParam().name, run.out), noise);
 }
 
-TEST_P(Coders, MemoryIsWhatItSays) { EXPECT_LE(GetParam().make()->memory(), std::size_t{1} << 20); }
-
 }  // namespace
 }  // namespace ferrotunnel::plugin::test
