@@ -280,9 +280,9 @@ constexpr std::array kRuleFlags = {
     Flag{"compress", "", "Compress text that the service sends plain, as zstd, br or gzip, where the visitor takes that."},
 };
 constexpr std::array kHttpGroups = {
-    FlagGroup{"TUNNEL", kHttpTunnelFlags}, FlagGroup{"RULES", kRuleFlags},        FlagGroup{"LIMITS", kLimitFlags},
-    FlagGroup{"SERVICE", kOriginFlags},
-    FlagGroup{"SERVER", kJoinFlags},       FlagGroup{"RUNNING", kClientRunFlags}, FlagGroup{"", kOutputFlags},
+    FlagGroup{"TUNNEL", kHttpTunnelFlags}, FlagGroup{"RULES", kRuleFlags},  FlagGroup{"LIMITS", kLimitFlags},
+    FlagGroup{"SERVICE", kOriginFlags},    FlagGroup{"SERVER", kJoinFlags}, FlagGroup{"RUNNING", kClientRunFlags},
+    FlagGroup{"", kOutputFlags},
 };
 constexpr std::array kHttpExamples = {
     Example{"The first time, with the line that the server printed:", "ferrotunnel http 8080 --join ft1_AbC…"},

@@ -109,9 +109,10 @@ void Http2Exchange::run_rules(http::RequestHead& head) {
   outcome_ = Outcome::Running;
   switch (rules_->on_request_head(head, host_)) {
     case plugin::Verdict::Pass:
-      kept_.reset();
       write_head(head);
       rules_->release_head();
+      kept_.reset();  // the head's views go
+      charge_head(context_, charged_, head_.size());
       return;
     case plugin::Verdict::Wait:
       outcome_ = Outcome::Deciding;
