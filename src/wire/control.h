@@ -133,7 +133,12 @@ struct Register {
   OriginProto origin = OriginProto::H1;  // Http; left out where it is that, and said only with kFeatureOrigin
   std::vector<std::string> hosts{};      // Http: more of them, with kFeatureRules
   std::vector<std::string> paths{};      // Http: of each host these prefixes, and not all; with kFeatureRules
-  std::vector<Rule> rules{};             // Http; with kFeatureRules
+  // Http: of these only requests with one of these methods and all of these headers ("Name", "Name: value"); with kFeatureRules
+  std::vector<std::string> methods{}, headers{};
+  // Http: no connection to its service may carry more than one request, since what is said in front of it is of one visitor; left out
+  // where it is not so; with kFeatureRules
+  bool single_use = false;
+  std::vector<Rule> rules{};  // Http; with kFeatureRules
   bool operator==(const Register&) const = default;
 };
 

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+import certificates
 import origins
+import websocket
 from processes import Process, program, until
 from visitors import HttpVisitor, curl
 
@@ -213,6 +215,36 @@ def test_a_long_poll(server, node, version):
     until(lambda: curl(f"http://{HOST}/wake", server) == b"ok", "somebody polls")
     poll.join()
     assert got == [b"woken"]
+
+
+# ---- a browser ---------------------------------------------------------------------------------------------------------
+
+CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
+            "--disable-component-update", "--disable-dev-shm-usage", "--ignore-certificate-errors"]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_chromium(world, scheme):
+    """Fetches of all kinds, events and a WebSocket, in HTTP/1.1 and, over TLS, HTTP/2."""
+    flags = []
+    if scheme == "https":
+        certificate, key = certificates.Authority(world.work, "ca").issue("site", names=f"DNS:{HOST},DNS:*.{HOST}")
+        config = world.work / "server.toml"
+        config.write_text("[server]\nhttp2 = true\n")
+        flags = ["--config", config, "--https-listen", "127.0.0.1:0", "--https-cert", certificate, "--https-key", key]
+    server = world.server(*flags)
+    node = Process([program("node"), HERE / "origin.js"], world.work, "node", world.env)
+    world.later(lambda: (node.child.terminate(), node.child.wait(20)))
+    world.http_tunnel(server, node.wait_event("ready")["port"], HOST)
+    world.http_tunnel(server, origins.TcpOrigin(world, websocket.serve_echo).port, f"ws.{HOST}", "--name", "ws")
+    address, socket_scheme = (server.https, "wss") if scheme == "https" else (server.http, "ws")
+    browser = Process([program("chromium"), *CHROMIUM, f"--user-data-dir={world.work}/chromium", f"--host-resolver-rules=MAP * {address}",
+                       f"{scheme}://{HOST}/page?socket={socket_scheme}://ws.{HOST}/"], world.work, "chromium", world.env, lines=False)
+    world.later(lambda: (browser.child.terminate(), browser.child.wait(30)))
+    told = node.wait_event("report", patience=90)["told"]
+    assert told.pop("spoken") == (["h2"] if scheme == "https" else ["http/1.1"]), told
+    assert told == {"echo": True, "gzip": 86000, "early": 413, "many": 40, "events": [f"event {i}" for i in range(5)],
+                    "socket": ["welcome", "from the browser"]}, told
 
 
 # ---- under load --------------------------------------------------------------------------------------------------------

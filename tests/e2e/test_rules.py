@@ -1,4 +1,5 @@
 """Rules of HTTP tunnels with the real programs: flags, files, reloads, and what curl and a hand-made origin see."""
+import json
 import threading
 import zlib
 
@@ -264,3 +265,78 @@ def test_compress_of_a_file(world, server, text_origin, line, coding):
     world.client("client", "--config", file).wait_event("tunnel_up")
     head = curl(f"http://{HOST}/whole", server, "-D", "-", "-o", "/dev/null", "-H", "Accept-Encoding: gzip, br, zstd").decode()
     assert (f"Content-Encoding: {coding}\r\n" in head) if coding else ("Content-Encoding" not in head), head
+
+
+def test_routes_by_method_and_header(world, server, origin, nginx):
+    """Three tunnels of one host: what asks for most has the request."""
+    nginx.file("index.html", b"site")
+    world.http_tunnel(server, nginx.port, HOST)
+    writes = world.http_tunnel(server, origin.port, HOST, "--method", "POST", "--method", "DELETE", "--header", "X-Tunnel: writes", "--name", "writes")
+    world.http_tunnel(server, origin.port, HOST, "--with-header", "X-Beta: yes", "--header", "X-Tunnel: beta", "--name", "beta")
+    for version in ("--http1.1", "--http2-prior-knowledge"):
+        assert curl(f"http://{HOST}/", server, version) == b"site"
+        assert b"X-Tunnel: writes\r\n" in curl(f"http://{HOST}/x", server, version, "-d", "a")
+        assert b"X-Tunnel: writes\r\n" in curl(f"http://{HOST}/x", server, version, "-X", "DELETE", "-H", "x-beta: no")
+        assert b"X-Tunnel: beta\r\n" in curl(f"http://{HOST}/x", server, version, "-H", "x-beta: yes")
+        assert b"X-Tunnel: beta\r\n" in curl(f"http://{HOST}/x", server, version, "-d", "a", "-H", "x-beta: yes"), "a header weighs more"
+    # The same place once more is somebody's; the rest is anybody's.
+    twice = world.client("http", origin.port, "--host", HOST, "--method", "DELETE", "--method", "POST", "--name", "again", join=server)
+    assert "in use" in json.dumps(twice.wait_event("tunnel_rejected"))
+    writes.stop()
+    assert status(f"http://{HOST}/", server, "-d", "a") in (404, 405), "nginx has it, and wants no POST"
+
+
+# ---- who the visitor is ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_proxy_header_in_front_of_each_request(world, server, version):
+    """Each connection to the service carries one visitor's one request, and names him first."""
+    said = []
+
+    def serve(connection):
+        with connection.makefile("rb") as stream:
+            if version == "v1":
+                said.append(stream.readline())
+            else:
+                head = stream.read(16)
+                assert head[:12] == b"\r\n\r\n\x00\r\nQUIT\n"
+                said.append(stream.read(int.from_bytes(head[14:16], "big")))
+            while head := origins.read_head(stream):
+                read_body(origins.fields(head), stream)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    origin = origins.TcpOrigin(world, serve)
+    world.http_tunnel(server, origin.port, HOST, "--proxy-protocol", version)
+    ports = []
+    for flags in (["--http1.1"], ["--http2-prior-knowledge"], ["--http1.1", "-d", "a"]):
+        told = curl(f"http://{HOST}/", server, *flags, "-w", "[%{local_port}]")
+        assert told.startswith(b"ok["), told
+        ports.append(int(told[3:-1]))
+    with HttpVisitor(server.http_address) as visitor:
+        for _ in range(3):
+            assert visitor.ask("GET", "/", HOST).body == b"ok"
+            ports.append(visitor.socket.getsockname()[1])
+    assert origin.connections == len(ports) == len(said)
+    for header, port in zip(said, ports):
+        if version == "v1":
+            assert header == b"PROXY TCP4 127.0.0.1 127.0.0.1 %d %d\r\n" % (port, origin.port)
+        else:
+            assert header[:4] == bytes([127, 0, 0, 1]) and int.from_bytes(header[8:10], "big") == port
+    origin.check()
+
+
+def test_addresses_and_rates_hold_for_http2_and_with_rules(world, server, origin):
+    """The limits of a tunnel stand before its rules, whatever the visitor speaks."""
+    world.http_tunnel(server, origin.port, HOST, "--deny", "127.0.0.2", "--max-new-visitors-per-second", "1", "--basic-auth", "ann:secret",
+                      "--name", "limited")
+    world.http_tunnel(server, origin.port, f"free.{HOST}", "--allow", "127.0.0.1", "--header", "X-A: b", "--name", "free")
+    for version in ("--http1.1", "--http2-prior-knowledge"):
+        denied = curl(f"http://{HOST}/", server, version, "-i", "--interface", "127.0.0.2", "-u", "ann:secret").decode().lower()
+        assert " 403" in denied.splitlines()[0] and "ferrotunnel-error: visitor-denied" in denied, denied
+        denied = curl(f"http://free.{HOST}/", server, version, "-i", "--interface", "127.0.0.3").decode().lower()
+        assert " 403" in denied.splitlines()[0], denied
+        assert b"X-A: b" in curl(f"http://free.{HOST}/", server, version)
+        got = [status(f"http://{HOST}/", server, version, "-u", "ann:secret") for _ in range(8)]
+        assert 200 in got and 429 in got and set(got) <= {200, 429}, got
+    server.wait_event("request", status=403)

@@ -21,9 +21,10 @@ ACCEPTED = {"OK", "NON-STRICT", "INFORMATIONAL", "UNIMPLEMENTED"}
 
 
 def test_cases(world):
-    kosoku, packages = COUNTERPARTS / "kosoku/bin/kosoku", COUNTERPARTS / "ws/node_modules"
-    assert kosoku.exists() and packages.exists(), "scripts/counterparts installs them"
-    echo = Process([program("node"), ROOT / "tests/conformance/websocket/echo.js"], world.work, "echo", {**world.env, "NODE_PATH": str(packages)})
+    kosoku = COUNTERPARTS / "kosoku/bin/kosoku"
+    assert kosoku.exists(), "scripts/counterparts installs it"
+    assert Path("/usr/share/nodejs/ws").exists(), "install node-ws: scripts/deps test"
+    echo = Process([program("node"), ROOT / "tests/conformance/websocket/echo.js"], world.work, "echo", {**world.env, "NODE_PATH": "/usr/share/nodejs"})
     world.later(lambda: (echo.child.terminate(), echo.child.wait(20)))
     server = world.server()
     world.http_tunnel(server, echo.wait_event("ready")["port"], server.http_address[0])

@@ -154,6 +154,9 @@ class Reader {
   // Of the command http.
   void rules(TunnelConfig& into) {
     texts("path", into.paths);
+    texts("method", into.methods);
+    texts("with-header", into.headers);
+    proxy_protocol("proxy-protocol", into.proxy_protocol);
     const auto one = [&](std::string_view flag, TunnelRule (*make)(const std::string&)) {
       if (const auto value = arguments_.value(flag)) into.rules.push_back(make(value->text));
     };

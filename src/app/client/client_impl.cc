@@ -191,7 +191,11 @@ void ClientImpl::apply(Change& change) {
 
 // What is the same stays. Places are given up before others are asked for: a host may move from one tunnel to another.
 void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
-  const auto place = [](const TunnelConfig& c) { return std::tie(c.kind, c.name, c.host, c.port, c.hosts, c.paths); };
+  const auto place = [](const TunnelConfig& c) {
+    const bool single_use = c.kind == TunnelConfig::Kind::Http && c.proxy_protocol != ProxyProtocol::Off;
+    return std::tuple_cat(std::tie(c.kind, c.name, c.host, c.port, c.hosts, c.paths, c.methods, c.headers),
+                          std::tuple(single_use));
+  };
   std::vector<Tunnel> gone;
   gone.swap(tunnels_);
   for (app::PlannedTunnel& plan : wanted) {
@@ -459,6 +463,9 @@ void ClientImpl::register_tunnel(Tunnel& tunnel) {
   if (h2) request.origin = wire::OriginProto::H2;
   request.hosts = tunnel.plan.config.hosts;
   request.paths = tunnel.plan.paths;
+  request.methods = tunnel.plan.config.methods;
+  request.headers = tunnel.plan.config.headers;
+  request.single_use = tunnel.plan.single_use();
   request.rules = tunnel.told_rules = tunnel.plan.rules;
   link_->send_control(wire::encode(request));
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ferrotunnel/config.h"
+#include "http/head_match.h"
 #include "origin/target.h"
 #include "session/join_token.h"
 #include "transport/tls/tls_context.h"
@@ -12,15 +13,27 @@
 
 namespace ferrotunnel::app {
 
+// More hosts than one, or a part of their requests.
+[[nodiscard]] inline bool has_routes(const TunnelConfig& config) {
+  return !config.hosts.empty() || !config.paths.empty() || !config.methods.empty() || !config.headers.empty();
+}
+
 struct PlannedTunnel {
   TunnelConfig config;
   origin::TargetPtr target;
   wire::Limits limits;  // as the server hears them
   wire::Carry carry = wire::Carry::Auto;
   std::vector<std::string> paths;  // in the one spelling
+  http::HeadMatch match;           // of config's methods and headers
   std::vector<wire::Rule> rules;
   // The server has to know of rules.
-  [[nodiscard]] bool needs_rules() const { return !rules.empty() || !paths.empty() || !config.hosts.empty(); }
+  [[nodiscard]] bool needs_rules() const {
+    return config.kind == TunnelConfig::Kind::Http && (!rules.empty() || single_use() || has_routes(config));
+  }
+  // The local service hears who the visitor is before a connection's first byte, and not again.
+  [[nodiscard]] bool single_use() const {
+    return config.kind == TunnelConfig::Kind::Http && config.proxy_protocol != ProxyProtocol::Off;
+  }
   [[nodiscard]] wire::TunnelProto proto() const {
     return config.kind == TunnelConfig::Kind::Http ? wire::TunnelProto::Http : wire::TunnelProto::Tcp;
   }

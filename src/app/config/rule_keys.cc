@@ -42,6 +42,18 @@ Result<> path(const std::string& text) {
   probe.paths = {text};
   return check_tunnel(probe);
 }
+Result<> route_method(const std::string& text) {
+  TunnelConfig probe;
+  probe.name = "probe";
+  probe.methods = {text};
+  return check_tunnel(probe);
+}
+Result<> route_header(const std::string& text) {
+  TunnelConfig probe;
+  probe.name = "probe";
+  probe.headers = {text};
+  return check_tunnel(probe);
+}
 Result<> request_line(const std::string& text) { return check_rule(rules::add_request_headers({text})); }
 Result<> response_line(const std::string& text) { return check_rule(rules::add_response_headers({text})); }
 Result<> cors_origin(const std::string& text) {
@@ -78,6 +90,22 @@ constexpr std::array kRouteKeys = {
         .example = "[\"/api\"]",
         .set = [](Target& t, Read&& r) { t.tunnel->config.paths = std::move(r.texts); },
         .check = path},
+    Key{.name = "methods",
+        .type = Type::Texts,
+        .fallback = "all",
+        .text = "Of these the requests with one of these methods, and no others; other tunnels may have the rest.",
+        .example = "[\"POST\", \"PUT\"]",
+        .set = [](Target& t, Read&& r) { t.tunnel->config.methods = std::move(r.texts); },
+        .check = route_method},
+    Key{.name = "headers",
+        .type = Type::Texts,
+        .fallback = "all",
+        .text = "Of these the requests with all of these headers, `Name` or `Name: value`, and no others. Of tunnels "
+                "of one host and path "
+                "that which asks for most has the request.",
+        .example = "[\"X-Beta: yes\"]",
+        .set = [](Target& t, Read&& r) { t.tunnel->config.headers = std::move(r.texts); },
+        .check = route_header},
     Key{.name = "rules",
         .type = Type::Tables,
         .fallback = "none",

@@ -87,7 +87,7 @@ void Exchange::connect(transport::Link* link) {
   head_sent_ = 0;
   made_progress();
   // A second dead one would not be retried: it gets a new one.
-  if (!retried_) origin_ = context_.pool.take(tunnel_, handler());
+  if (!retried_ && !alone_) origin_ = context_.pool.take(tunnel_, handler());
   if (origin_) {
     reused_ = true;
   } else {
@@ -95,6 +95,7 @@ void Exchange::connect(transport::Link* link) {
     auto opened = context_.pool.open(*link, tunnel_, peer_, handler());
     if (!opened) return fail(failure_of(opened.error()));
     origin_ = std::move(*opened);
+    if (alone_) origin_->spend();
   }
   origin_->stream().want_write();
 }

@@ -56,6 +56,8 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner, 
              const VisitorTls* tls, std::unique_ptr<RuleRun> rules = nullptr);
   // After begin(): its place in a tunnel that has limits.
   void limit(Admission admission);
+  // After begin(): its connection to the service is for it alone.
+  void single_use(bool alone) { alone_ = alone; }
   [[nodiscard]] const VisitorGatePtr& gate() const { return admission_.gate(); }
   // On a warm connection or, on a retry, a new one. No link: it is lost.
   void connect(transport::Link* link);
@@ -172,6 +174,7 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner, 
   bool answered_ : 1 = false;  // a byte came from the origin
   bool fin_ : 1 = false;       // so did its FIN
   bool reused_ : 1 = false;
+  bool alone_ : 1 = false;  // its connection to the service is not another's, before or after
   bool retried_ : 1 = false;
 };
 

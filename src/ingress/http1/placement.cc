@@ -35,7 +35,7 @@ Placement place_request(IngressContext& context, http::RequestHead& head, const 
   const route::RouteTarget* target = routes->all();
   if (target == nullptr) {
     if (const Failure* fault = spell_path(context, head); fault != nullptr) return refuse(*fault);
-    target = routes->find(head.path);
+    target = routes->find(head);
     if (target == nullptr) return refuse(failures::kNoSuchPath);
   }
   place.target = target;

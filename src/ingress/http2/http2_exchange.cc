@@ -182,7 +182,7 @@ void Http2Exchange::connect(transport::Link* link) {
   request_done_ = request_ended_ && framing_.empty() && upgrade_.empty();
   made_progress();
   // A second dead one would not be retried: it gets a new one.
-  if (!retried_) origin_ = context_.pool.take(tunnel_, handler());
+  if (!retried_ && !alone_) origin_ = context_.pool.take(tunnel_, handler());
   if (origin_) {
     reused_ = true;
   } else {
@@ -190,6 +190,7 @@ void Http2Exchange::connect(transport::Link* link) {
     auto opened = context_.pool.open(*link, tunnel_, peer_, handler());
     if (!opened) return fail(failure_of(opened.error()));
     origin_ = std::move(*opened);
+    if (alone_) origin_->spend();
   }
   origin_->stream().want_write();
 }

@@ -84,6 +84,8 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
              Http2ExchangeOwner& owner);
   // After begin(): its place in a tunnel that has limits.
   void limit(Admission admission);
+  // After begin(): its connection to the service is for it alone.
+  void single_use(bool alone) { alone_ = alone; }
   // After begin() and before connect(): the tunnel's rules, on the head of begin(). connect() only where the outcome is Running then.
   void apply(plugin::ChainPtr chain, http::RequestHead& head);
   void decide();  // Deciding: again, with the head that was kept
@@ -220,6 +222,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   bool answered_ : 1 = false;  // a byte came from the origin
   bool fin_ : 1 = false;       // so did its FIN
   bool reused_ : 1 = false;
+  bool alone_ : 1 = false;  // its connection to the service is not another's, before or after
   bool retried_ : 1 = false;
   bool closed_ : 1 = false;
   bool in_data_ : 1 = false;

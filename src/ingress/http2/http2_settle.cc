@@ -35,6 +35,7 @@ http::H2Stream* Http2Connection::on_request(const http::H2Request& request) {
     ++context_.stats.requests;
     ++context_.stats.h2_requests;
     exchange.limit(std::move(place.admission));
+    exchange.single_use(place.target->single_use);
     if (place.target->chain != nullptr) exchange.apply(place.target->chain, request.head);
     if (exchange.outcome() == Http2Exchange::Outcome::Running) exchange.connect(place.link);
   }

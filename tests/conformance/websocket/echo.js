@@ -1,4 +1,4 @@
-// A WebSocket service that sends back every message, with permessage-deflate. Prints its port. NODE_PATH names where the package ws is.
+// A WebSocket service that sends back every message, with permessage-deflate. Prints its port. NODE_PATH names where the package ws is (Debian: /usr/share/nodejs).
 'use strict';
 const {WebSocketServer} = require('ws');
 

@@ -68,6 +68,50 @@ const answers = {
   },
 };
 
+// What a browser does here, it says in one report.
+const PAGE = `<!doctype html><title>peers</title><script>
+async function all() {
+  const told = {};
+  const big = 'x'.repeat(200000);
+  told.echo = (await (await fetch('/echo', {method: 'POST', body: big})).text()) === big;
+  told.gzip = (await (await fetch('/gzip')).text()).length;
+  told.early = (await fetch('/early', {method: 'POST', body: 'a'})).status;
+  told.many = (await Promise.all([...Array(40).keys()].map((i) => fetch('/count?' + i).then((r) => r.json())))).length;
+  told.events = await new Promise((done, failed) => {
+    const seen = [];
+    const source = new EventSource('/events');
+    source.onmessage = (event) => {
+      seen.push(event.data);
+      if (seen.length === 5) { source.close(); done(seen); } else { fetch('/next'); }
+    };
+    source.onerror = () => failed(new Error('events'));
+  });
+  const socket = new URLSearchParams(location.search).get('socket');
+  told.socket = await new Promise((done, failed) => {
+    const open = new WebSocket(socket);
+    const seen = [];
+    open.onopen = () => open.send('from the browser');
+    open.onmessage = (event) => { seen.push(event.data); if (seen.length === 2) { open.close(); done(seen); } };
+    open.onerror = () => failed(new Error('socket'));
+  });
+  told.spoken = [...new Set(performance.getEntriesByType('resource').map((entry) => entry.nextHopProtocol))];
+  return told;
+}
+all().catch((error) => ({error: String(error)})).then((told) => fetch('/report', {method: 'POST', body: JSON.stringify(told)}));
+</script>`;
+answers['/page'] = (request, response) => {
+  response.writeHead(200, {'Content-Type': 'text/html'});
+  response.end(PAGE);
+};
+answers['/report'] = (request, response) => {
+  let text = '';
+  request.on('data', (piece) => { text += piece; });
+  request.on('end', () => {
+    console.log(JSON.stringify({event: 'report', told: JSON.parse(text)}));
+    response.end('ok');
+  });
+};
+
 const server = http.createServer({keepAliveTimeout: 60000}, (request, response) => {
   const answer = answers[request.url.split('?')[0]];
   if (answer) return answer(request, response);
