@@ -88,6 +88,8 @@ struct TunnelConfig {
   std::vector<std::string> paths{};
   // Http: of those only requests with one of these methods and all of these headers ("Name", "Name: value"), and no others.
   std::vector<std::string> methods{}, headers{};
+  // Http: visitors come over TLS and show a certificate that one of these (PEM) signed. A file of the client's machine. "": they show none.
+  std::string client_ca{};
   std::vector<TunnelRule> rules{};  // Http
   friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
 };

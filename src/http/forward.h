@@ -24,6 +24,7 @@ struct ForwardContext {
   std::string_view via = {};  // value to append as Via; "": none
   bool trust_forwarded =
       false;                 // the visitor is a proxy we trust: append to its X-Forwarded-For, keep the rest it says
+  std::string_view certificate = {};  // what the visitor has shown, as X-Forwarded-Client-Cert; "": nothing
   bool forwarded = false;    // says it as Forwarded (RFC 7239) too
   bool drop_expect = false;  // 100 Continue was already answered here
 };

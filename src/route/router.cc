@@ -27,6 +27,17 @@ const RouteTarget* HostRoutes::find(const http::RequestHead& head) const {
   return nullptr;
 }
 
+transport::NameGuard::Demand HostRoutes::demand() const {
+  transport::NameGuard::Demand demand;
+  for (const Entry& entry : entries_)
+    if (demand.authority == nullptr) demand.authority = entry.target.client_ca;
+  demand.required = std::ranges::all_of(entries_, [&demand](const Entry& entry) {
+    const auto& own = entry.target.client_ca;
+    return own != nullptr && own->id() == demand.authority->id();
+  });
+  return demand;
+}
+
 const HostRoutes* RouteTable::host(std::string_view host) const {
   if (const auto found = exact_.find(host); found != exact_.end()) return &found->second;
   if (wildcard_.empty()) return nullptr;

@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "http/head_match.h"
+#include "transport/tls/client_authority.h"
 
 namespace ferrotunnel::plugin {
 class Chain;  // carried, not looked at
@@ -51,6 +52,8 @@ struct RouteTarget {
   std::shared_ptr<const plugin::Chain> chain{};
   // Of HTTP: each request gets a connection to the service of its own, which says in front who the visitor is.
   bool single_use = false;
+  // Of HTTP: whose certificates its visitors have to show; null: none.
+  transport::ClientAuthorityPtr client_ca{};
 };
 
 struct TextHash {
@@ -67,6 +70,8 @@ class HostRoutes {
   }
   // Its path in the one spelling.
   [[nodiscard]] const RouteTarget* find(const http::RequestHead& head) const;
+  // What its visitors are asked for: required where all of its tunnels want it, of the first that does.
+  [[nodiscard]] transport::NameGuard::Demand demand() const;
 
  private:
   friend class RouteTable;

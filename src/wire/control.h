@@ -38,6 +38,7 @@ inline constexpr std::size_t kMaxPaths = 64;              // of a tunnel, or of 
 inline constexpr std::size_t kMaxPath = 1024;             // bytes of one
 inline constexpr std::size_t kMaxRules = 64;              // of a tunnel
 inline constexpr std::size_t kMaxRulesBytes = 32 * 1024;  // of all their text
+inline constexpr std::size_t kMaxClientCa = 16 * 1024;    // of a tunnel
 inline constexpr std::size_t kMaxRuleSettings = 256;      // of one rule
 // What every JSON reader takes for a whole number.
 inline constexpr std::uint64_t kMaxBandwidth = (std::uint64_t{1} << 53) - 1;
@@ -138,6 +139,7 @@ struct Register {
   // Http: no connection to its service may carry more than one request, since what is said in front of it is of one visitor; left out
   // where it is not so; with kFeatureRules
   bool single_use = false;
+  std::string client_ca{};    // Http: its visitors have to show a certificate that one of these (PEM) signed; with kFeatureRules
   std::vector<Rule> rules{};  // Http; with kFeatureRules
   bool operator==(const Register&) const = default;
 };

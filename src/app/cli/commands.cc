@@ -251,6 +251,8 @@ constexpr std::array kOriginFlags = {
 constexpr std::array kHttpTunnelFlags = {
     Flag{"host", "HOST",
          "The name that visitors use, or *.NAME for every name under it. Default: the server picks one."},
+    Flag{"client-ca", "FILE",
+         "Visitors come over TLS and show a certificate that one of these authorities (PEM) signed. Default: they show none."},
     Flag{"name", "NAME", "What the tunnel is called in logs. Default http."},
     Flag{"proxy-protocol", "v1|v2",
          "Tell the service each visitor's address in a PROXY header before the first byte; the service has to expect "

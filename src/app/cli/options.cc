@@ -154,6 +154,7 @@ class Reader {
   // Of the command http.
   void rules(TunnelConfig& into) {
     texts("path", into.paths);
+    text("client-ca", into.client_ca);
     texts("method", into.methods);
     texts("with-header", into.headers);
     proxy_protocol("proxy-protocol", into.proxy_protocol);

@@ -200,7 +200,8 @@ void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
   gone.swap(tunnels_);
   for (app::PlannedTunnel& plan : wanted) {
     const auto same = std::ranges::find_if(gone, [&](const Tunnel& one) {
-      return place(one.plan.config) == place(plan.config) && one.plan.target->h2 == plan.target->h2;
+      return place(one.plan.config) == place(plan.config) && one.plan.target->h2 == plan.target->h2 &&
+             one.plan.client_ca == plan.client_ca;
     });
     if (same == gone.end()) {
       add_tunnel(std::move(plan));
@@ -466,6 +467,7 @@ void ClientImpl::register_tunnel(Tunnel& tunnel) {
   request.methods = tunnel.plan.config.methods;
   request.headers = tunnel.plan.config.headers;
   request.single_use = tunnel.plan.single_use();
+  request.client_ca = tunnel.plan.client_ca;
   request.rules = tunnel.told_rules = tunnel.plan.rules;
   link_->send_control(wire::encode(request));
 }

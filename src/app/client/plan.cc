@@ -13,6 +13,7 @@
 #include "http/path.h"
 #include "route/router.h"
 #include "session/dialer.h"
+#include "transport/tls/client_authority.h"
 #include "transport/tls/tls_identity.h"
 
 namespace ferrotunnel::app {
@@ -159,7 +160,7 @@ Result<> plan_rules(const origin::OriginTarget& target, PlannedTunnel& tunnel) {
 Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
   if (!wire::valid_name(config.name))
     return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -), not '" + config.name + "'");
-  PlannedTunnel tunnel{config, nullptr, {}, {}, {}, {}, {}};
+  PlannedTunnel tunnel{config, nullptr, {}, {}, {}, {}, {}, {}};
   if (auto checked = check_host(config.host); !checked) return std::unexpected(checked.error());
   auto target = origin::parse_target(config.to, wire::to_string(tunnel.proto()));
   if (!target) return std::unexpected(target.error());
@@ -171,6 +172,8 @@ Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
   if (tunnel.single_use() && target->files)
     return bad("the tunnel " + config.name +
                " shares a directory, which no PROXY header is for: leave proxy_protocol out");
+  if (!config.client_ca.empty() && config.kind != TunnelConfig::Kind::Http)
+    return bad("the tunnel " + config.name + " is a tcp one, whose visitors the server does no TLS with: leave client_ca out");
   if (config.carry == Carry::Direct && config.kind != TunnelConfig::Kind::Tcp)
     return bad("the tunnel " + config.name +
                " is an http one, whose visitors share connections to the client: carry is \"mux\" or \"auto\" there");
@@ -254,6 +257,11 @@ Result<> load_origin_tls(std::vector<PlannedTunnel>& tunnels) {
   // To read the system's authorities takes a while; tunnels of one kind share them.
   std::map<std::pair<origin::OriginTlsOptions, bool>, transport::TlsClientContext> contexts;
   for (PlannedTunnel& tunnel : tunnels) {
+    if (!tunnel.config.client_ca.empty()) {
+      auto pem = transport::ClientAuthority::read(tunnel.config.client_ca);
+      if (!pem) return std::unexpected(std::move(pem.error()));
+      tunnel.client_ca = std::move(*pem);
+    }
     if (!tunnel.target->secure) continue;
     const OriginTls& config = tunnel.config.origin_tls;
     const origin::OriginTlsOptions options{config.ca, config.skip_verify, config.certificate, config.key,

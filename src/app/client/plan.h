@@ -26,9 +26,10 @@ struct PlannedTunnel {
   std::vector<std::string> paths;  // in the one spelling
   http::HeadMatch match;           // of config's methods and headers
   std::vector<wire::Rule> rules;
+  std::string client_ca{};  // PEM, of config's file: load_origin_tls()
   // The server has to know of rules.
   [[nodiscard]] bool needs_rules() const {
-    return config.kind == TunnelConfig::Kind::Http && (!rules.empty() || single_use() || has_routes(config));
+    return config.kind == TunnelConfig::Kind::Http && (!rules.empty() || single_use() || !config.client_ca.empty() || has_routes(config));
   }
   // The local service hears who the visitor is before a connection's first byte, and not again.
   [[nodiscard]] bool single_use() const {
@@ -39,7 +40,8 @@ struct PlannedTunnel {
   }
 };
 
-// Makes what the tunnels' services over TLS need. Reads their files of CA and certificate, and the system's authorities. Errors: BadInput, Io, Tls.
+// Makes what the tunnels' services over TLS need. Reads their files of CA and certificate, the system's authorities, and those that visitors
+// have to be known to. Errors: BadInput, Io, Tls.
 [[nodiscard]] Result<> load_origin_tls(std::vector<PlannedTunnel>& tunnels);
 
 struct ClientPlan {

@@ -36,6 +36,14 @@ bool contains(const std::vector<std::string>& list, std::string_view one) {
   return std::ranges::find(list, one) != list.end();
 }
 
+Result<transport::ClientAuthorityPtr> client_ca_of(const wire::Register& request, std::uint16_t https_port) {
+  if (request.client_ca.empty()) return nullptr;
+  if (https_port == 0)
+    return refused(ErrorCode::BadInput,
+                   "visitors show certificates over TLS only, and this server has no HTTPS port (https_listen)");
+  return transport::ClientAuthority::parse(request.client_ca);
+}
+
 // One word is a name under the server's own domain, where it has one.
 Result<std::string> one_spelling(const std::string& asked, const std::string& domain) {
   const bool wild = asked.starts_with("*.");
@@ -65,6 +73,8 @@ void ServerSession::on_register(const wire::Register& request) {
                         "h2c:// or h2s://"));
   auto chain = to_chain(request.rules, shard_.server().worker());
   if (!chain) return reject(request, chain.error());
+  auto client_ca = client_ca_of(request, shard_.server().https_port());
+  if (!client_ca) return reject(request, client_ca.error());
   if (!session::GrantUse::take(use_->tunnels, grant_->limits.tunnels)) {
     return reject(request, Error(ErrorCode::Limit, Side::Local, false,
                                  "the grant " + grant_->name + " may have " + std::to_string(grant_->limits.tunnels) +
@@ -75,6 +85,7 @@ void ServerSession::on_register(const wire::Register& request) {
   tunnel.name = request.name;
   tunnel.chain = std::move(*chain);
   tunnel.single_use = request.single_use;
+  tunnel.client_ca = std::move(*client_ca);
   tunnel.counts = std::make_shared<TunnelCounts>(request.name);
   const Result<> done = request.proto == wire::TunnelProto::Http ? register_http(request, number, tunnel)
                                                                  : register_tcp(request, number, tunnel);
@@ -193,7 +204,7 @@ Result<> ServerSession::claim(const std::string& place, std::uint32_t number, Tu
       return refused(ErrorCode::AddressInUse, "this client has a tunnel for " + place + " already", true);
   }
   auto claimed =
-      shard_.server().router().claim(place, owner_, {id_, number, shard_.shard().index(), !further_.empty(), of.chain, of.single_use}, match);
+      shard_.server().router().claim(place, owner_, {id_, number, shard_.shard().index(), !further_.empty(), of.chain, of.single_use, of.client_ca}, match);
   if (claimed) of.places.push_back(place);
   return claimed;
 }

@@ -78,7 +78,7 @@ void Http2Exchange::write_head(http::RequestHead& head) {
   }
   head_.clear();
   append_origin_head(head_, head, context_, "2.0", secure_ ? "https" : "http", peer_, request_id_,
-                     rules_ ? rules_->host_for_origin() : std::string_view{});
+                     rules_ ? rules_->host_for_origin() : std::string_view{}, certificate_.get());
   if (head.upgrade) head.fields.remove("sec-websocket-key");  // the view goes
   charge_head(context_, charged_, head_.size() + (kept_ ? kept_->bytes() : 0));
 }
@@ -213,6 +213,7 @@ void Http2Exchange::reset() {
   admission_.reset();
   rules_.reset();
   kept_.reset();
+  certificate_.reset();
   changed_.reset();
   gathered_.reset();
   in_.clear();

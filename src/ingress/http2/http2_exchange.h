@@ -78,6 +78,8 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   explicit Http2Exchange(IngressContext& context) : context_(context) {}
   ~Http2Exchange() { charge_head(context_, charged_, 0); }
 
+  // Before begin(): what the visitor has shown.
+  void shown(transport::VisitorCertificatePtr certificate) { certificate_ = std::move(certificate); }
   // Takes what it needs from the request, whose bytes may go afterwards. `host` is in the one spelling.
   void begin(const http::H2Request& request, std::string_view host, const TunnelKey& tunnel,
              const transport::PeerAddress& peer, std::string_view proto, http::H2Server& server,
@@ -176,6 +178,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
 
   // The request.
   std::unique_ptr<RuleRun> rules_;        // of a tunnel that has any
+  transport::VisitorCertificatePtr certificate_;
   std::unique_ptr<http::KeptHead> kept_;  // while Deciding
   std::string reply_;                     // of a rule, while Answered; like answer()'s
   std::string head_;                      // for the origin

@@ -24,6 +24,7 @@ http::H2Stream* Http2Connection::on_request(const http::H2Request& request) {
     exchange.refuse(*request.refusal);
     return &exchange;
   }
+  exchange.shown(tls_.certificate);
   const bool named = !request.head.host.empty();
   exchange.begin(request, named ? std::string_view(context_.host_name) : std::string_view{}, place.tunnel, peer_, proto,
                  *server_, *this);
