@@ -148,8 +148,7 @@ void append_request_head(std::string& out, const RequestHead& head, const Forwar
   const std::size_t bound = kFixedRoom + head.method_text.size() + head.path_and_query.size() + host.size() +
                             2 * head.authority.size() + head.upgrade_protocol.size() + 2 * context.visitor.size() +
                             2 * context.proto.size() + context.request_id.size() + context.via.size() +
-                            context.certificate.size() +
-                            bound_of(head.fields);
+                            context.certificate.size() + bound_of(head.fields);
   HeadWriter::append(out, bound, [&](HeadWriter& writer) {
     writer.put(head.method_text);
     writer.put(' ');

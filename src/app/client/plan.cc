@@ -173,7 +173,8 @@ Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
     return bad("the tunnel " + config.name +
                " shares a directory, which no PROXY header is for: leave proxy_protocol out");
   if (!config.client_ca.empty() && config.kind != TunnelConfig::Kind::Http)
-    return bad("the tunnel " + config.name + " is a tcp one, whose visitors the server does no TLS with: leave client_ca out");
+    return bad("the tunnel " + config.name +
+               " is a tcp one, whose visitors the server does no TLS with: leave client_ca out");
   if (config.carry == Carry::Direct && config.kind != TunnelConfig::Kind::Tcp)
     return bad("the tunnel " + config.name +
                " is an http one, whose visitors share connections to the client: carry is \"mux\" or \"auto\" there");

@@ -29,7 +29,8 @@ struct PlannedTunnel {
   std::string client_ca{};  // PEM, of config's file: load_origin_tls()
   // The server has to know of rules.
   [[nodiscard]] bool needs_rules() const {
-    return config.kind == TunnelConfig::Kind::Http && (!rules.empty() || single_use() || !config.client_ca.empty() || has_routes(config));
+    return config.kind == TunnelConfig::Kind::Http &&
+           (!rules.empty() || single_use() || !config.client_ca.empty() || has_routes(config));
   }
   // The local service hears who the visitor is before a connection's first byte, and not again.
   [[nodiscard]] bool single_use() const {

@@ -109,7 +109,8 @@ constexpr std::array kRouteKeys = {
     Key{.name = "client_ca",
         .type = Type::Path,
         .fallback = "none",
-        .text = "Visitors come over TLS and show a certificate that one of these authorities (PEM, at most 16 KiB) signed; the service "
+        .text = "Visitors come over TLS and show a certificate that one of these authorities (PEM, at most 16 KiB) "
+                "signed; the service "
                 "hears which in `X-Forwarded-Client-Cert`. The file is the client's; the server needs `https_listen`.",
         .example = "\"/etc/ferrotunnel/visitors-ca.pem\"",
         .flag = "client-ca",

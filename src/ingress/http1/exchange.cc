@@ -59,7 +59,8 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
 
   head_.clear();
   append_origin_head(head_, head, context_, head.minor == 0 ? "1.0" : "1.1", secure_ ? "https" : "http", peer, id_,
-                     rules_ ? rules_->host_for_origin() : std::string_view{}, tls != nullptr ? tls->certificate.get() : nullptr);
+                     rules_ ? rules_->host_for_origin() : std::string_view{},
+                     tls != nullptr ? tls->certificate.get() : nullptr);
   if (rules_) rules_->release_head();
   charge_head(context_, charged_, head_.size());
 }

@@ -177,7 +177,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   std::optional<Refusal> refused_;
 
   // The request.
-  std::unique_ptr<RuleRun> rules_;        // of a tunnel that has any
+  std::unique_ptr<RuleRun> rules_;  // of a tunnel that has any
   transport::VisitorCertificatePtr certificate_;
   std::unique_ptr<http::KeptHead> kept_;  // while Deciding
   std::string reply_;                     // of a rule, while Answered; like answer()'s

@@ -39,8 +39,8 @@ std::string hex(const Digest& digest) {
 
 Result<ClientAuthorityPtr> ClientAuthority::parse(std::string_view pem) {
   if (pem.size() > kMostPem)
-    return std::unexpected(bad("the authorities of visitors' certificates have more than " +
-                               std::to_string(kMostPem) + " bytes of PEM"));
+    return std::unexpected(
+        bad("the authorities of visitors' certificates have more than " + std::to_string(kMostPem) + " bytes of PEM"));
   std::shared_ptr<ClientAuthority> made(new ClientAuthority);
   StorePtr store(X509_STORE_new());
   const HashPtr hash(EVP_MD_CTX_new());
@@ -50,8 +50,8 @@ Result<ClientAuthorityPtr> ClientAuthority::parse(std::string_view pem) {
     X509Ptr one(PEM_read_bio_X509(in.get(), nullptr, &no_password, nullptr));
     if (!one) break;
     if (made->certificates_.size() == kMostCertificates)
-      return std::unexpected(bad("there are more than " + std::to_string(kMostCertificates) +
-                                 " authorities of visitors' certificates"));
+      return std::unexpected(
+          bad("there are more than " + std::to_string(kMostCertificates) + " authorities of visitors' certificates"));
     Digest digest{};
     memory = X509_digest(one.get(), EVP_sha256(), digest.data(), nullptr) == 1 &&
              EVP_DigestUpdate(hash.get(), digest.data(), digest.size()) == 1 &&
@@ -64,7 +64,8 @@ Result<ClientAuthorityPtr> ClientAuthority::parse(std::string_view pem) {
   memory = memory && EVP_DigestFinal_ex(hash.get(), made->id_.data(), nullptr) == 1;
   if (!memory) return std::unexpected(Error(ErrorCode::Tls, Side::Local, true, "no memory for certificates"));
   if (!clean || made->certificates_.empty())
-    return std::unexpected(bad("the authorities of visitors' certificates cannot be read: they are certificates in PEM"));
+    return std::unexpected(
+        bad("the authorities of visitors' certificates cannot be read: they are certificates in PEM"));
   made->store_ = std::shared_ptr<X509_STORE>(store.release(), &X509_STORE_free);
   return ClientAuthorityPtr(std::move(made));
 }

@@ -19,10 +19,10 @@
 
 #include "base/error.h"
 #include "transport/byte_stream.h"
+#include "transport/tls/client_authority.h"
 #include "transport/tls/socket_bio.h"
 #include "transport/tls/tls_context.h"
 #include "transport/tls/tls_fault.h"
-#include "transport/tls/client_authority.h"
 #include "transport/tls/tls_sessions.h"
 
 struct ssl_st;
