@@ -17,7 +17,7 @@ add_library(ferrotunnel_library STATIC ${objects})
 set_target_properties(ferrotunnel_library PROPERTIES OUTPUT_NAME ferrotunnel EXPORT_NAME ferrotunnel LINKER_LANGUAGE CXX)
 target_compile_features(ferrotunnel_library INTERFACE cxx_std_23)
 target_include_directories(ferrotunnel_library INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(ferrotunnel_library INTERFACE Boost::json OpenSSL::SSL OpenSSL::Crypto crypt Threads::Threads nghttp2)
+target_link_libraries(ferrotunnel_library INTERFACE Boost::json OpenSSL::SSL OpenSSL::Crypto crypt Threads::Threads nghttp2 z zstd brotlienc)
 
 if(TARGET ferrotunnel)
   install(TARGETS ferrotunnel RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

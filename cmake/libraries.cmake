@@ -17,6 +17,17 @@ if(NOT FT_NGHTTP2_INCLUDE)
   message(FATAL_ERROR "nghttp2/nghttp2.h was not found: install libnghttp2-dev")
 endif()
 
+# The codings of the rule compress, in the same way.
+foreach(coder "zlib.h zlib1g-dev" "zstd.h libzstd-dev" "brotli/encode.h libbrotli-dev")
+  string(REGEX REPLACE " .*" "" header ${coder})
+  string(REGEX REPLACE ".* " "" package ${coder})
+  string(MAKE_C_IDENTIFIER FT_${header} found)
+  find_path(${found} ${header} DOC "${package}")
+  if(NOT ${found})
+    message(FATAL_ERROR "${header} was not found: install ${package}")
+  endif()
+endforeach()
+
 # What every object is compiled with. BOOST_ASIO_SEPARATE_COMPILATION: Asio's non-template half is compiled once, in
 # ft_asio, which makes a file that uses Asio compile 1.6 times as fast.
 add_library(ft_settings INTERFACE)

@@ -9,7 +9,7 @@ ft_room(session   DEPS base observe wire transport mux LIBS OpenSSL::SSL OpenSSL
 ft_room(http      DEPS base LIBS nghttp2)
 # http: a route's host and path are in its spelling, and match as it says.
 ft_room(route     DEPS base observe wire transport mux session http)
-ft_room(plugin    DEPS base observe http LIBS OpenSSL::Crypto crypt)
+ft_room(plugin    DEPS base observe http LIBS OpenSSL::Crypto crypt z zstd brotlienc)
 ft_room(ingress   DEPS base observe wire transport mux session http route plugin ASIO)
 ft_room(origin    DEPS base observe wire transport mux http plugin ASIO)
 ft_room(app       DEPS base observe wire transport mux session http route plugin ingress origin

@@ -78,13 +78,18 @@ struct TunnelConfig {
   std::string to;
   std::string host;                                   // Http; "": the server picks one
   std::uint16_t port = 0;                             // Tcp; 0: the server picks one
-  ProxyProtocol proxy_protocol = ProxyProtocol::Off;  // Tcp
+  // Who the visitor is, in front of each connection to the local service. Of Http none carries a second request then.
+  ProxyProtocol proxy_protocol = ProxyProtocol::Off;
   TunnelLimits limits;
   Carry carry = Carry::Auto;         // Tcp; of Http Direct is an error
   OriginTls origin_tls{};            // of a service over TLS: "https://…", "tls://…"
   std::vector<std::string> hosts{};  // Http: more of them
   // Http: of each host the requests below one of these paths ("/api"), and no others: other tunnels may have the rest. Empty: all.
   std::vector<std::string> paths{};
+  // Http: of those only requests with one of these methods and all of these headers ("Name", "Name: value"), and no others.
+  std::vector<std::string> methods{}, headers{};
+  // Http: visitors come over TLS and show a certificate that one of these (PEM) signed. A file of the client's machine. "": they show none.
+  std::string client_ca{};
   std::vector<TunnelRule> rules{};  // Http
   friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
 };

@@ -87,6 +87,11 @@ namespace rules {
 [[nodiscard]] inline TunnelRule max_body(std::uint64_t bytes) {
   return TunnelRule{"max_body"}.with("bytes", std::to_string(bytes));
 }
+// Text that the local service sends plain, in one of these codings ("gzip", "zstd", "br"; none named: each of them) where the visitor takes it and
+// the body is not smaller than `min` bytes.
+[[nodiscard]] inline TunnelRule compress(const std::vector<std::string>& codings = {}, std::uint64_t min = 1024) {
+  return TunnelRule{"compress"}.with("coding", codings).with("min", std::to_string(min));
+}
 // Pages of these sites may ask ("https://app.example.com"; "*": all). Further settings: method, header, expose, credentials, max_age.
 [[nodiscard]] inline TunnelRule cors(const std::vector<std::string>& origins) {
   return TunnelRule{"cors"}.with("origin", origins);

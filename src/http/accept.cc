@@ -4,11 +4,10 @@
 
 #include "http/chars.h"
 #include "http/error_page.h"
+#include "http/weight.h"
 
 namespace ferrotunnel::http {
 namespace {
-
-constexpr int kFullWeight = 1000;  // q=1, in thousandths
 
 // How a media range meets a format: 0 not at all, 1 "*/*", 2 "text/*", 3 the type itself.
 int specificity(std::string_view range, PageFormat format) {
@@ -32,31 +31,6 @@ int specificity(std::string_view range, PageFormat format) {
                  : 0;
   }
   return 0;
-}
-
-// qvalue = "0" [ "." *3DIGIT ] / "1" [ "." *3"0" ]; anything else counts as no wish at all.
-int parse_weight(std::string_view text) {
-  if (text.empty() || (text[0] != '0' && text[0] != '1') || text.size() > 5) return 0;
-  int weight = text[0] == '1' ? kFullWeight : 0;
-  if (text.size() == 1) return weight;
-  if (text[1] != '.') return 0;
-  int scale = 100;
-  for (const char c : text.substr(2)) {
-    if (!is(c, kDigitByte)) return 0;
-    weight += (c - '0') * scale;
-    scale /= 10;
-  }
-  return weight > kFullWeight ? 0 : weight;
-}
-
-int weight_of(std::string_view parameters) {
-  while (!parameters.empty()) {
-    const std::size_t semicolon = parameters.find(';');
-    const std::string_view parameter = trim(parameters.substr(0, semicolon));
-    if (parameter.size() >= 2 && iequals(parameter.substr(0, 2), "q=")) return parse_weight(parameter.substr(2));
-    parameters = semicolon == std::string_view::npos ? std::string_view{} : parameters.substr(semicolon + 1);
-  }
-  return kFullWeight;
 }
 
 struct Wish {

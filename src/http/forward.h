@@ -23,9 +23,10 @@ struct ForwardContext {
       {};                     // Host for the origin; "": the visitor's. X-Forwarded-Host always tells the visitor's
   std::string_view via = {};  // value to append as Via; "": none
   bool trust_forwarded =
-      false;                 // the visitor is a proxy we trust: append to its X-Forwarded-For, keep the rest it says
-  bool forwarded = false;    // says it as Forwarded (RFC 7239) too
-  bool drop_expect = false;  // 100 Continue was already answered here
+      false;  // the visitor is a proxy we trust: append to its X-Forwarded-For, keep the rest it says
+  std::string_view certificate = {};  // what the visitor has shown, as X-Forwarded-Client-Cert; "": nothing
+  bool forwarded = false;             // says it as Forwarded (RFC 7239) too
+  bool drop_expect = false;           // 100 Continue was already answered here
 };
 // "1.1 by", as a proxy says it in Via (RFC 9110 section 7.6.3), within `room`.
 [[nodiscard]] std::string_view via_value(std::string_view version, std::string_view by, std::span<char> room);

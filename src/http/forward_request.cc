@@ -11,6 +11,7 @@ constexpr std::string_view kVersion = " HTTP/1.1\r\n";
 constexpr std::string_view kForwardedFor = "X-Forwarded-For";
 constexpr std::string_view kForwardedProto = "X-Forwarded-Proto";
 constexpr std::string_view kForwardedHost = "X-Forwarded-Host";
+constexpr std::string_view kClientCertificate = "X-Forwarded-Client-Cert";
 constexpr std::string_view kRequestId = "X-Request-Id";
 // Everything constant that can be written besides the fields, generously.
 constexpr std::size_t kFixedRoom = 512;
@@ -120,6 +121,7 @@ void put_identity(HeadWriter& out, const RequestHead& head, const ForwardContext
   if (!seen.forwarded_proto) out.clean_field(kForwardedProto, context.proto);
   if (!seen.forwarded_host && !head.authority.empty()) out.clean_field(kForwardedHost, head.authority);
   put_forwarded(out, head, context);
+  if (!context.certificate.empty()) out.clean_field(kClientCertificate, context.certificate);
   if (!context.request_id.empty()) out.clean_field(kRequestId, context.request_id);
   if (!context.via.empty()) out.clean_field("Via", context.via);
 }
@@ -146,7 +148,7 @@ void append_request_head(std::string& out, const RequestHead& head, const Forwar
   const std::size_t bound = kFixedRoom + head.method_text.size() + head.path_and_query.size() + host.size() +
                             2 * head.authority.size() + head.upgrade_protocol.size() + 2 * context.visitor.size() +
                             2 * context.proto.size() + context.request_id.size() + context.via.size() +
-                            bound_of(head.fields);
+                            context.certificate.size() + bound_of(head.fields);
   HeadWriter::append(out, bound, [&](HeadWriter& writer) {
     writer.put(head.method_text);
     writer.put(' ');

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "http/head_match.h"
 #include "http/message.h"
 #include "plugin/phases.h"
 
@@ -17,17 +18,12 @@ namespace ferrotunnel::plugin {
 
 // Which requests a filter is for. Empty lists match all.
 struct Match {
-  struct Header {
-    std::string name;
-    std::string value;  // "": that it is there is enough
-  };
   std::vector<std::string> paths;  // prefixes in the one spelling (http/path.h)
-  std::vector<std::string> methods;
-  std::vector<Header> headers;  // all of them
+  http::HeadMatch head{};
 
-  [[nodiscard]] bool all() const { return paths.empty() && methods.empty() && headers.empty(); }
+  [[nodiscard]] bool all() const { return paths.empty() && head.all(); }
   // `path` in the one spelling, without query.
-  [[nodiscard]] bool matches(const http::RequestHead& head, std::string_view path) const;
+  [[nodiscard]] bool matches(const http::RequestHead& request, std::string_view path) const;
 };
 
 class Chain {

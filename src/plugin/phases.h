@@ -2,8 +2,8 @@
 //
 //   RequestHead   the visitor's head, checked and in the one spelling. May change it, answer, refuse, or wait
 //   RequestBody   each piece of its payload on its way to the origin. May look, and refuse
-//   ResponseHead  the origin's final head. May change status and fields
-//   ResponseBody  each piece of its payload on its way to the visitor. May look
+//   ResponseHead  the origin's final head. May change status and fields, and give a Transform that the payload goes through
+//   ResponseBody  each piece of its payload as the origin sent it, on its way to the visitor. May look
 //   Log           the request is over
 //
 // Threads: a filter is immutable and shared by all shards; its calls for one request come one after another on the shard of the visitor, calls
@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -104,10 +105,32 @@ struct RequestView {
   void set_path(std::string_view path);
 };
 
+// What makes another payload out of a response's, piece by piece. Of one response: its exchange owns it, and calls on its shard, one call
+// after another. What it holds between calls is bounded, and so is what one call gives.
+class Transform {
+ public:
+  static constexpr std::size_t kMostIn = 8 * 1024;    // bytes that a call gets
+  static constexpr std::size_t kMostOut = 40 * 1024;  // bytes that come out of calls with kMostIn bytes together
+
+  enum class Until : std::uint8_t {
+    More,   // there is more to come at once
+    Pause,  // who knows when: all that was taken has to come out
+    End,    // that was all; once
+  };
+  // Takes all of `in`, and puts what is ready into `out`, which has kMostOut bytes. How many it put there; nothing: it failed, and the
+  // response is cut.
+  [[nodiscard]] virtual std::optional<std::size_t> run(ConstBytes in, MutBytes out, Until until) = 0;
+  [[nodiscard]] virtual std::size_t memory() const = 0;  // what it holds, about: for the budget
+  virtual ~Transform() = default;
+};
+
 struct ResponseView {
   const RequestInfo& info;
   http::ResponseHead& head;  // status and fields; framing is not a filter's to change
   Scratch& scratch;
+  // Whether the payload may become another: there is one, and memory for it. The length is forgotten then.
+  bool may_transform = false;
+  std::unique_ptr<Transform> transform;  // one for all filters: who finds one there leaves it
 };
 
 // A request that is over.

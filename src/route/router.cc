@@ -1,6 +1,7 @@
 #include "route/router.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "http/path.h"
@@ -8,14 +9,33 @@
 namespace ferrotunnel::route {
 namespace {
 
-std::string_view prefix_of(std::string_view place) { return place.substr(host_of(place).size()); }
+std::string_view behind_of(std::string_view place) { return place.substr(host_of(place).size()); }
 
 }  // namespace
 
-const RouteTarget* HostRoutes::find(std::string_view path) const {
+std::string place_of(std::string_view host, std::string_view prefix, const http::HeadMatch& match) {
+  std::string place(host);
+  place.append(prefix);
+  if (!match.all()) place.append(" ").append(match.text());
+  return place;
+}
+
+const RouteTarget* HostRoutes::find(const http::RequestHead& head) const {
   for (const Entry& entry : entries_)
-    if (http::path_prefix(path, entry.prefix)) return &entry.target;
+    if (http::path_prefix(head.path, entry.prefix) && (entry.match == nullptr || entry.match->matches(head)))
+      return &entry.target;
   return nullptr;
+}
+
+transport::NameGuard::Demand HostRoutes::demand() const {
+  transport::NameGuard::Demand demand;
+  for (const Entry& entry : entries_)
+    if (demand.authority == nullptr) demand.authority = entry.target.client_ca;
+  demand.required = std::ranges::all_of(entries_, [&demand](const Entry& entry) {
+    const auto& own = entry.target.client_ca;
+    return own != nullptr && own->id() == demand.authority->id();
+  });
+  return demand;
 }
 
 const HostRoutes* RouteTable::host(std::string_view host) const {
@@ -33,7 +53,7 @@ RouteTable::Entry* RouteTable::entry(std::string_view place) {
   const auto routes = map.find(key_of(host_of(place)));
   if (routes == map.end()) return nullptr;
   auto& entries = routes->second.entries_;
-  const auto at = std::ranges::find(entries, prefix_of(place), &Entry::prefix);
+  const auto at = std::ranges::find(entries, behind_of(place), &Entry::behind);
   return at != entries.end() ? &*at : nullptr;
 }
 
@@ -43,22 +63,30 @@ RouteTable::Entry* RouteTable::find_claim(std::string_view place, SessionId sess
   return found != nullptr && found->target.session == session ? found : nullptr;
 }
 
-RouteTable::Entry& RouteTable::add(std::string_view place) {
+RouteTable::Entry& RouteTable::add(std::string_view place, const http::HeadMatch& match) {
   auto& entries = map_of(place)[std::string(key_of(host_of(place)))].entries_;
-  const std::string_view prefix = prefix_of(place);
-  const auto at = std::ranges::find_if(entries, [&](const Entry& one) { return one.prefix.size() < prefix.size(); });
-  return *entries.insert(at, Entry{std::string(prefix), {}, {}, false});
+  Entry added;
+  added.behind = behind_of(place);
+  added.prefix = prefix_of(place);
+  if (!match.all()) added.match = std::make_shared<const http::HeadMatch>(match);
+  // Whoever came first is not what decides between two that ask for as much.
+  const auto rank = [](const Entry& one) {
+    return std::tuple(one.prefix.size(), one.match ? one.match->weight() : 0, std::string_view(one.behind));
+  };
+  const auto at = std::ranges::find_if(entries, [&](const Entry& one) { return rank(one) < rank(added); });
+  return *entries.insert(at, std::move(added));
 }
 
 void RouteTable::remove(std::string_view place) {
   Map& map = map_of(place);
   const auto routes = map.find(key_of(host_of(place)));
   if (routes == map.end()) return;
-  std::erase_if(routes->second.entries_, [&](const Entry& one) { return one.prefix == prefix_of(place); });
+  std::erase_if(routes->second.entries_, [&](const Entry& one) { return one.behind == behind_of(place); });
   if (routes->second.entries_.empty()) map.erase(routes);
 }
 
-Result<> Router::claim(const std::string& place, const std::string& owner, const RouteTarget& target) {
+Result<> Router::claim(const std::string& place, const std::string& owner, const RouteTarget& target,
+                       const http::HeadMatch& match) {
   const std::lock_guard lock(mutex_);
   RouteTable::Entry* entry = table_.entry(place);
   if (entry != nullptr && !entry->owner.empty() && entry->owner != owner) {
@@ -71,7 +99,7 @@ Result<> Router::claim(const std::string& place, const std::string& owner, const
                                                          : " is in use by another client")));
     }
   }
-  if (entry == nullptr) entry = &table_.add(place);
+  if (entry == nullptr) entry = &table_.add(place, match);
   entry->target = target;
   entry->owner = owner;
   entry->away = false;

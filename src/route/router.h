@@ -4,8 +4,9 @@
 // after a change does it take the lock once to fetch the new one. Hosts are in the one spelling of http/host.h (lower case, no
 // port, no trailing dot); "*.example.com" stands for every name under it, and the longest match wins, exact first.
 //
-// What is claimed is a place: a host, or a host and a path prefix ("app.example.com/api", http/path.h), each by one owner. The host is found
-// first, then the longest of its prefixes; another host's are not looked at.
+// What is claimed is a place, each by one owner: a host, with a path prefix or without ("app.example.com/api", http/path.h), and with what is
+// asked of the head besides, or without ('app.example.com/api POST x-beta="yes"', http/head_match.h). The host is found first, then the
+// longest of its prefixes, then what asks for most; another host's are not looked at.
 #pragma once
 
 #include <atomic>
@@ -18,6 +19,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "http/head_match.h"
+#include "transport/tls/client_authority.h"
 
 namespace ferrotunnel::plugin {
 class Chain;  // carried, not looked at
@@ -30,8 +33,15 @@ using SessionId = std::uint64_t;
 // Of "GRANT/INSTANCE".
 [[nodiscard]] inline std::string_view grant_of(std::string_view owner) { return owner.substr(0, owner.find('/')); }
 
-// Of a place: "HOST" or "HOST/PREFIX". A host has no slash.
-[[nodiscard]] inline std::string_view host_of(std::string_view place) { return place.substr(0, place.find('/')); }
+// Of a place: "HOST", "HOST/PREFIX", and either with " MATCH" behind it. A host has no slash, and neither has a space.
+[[nodiscard]] inline std::string_view host_of(std::string_view place) {
+  return place.substr(0, place.find_first_of("/ "));
+}
+[[nodiscard]] inline std::string_view prefix_of(std::string_view place) {
+  const std::string_view behind = place.substr(host_of(place).size());
+  return behind.substr(0, behind.find(' '));
+}
+[[nodiscard]] std::string place_of(std::string_view host, std::string_view prefix, const http::HeadMatch& match);
 
 struct RouteTarget {
   SessionId session = 0;
@@ -40,6 +50,10 @@ struct RouteTarget {
   bool pinned = false;       // its visitors are all carried there, though the session has links elsewhere
   // The tunnel's rules, of HTTP; null: none. They are in the table, so that no shard ever finds the route without them.
   std::shared_ptr<const plugin::Chain> chain{};
+  // Of HTTP: each request gets a connection to the service of its own, which says in front who the visitor is.
+  bool single_use = false;
+  // Of HTTP: whose certificates its visitors have to show; null: none.
+  transport::ClientAuthorityPtr client_ca{};
 };
 
 struct TextHash {
@@ -50,30 +64,34 @@ struct TextHash {
 // Of one host; never empty once published.
 class HostRoutes {
  public:
-  // The one route that has every path; null where paths decide.
+  // The one route that has every request; null where the path or more of the head decides.
   [[nodiscard]] const RouteTarget* all() const {
-    return entries_.size() == 1 && entries_.front().prefix.empty() ? &entries_.front().target : nullptr;
+    return entries_.size() == 1 && entries_.front().behind.empty() ? &entries_.front().target : nullptr;
   }
-  // Of the longest prefix. `path` in the one spelling.
-  [[nodiscard]] const RouteTarget* find(std::string_view path) const;
+  // Its path in the one spelling.
+  [[nodiscard]] const RouteTarget* find(const http::RequestHead& head) const;
+  // What its visitors are asked for: required where all of its tunnels want it, of the first that does.
+  [[nodiscard]] transport::NameGuard::Demand demand() const;
 
  private:
   friend class RouteTable;
   friend class Router;
   struct Entry {
+    std::string behind;  // of its place, all behind the host: what it is known by. "": it has every request
     std::string prefix;  // "": all paths
+    std::shared_ptr<const http::HeadMatch> match;  // null: all heads
     RouteTarget target;
     std::string owner;  // "" is nobody: it was offered
     bool away = false;  // its session is gone, and the place is kept for its grant
   };
-  std::vector<Entry> entries_;  // the longest prefix first
+  std::vector<Entry> entries_;  // the longest prefix first, and of one prefix what asks for most
 };
 
 // Immutable once published.
 class RouteTable {
  public:
   [[nodiscard]] const HostRoutes* host(std::string_view host) const;
-  // For one who knows nothing of paths and rules: null also where either of them decides.
+  // For one who knows nothing of heads and rules: null also where either of them decides.
   [[nodiscard]] const RouteTarget* find(std::string_view host) const { return plain(this->host(host)); }
 
   [[nodiscard]] static const RouteTarget* plain(const HostRoutes* routes) {
@@ -92,7 +110,7 @@ class RouteTable {
   // A place's entry, and where it is this session's.
   [[nodiscard]] Entry* entry(std::string_view place);
   [[nodiscard]] Entry* find_claim(std::string_view place, SessionId session);
-  Entry& add(std::string_view place);
+  Entry& add(std::string_view place, const http::HeadMatch& match);
   void remove(std::string_view place);
 
   Map exact_;
@@ -104,7 +122,9 @@ class Router {
   // Claims a place for an owner: "GRANT/INSTANCE", text that is the same when the same client signs in again. The same owner replaces its
   // earlier claim, and one of the same grant a place that is kept; another one gets AddressInUse, and hears no more of a stranger
   // than that there is one. Any thread.
-  [[nodiscard]] Result<> claim(const std::string& place, const std::string& owner, const RouteTarget& target);
+  // `match` is that of the place.
+  [[nodiscard]] Result<> claim(const std::string& place, const std::string& owner, const RouteTarget& target,
+                               const http::HeadMatch& match = {});
   // Gives the place up, unless another session has taken it over since.
   void release(const std::string& place, SessionId session);
   // The session is gone and may come back: visitors learn as much, and only its grant can claim the place until release(). False: it has

@@ -275,6 +275,10 @@ void read(Fields& f, Register& m) {
     if (f.has("origin")) m.origin = read_origin(f);
     if (f.has("hosts")) m.hosts = f.texts("hosts", kMaxHosts, kMaxHost);
     if (f.has("paths")) m.paths = f.texts("paths", kMaxPaths, kMaxPath);
+    if (f.has("methods")) m.methods = f.texts("methods", kMaxPaths, kMaxName);
+    if (f.has("headers")) m.headers = f.texts("headers", kMaxPaths, kMaxPath);
+    if (f.has("single_use")) m.single_use = f.flag("single_use");
+    if (f.has("client_ca")) m.client_ca = f.text("client_ca", kMaxClientCa);
     if (f.has("rules")) m.rules = read_rules(f);
   } else if (proto == "tcp") {
     m.proto = TunnelProto::Tcp;
@@ -482,6 +486,10 @@ std::string write(const Register& m) {
     if (m.origin != OriginProto::H1) w.text("origin", to_string(m.origin));
     if (!m.hosts.empty()) w.texts("hosts", m.hosts);
     if (!m.paths.empty()) w.texts("paths", m.paths);
+    if (!m.methods.empty()) w.texts("methods", m.methods);
+    if (!m.headers.empty()) w.texts("headers", m.headers);
+    if (m.single_use) w.flag("single_use");
+    if (!m.client_ca.empty()) w.text("client_ca", m.client_ca);
     if (!m.rules.empty()) write_rules(w, m.rules);
   } else {
     w.number("port", m.port);

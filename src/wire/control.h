@@ -38,6 +38,7 @@ inline constexpr std::size_t kMaxPaths = 64;              // of a tunnel, or of 
 inline constexpr std::size_t kMaxPath = 1024;             // bytes of one
 inline constexpr std::size_t kMaxRules = 64;              // of a tunnel
 inline constexpr std::size_t kMaxRulesBytes = 32 * 1024;  // of all their text
+inline constexpr std::size_t kMaxClientCa = 16 * 1024;    // of a tunnel
 inline constexpr std::size_t kMaxRuleSettings = 256;      // of one rule
 // What every JSON reader takes for a whole number.
 inline constexpr std::uint64_t kMaxBandwidth = (std::uint64_t{1} << 53) - 1;
@@ -133,7 +134,13 @@ struct Register {
   OriginProto origin = OriginProto::H1;  // Http; left out where it is that, and said only with kFeatureOrigin
   std::vector<std::string> hosts{};      // Http: more of them, with kFeatureRules
   std::vector<std::string> paths{};      // Http: of each host these prefixes, and not all; with kFeatureRules
-  std::vector<Rule> rules{};             // Http; with kFeatureRules
+  // Http: of these only requests with one of these methods and all of these headers ("Name", "Name: value"); with kFeatureRules
+  std::vector<std::string> methods{}, headers{};
+  // Http: no connection to its service may carry more than one request, since what is said in front of it is of one visitor; left out
+  // where it is not so; with kFeatureRules
+  bool single_use = false;
+  std::string client_ca{};    // Http: its visitors have to show a certificate that one of these (PEM) signed; with kFeatureRules
+  std::vector<Rule> rules{};  // Http; with kFeatureRules
   bool operator==(const Register&) const = default;
 };
 

@@ -1,9 +1,13 @@
 """Rules of HTTP tunnels with the real programs: flags, files, reloads, and what curl and a hand-made origin see."""
+import json
+import threading
+import zlib
+
 import pytest
 
 import origins
 from processes import until
-from visitors import curl
+from visitors import HttpVisitor, curl
 
 HOST = "app.test"
 
@@ -151,6 +155,8 @@ def test_rules_of_a_file_and_their_reload(world, server, origin):
     ('set_request_headers = ["Connection: x"]', "Connection belongs to one connection"),
     ('set_request_headers = ["X-A: ${visitor.addres}"]', "${visitor.addres} is not known"),
     ('cors = ["*"]\ncors_credentials = true', "name the origins"),
+    ('compress = ["deflate"]', "'deflate' is no coding"),
+    ("compress = 9", "true, false, a string or an array of strings is wanted"),
     ('strip_prefx = "/a"', 'did you mean "strip_prefix"?'),
 ])
 def test_mistakes_in_a_file_have_their_place(world, line, says):
@@ -160,3 +166,177 @@ def test_mistakes_in_a_file_have_their_place(world, line, says):
     assert done.returncode == 2, done.stdout + done.stderr
     assert says in done.stderr + done.stdout, done.stderr + done.stdout
     assert "client.toml:" in done.stderr + done.stdout
+
+
+# ---- compress -----------------------------------------------------------------------------------------------------
+
+TEXT = b"".join(b'{"line": %d, "says": "the same again and again"},\n' % i for i in range(20_000))
+
+
+@pytest.fixture
+def text_origin(world):
+    """Sends TEXT, plain: /whole with its length, /chunked by pieces, /close until the connection ends; /png says that it is an image."""
+
+    def respond(line, fields, stream, connection):
+        path = line.split()[1]
+        kind = b"image/png" if path == "/png" else b"application/json"
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b'\r\nETag: "a"\r\nAccept-Ranges: bytes\r\n'
+        if path == "/chunked":
+            connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+            for at in range(0, len(TEXT), 10_000):
+                piece = TEXT[at:at + 10_000]
+                connection.sendall(b"%x\r\n" % len(piece) + piece + b"\r\n")
+            connection.sendall(b"0\r\n\r\n")
+        elif path == "/close":
+            connection.sendall(head + b"Connection: close\r\n\r\n" + TEXT)
+            return False
+        else:
+            connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(TEXT) + (b"" if line.startswith("HEAD") else TEXT))
+        return True
+
+    return origins.HttpOrigin(world, respond)
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge", "--http1.0"])
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_compress_for_curl(world, server, text_origin, coding, version):
+    world.http_tunnel(server, text_origin.port, HOST, "--compress")
+    head = world.work / "head"
+    for path in ("/whole", "/chunked", "/close"):
+        flags = [version, "--compressed", "-H", f"Accept-Encoding: {coding}", "-D", head]
+        assert curl(f"http://{HOST}{path}", server, *flags) == TEXT, path
+        said = head.read_text().lower()
+        assert f"content-encoding: {coding}\n" in said and "vary: accept-encoding\n" in said and 'etag: w/"a"\n' in said, said
+        assert "content-length" not in said and "accept-ranges" not in said, said
+        small = curl(f"http://{HOST}{path}", server, version, "-H", f"Accept-Encoding: {coding}")
+        assert len(small) < len(TEXT) / 5, f"{path}: {len(small)} of {len(TEXT)} bytes"
+    assert curl(f"http://{HOST}/png", server, version, "--compressed") == TEXT
+    assert curl(f"http://{HOST}/whole", server, version) == TEXT, "nobody has asked for it"
+    assert f"content-length: {len(TEXT)}" in curl(f"http://{HOST}/whole", server, version, "-I", "--compressed").decode().lower()
+
+
+def test_compressed_pieces_arrive_one_by_one(world, server):
+    """The next piece is sent when the visitor has the one before."""
+    gate = threading.Semaphore(0)
+
+    def respond(line, fields, stream, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for i in range(20):
+            piece = b"piece %d\n" % i
+            connection.sendall(b"%x\r\n" % len(piece) + piece + b"\r\n")
+            assert gate.acquire(timeout=60)
+        connection.sendall(b"0\r\nX-Sum: 20\r\n\r\n")
+        return True
+
+    origin = origins.HttpOrigin(world, respond)
+    world.http_tunnel(server, origin.port, HOST, "--compress")
+    with HttpVisitor(server.http_address) as visitor:
+        visitor.request("GET", "/", HOST, "Accept-Encoding: gzip")
+        head = origins.fields(origins.read_head(visitor.stream))
+        assert head["content-encoding"] == "gzip" and head["transfer-encoding"] == "chunked"
+        reader = zlib.decompressobj(wbits=31)
+        text = b""
+        for i in range(20):
+            while not text.endswith(b"piece %d\n" % i):
+                size = int(visitor.stream.readline(), 16)
+                assert size > 0, "the end came early"
+                text += reader.decompress(visitor.stream.read(size))
+                assert visitor.stream.read(2) == b"\r\n"
+            gate.release()
+        while size := int(visitor.stream.readline(), 16):
+            text += reader.decompress(visitor.stream.read(size))
+            visitor.stream.read(2)
+        assert reader.eof and text == b"".join(b"piece %d\n" % i for i in range(20))
+        assert visitor.stream.readline() == b"X-Sum: 20\r\n"
+        assert visitor.stream.readline() == b"\r\n"
+    origin.check()
+
+
+@pytest.mark.parametrize("line, coding", [
+    ("compress = true", "zstd"), ('compress = ["br", "gzip"]', "br"), ('compress = "gzip"', "gzip"), ("compress = false", None),
+    ('compress = true\ncompress_min = "2M"', None),
+])
+def test_compress_of_a_file(world, server, text_origin, line, coding):
+    token = world.work / "token"
+    token.write_text(server.join)
+    token.chmod(0o600)
+    file = world.work / "client.toml"
+    file.write_text(f'[client]\ntoken = {{ file = "{token}" }}\n\n[tunnels.web]\nto = "{text_origin.port}"\nurl = "http://{HOST}"\n{line}\n')
+    world.client("client", "--config", file).wait_event("tunnel_up")
+    head = curl(f"http://{HOST}/whole", server, "-D", "-", "-o", "/dev/null", "-H", "Accept-Encoding: gzip, br, zstd").decode()
+    assert (f"Content-Encoding: {coding}\r\n" in head) if coding else ("Content-Encoding" not in head), head
+
+
+def test_routes_by_method_and_header(world, server, origin, nginx):
+    """Three tunnels of one host: what asks for most has the request."""
+    nginx.file("index.html", b"site")
+    world.http_tunnel(server, nginx.port, HOST)
+    writes = world.http_tunnel(server, origin.port, HOST, "--method", "POST", "--method", "DELETE", "--header", "X-Tunnel: writes", "--name", "writes")
+    world.http_tunnel(server, origin.port, HOST, "--with-header", "X-Beta: yes", "--header", "X-Tunnel: beta", "--name", "beta")
+    for version in ("--http1.1", "--http2-prior-knowledge"):
+        assert curl(f"http://{HOST}/", server, version) == b"site"
+        assert b"X-Tunnel: writes\r\n" in curl(f"http://{HOST}/x", server, version, "-d", "a")
+        assert b"X-Tunnel: writes\r\n" in curl(f"http://{HOST}/x", server, version, "-X", "DELETE", "-H", "x-beta: no")
+        assert b"X-Tunnel: beta\r\n" in curl(f"http://{HOST}/x", server, version, "-H", "x-beta: yes")
+        assert b"X-Tunnel: beta\r\n" in curl(f"http://{HOST}/x", server, version, "-d", "a", "-H", "x-beta: yes"), "a header weighs more"
+    # The same place once more is somebody's; the rest is anybody's.
+    twice = world.client("http", origin.port, "--host", HOST, "--method", "DELETE", "--method", "POST", "--name", "again", join=server)
+    assert "in use" in json.dumps(twice.wait_event("tunnel_rejected"))
+    writes.stop()
+    assert status(f"http://{HOST}/", server, "-d", "a") in (404, 405), "nginx has it, and wants no POST"
+
+
+# ---- who the visitor is ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_proxy_header_in_front_of_each_request(world, server, version):
+    """Each connection to the service carries one visitor's one request, and names him first."""
+    said = []
+
+    def serve(connection):
+        with connection.makefile("rb") as stream:
+            if version == "v1":
+                said.append(stream.readline())
+            else:
+                head = stream.read(16)
+                assert head[:12] == b"\r\n\r\n\x00\r\nQUIT\n"
+                said.append(stream.read(int.from_bytes(head[14:16], "big")))
+            while head := origins.read_head(stream):
+                read_body(origins.fields(head), stream)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    origin = origins.TcpOrigin(world, serve)
+    world.http_tunnel(server, origin.port, HOST, "--proxy-protocol", version)
+    ports = []
+    for flags in (["--http1.1"], ["--http2-prior-knowledge"], ["--http1.1", "-d", "a"]):
+        told = curl(f"http://{HOST}/", server, *flags, "-w", "[%{local_port}]")
+        assert told.startswith(b"ok["), told
+        ports.append(int(told[3:-1]))
+    with HttpVisitor(server.http_address) as visitor:
+        for _ in range(3):
+            assert visitor.ask("GET", "/", HOST).body == b"ok"
+            ports.append(visitor.socket.getsockname()[1])
+    assert origin.connections == len(ports) == len(said)
+    for header, port in zip(said, ports):
+        if version == "v1":
+            assert header == b"PROXY TCP4 127.0.0.1 127.0.0.1 %d %d\r\n" % (port, origin.port)
+        else:
+            assert header[:4] == bytes([127, 0, 0, 1]) and int.from_bytes(header[8:10], "big") == port
+    origin.check()
+
+
+def test_addresses_and_rates_hold_for_http2_and_with_rules(world, server, origin):
+    """The limits of a tunnel stand before its rules, whatever the visitor speaks."""
+    world.http_tunnel(server, origin.port, HOST, "--deny", "127.0.0.2", "--max-new-visitors-per-second", "1", "--basic-auth", "ann:secret",
+                      "--name", "limited")
+    world.http_tunnel(server, origin.port, f"free.{HOST}", "--allow", "127.0.0.1", "--header", "X-A: b", "--name", "free")
+    for version in ("--http1.1", "--http2-prior-knowledge"):
+        denied = curl(f"http://{HOST}/", server, version, "-i", "--interface", "127.0.0.2", "-u", "ann:secret").decode().lower()
+        assert " 403" in denied.splitlines()[0] and "ferrotunnel-error: visitor-denied" in denied, denied
+        denied = curl(f"http://free.{HOST}/", server, version, "-i", "--interface", "127.0.0.3").decode().lower()
+        assert " 403" in denied.splitlines()[0], denied
+        assert b"X-A: b" in curl(f"http://free.{HOST}/", server, version)
+        got = [status(f"http://{HOST}/", server, version, "-u", "ann:secret") for _ in range(8)]
+        assert 200 in got and 429 in got and set(got) <= {200, 429}, got
+    server.wait_event("request", status=403)

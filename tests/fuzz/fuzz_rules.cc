@@ -72,9 +72,25 @@ void check_forwarded(const http::RequestHead& head, std::string_view host) {
   require(again.framing == head.framing);
 }
 
+// Whatever it is made of, and in which steps, it fits.
+void transform(plugin::Transform& transform, std::string_view text) {
+  using Until = plugin::Transform::Until;
+  std::vector<std::byte> room(plugin::Transform::kMostOut);
+  const auto step = [&](std::string_view piece, Until until) {
+    const auto made = transform.run(as_bytes(piece), room, until);
+    require(made && *made <= room.size());
+  };
+  for (int i = 0; i < 40; ++i) {
+    const std::string_view rest = text.substr(std::min<std::size_t>(text.size(), static_cast<std::size_t>(i)));
+    step(rest.substr(0, plugin::Transform::kMostIn), rest.size() % 5 == 0 ? Until::Pause : Until::More);
+  }
+  step({}, Until::End);
+}
+
 void run(const plugin::ChainPtr& chain, std::string_view path) {
   const std::string text =
-      "GET /" + std::string(path) + " HTTP/1.1\r\nHost: a.test\r\nOrigin: https://b.test\r\nX-A: 1\r\n\r\n";
+      "GET /" + std::string(path) +
+      " HTTP/1.1\r\nHost: a.test\r\nOrigin: https://b.test\r\nX-A: 1\r\nAccept-Encoding: br;q=0.5, gzip\r\n\r\n";
   http::RequestHead head;
   if (!http::parse_request_head(text, {}, head).done()) return;
   std::string storage;
@@ -95,11 +111,13 @@ void run(const plugin::ChainPtr& chain, std::string_view path) {
   }
   plugin::Reply reply;
   (void)run.on_request_body(as_bytes(path), reply);
-  const std::string answer = "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 0\r\n\r\n";
+  const std::string answer =
+      "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/plain\r\nETag: \"a\"\r\nContent-Length: 9999\r\n\r\n";
   http::ResponseHead response;
   require(http::parse_response_head(answer, {}, {}, response).done());
-  plugin::ResponseView seen{info, response, scratch};
+  plugin::ResponseView seen{info, response, scratch, true, nullptr};
   run.on_response_head(seen);
+  if (seen.transform != nullptr) transform(*seen.transform, path);
   std::string out;
   (void)http::append_response_head(out, response, {});
   http::ResponseHead again;

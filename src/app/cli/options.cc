@@ -154,6 +154,10 @@ class Reader {
   // Of the command http.
   void rules(TunnelConfig& into) {
     texts("path", into.paths);
+    text("client-ca", into.client_ca);
+    texts("method", into.methods);
+    texts("with-header", into.headers);
+    proxy_protocol("proxy-protocol", into.proxy_protocol);
     const auto one = [&](std::string_view flag, TunnelRule (*make)(const std::string&)) {
       if (const auto value = arguments_.value(flag)) into.rules.push_back(make(value->text));
     };
@@ -167,6 +171,9 @@ class Reader {
     std::size_t most = 0;
     size("max-body", most);
     if (most != 0) into.rules.push_back(ferrotunnel::rules::max_body(most));
+    bool compress = false;
+    toggle("compress", compress);
+    if (compress) into.rules.push_back(ferrotunnel::rules::compress());
     one("strip-prefix", [](const std::string& prefix) { return ferrotunnel::rules::strip_prefix(prefix); });
     one("add-prefix", [](const std::string& prefix) { return ferrotunnel::rules::add_prefix(prefix); });
     one("host-rewrite", [](const std::string& host) { return ferrotunnel::rules::host(host); });

@@ -191,12 +191,17 @@ void ClientImpl::apply(Change& change) {
 
 // What is the same stays. Places are given up before others are asked for: a host may move from one tunnel to another.
 void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
-  const auto place = [](const TunnelConfig& c) { return std::tie(c.kind, c.name, c.host, c.port, c.hosts, c.paths); };
+  const auto place = [](const TunnelConfig& c) {
+    const bool single_use = c.kind == TunnelConfig::Kind::Http && c.proxy_protocol != ProxyProtocol::Off;
+    return std::tuple_cat(std::tie(c.kind, c.name, c.host, c.port, c.hosts, c.paths, c.methods, c.headers),
+                          std::tuple(single_use));
+  };
   std::vector<Tunnel> gone;
   gone.swap(tunnels_);
   for (app::PlannedTunnel& plan : wanted) {
     const auto same = std::ranges::find_if(gone, [&](const Tunnel& one) {
-      return place(one.plan.config) == place(plan.config) && one.plan.target->h2 == plan.target->h2;
+      return place(one.plan.config) == place(plan.config) && one.plan.target->h2 == plan.target->h2 &&
+             one.plan.client_ca == plan.client_ca;
     });
     if (same == gone.end()) {
       add_tunnel(std::move(plan));
@@ -459,6 +464,10 @@ void ClientImpl::register_tunnel(Tunnel& tunnel) {
   if (h2) request.origin = wire::OriginProto::H2;
   request.hosts = tunnel.plan.config.hosts;
   request.paths = tunnel.plan.paths;
+  request.methods = tunnel.plan.config.methods;
+  request.headers = tunnel.plan.config.headers;
+  request.single_use = tunnel.plan.single_use();
+  request.client_ca = tunnel.plan.client_ca;
   request.rules = tunnel.told_rules = tunnel.plan.rules;
   link_->send_control(wire::encode(request));
 }

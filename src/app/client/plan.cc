@@ -11,7 +11,9 @@
 #include "app/times.h"
 #include "http/host.h"
 #include "http/path.h"
+#include "route/router.h"
 #include "session/dialer.h"
+#include "transport/tls/client_authority.h"
 #include "transport/tls/tls_identity.h"
 
 namespace ferrotunnel::app {
@@ -140,6 +142,15 @@ Result<> plan_rules(const origin::OriginTarget& target, PlannedTunnel& tunnel) {
       return bad("'" + path.substr(0, 64) + "' is no path: write it as /api, without %2F, ';' and '?'");
     tunnel.paths.push_back(prefix->empty() ? "/" : std::move(*prefix));
   }
+  if (config.methods.size() > wire::kMaxPaths || config.headers.size() > wire::kMaxPaths)
+    return bad("it may have " + std::to_string(wire::kMaxPaths) + " methods and as many headers");
+  auto match = http::HeadMatch::parse(config.methods, config.headers);
+  if (!match) return std::unexpected(std::move(match.error()));
+  for (const std::string& method : config.methods)
+    if (method.size() > wire::kMaxName) return bad("one of its methods is too long");
+  for (const std::string& header : config.headers)
+    if (header.size() > wire::kMaxPath) return bad("one of its headers is too long");
+  tunnel.match = std::move(*match);
   auto rules = to_wire(config.rules, authority_of(target));
   if (!rules) return std::unexpected(std::move(rules.error()));
   tunnel.rules = std::move(*rules);
@@ -149,13 +160,21 @@ Result<> plan_rules(const origin::OriginTarget& target, PlannedTunnel& tunnel) {
 Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
   if (!wire::valid_name(config.name))
     return bad("a tunnel's name is 1 to 64 of A-Z a-z 0-9 . _ - (the first not . or -), not '" + config.name + "'");
-  PlannedTunnel tunnel{config, nullptr, {}, {}, {}, {}};
+  PlannedTunnel tunnel{config, nullptr, {}, {}, {}, {}, {}, {}};
   if (auto checked = check_host(config.host); !checked) return std::unexpected(checked.error());
   auto target = origin::parse_target(config.to, wire::to_string(tunnel.proto()));
   if (!target) return std::unexpected(target.error());
-  if (config.proxy_protocol != ProxyProtocol::Off && config.kind != TunnelConfig::Kind::Tcp)
+  if (tunnel.single_use() && target->h2)
     return bad("the tunnel " + config.name +
-               " is an http one: its service reads the visitor's address in X-Forwarded-For, not in a PROXY header");
+               " shares a service that speaks HTTP/2, where one connection carries the requests of many visitors: it "
+               "reads their "
+               "addresses in X-Forwarded-For, not in a PROXY header");
+  if (tunnel.single_use() && target->files)
+    return bad("the tunnel " + config.name +
+               " shares a directory, which no PROXY header is for: leave proxy_protocol out");
+  if (!config.client_ca.empty() && config.kind != TunnelConfig::Kind::Http)
+    return bad("the tunnel " + config.name +
+               " is a tcp one, whose visitors the server does no TLS with: leave client_ca out");
   if (config.carry == Carry::Direct && config.kind != TunnelConfig::Kind::Tcp)
     return bad("the tunnel " + config.name +
                " is an http one, whose visitors share connections to the client: carry is \"mux\" or \"auto\" there");
@@ -164,7 +183,7 @@ Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
   auto limits = to_wire(config.limits);
   if (!limits) return bad("the tunnel " + config.name + ": " + limits.error().context);
   tunnel.limits = std::move(*limits);
-  if (!config.rules.empty() || !config.paths.empty() || !config.hosts.empty()) {
+  if (!config.rules.empty() || has_routes(config)) {
     if (config.kind != TunnelConfig::Kind::Http)
       return bad("the tunnel " + config.name + " is a tcp one: hosts, paths and rules are for http tunnels");
     if (auto planned = plan_rules(*target, tunnel); !planned)
@@ -175,6 +194,8 @@ Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
     probe.host = config.host;
     probe.hosts = config.hosts;
     probe.paths = tunnel.paths;
+    probe.methods = config.methods;
+    probe.headers = config.headers;
     probe.rules = tunnel.rules;
     probe.limits = tunnel.limits;
     if (wire::encode(probe).size() > wire::kMaxControl)
@@ -190,8 +211,9 @@ std::vector<std::string> places_of(const PlannedTunnel& tunnel) {
   std::vector<std::string> hosts = tunnel.config.hosts, places;
   if (!tunnel.config.host.empty()) hosts.push_back(tunnel.config.host);
   for (const std::string& host : hosts) {
-    if (tunnel.paths.empty()) places.push_back(spelling_of(host));
-    for (const std::string& path : tunnel.paths) places.push_back(spelling_of(host) + (path == "/" ? "" : path));
+    if (tunnel.paths.empty()) places.push_back(route::place_of(spelling_of(host), "", tunnel.match));
+    for (const std::string& path : tunnel.paths)
+      places.push_back(route::place_of(spelling_of(host), path == "/" ? "" : path, tunnel.match));
   }
   return places;
 }
@@ -236,6 +258,11 @@ Result<> load_origin_tls(std::vector<PlannedTunnel>& tunnels) {
   // To read the system's authorities takes a while; tunnels of one kind share them.
   std::map<std::pair<origin::OriginTlsOptions, bool>, transport::TlsClientContext> contexts;
   for (PlannedTunnel& tunnel : tunnels) {
+    if (!tunnel.config.client_ca.empty()) {
+      auto pem = transport::ClientAuthority::read(tunnel.config.client_ca);
+      if (!pem) return std::unexpected(std::move(pem.error()));
+      tunnel.client_ca = std::move(*pem);
+    }
     if (!tunnel.target->secure) continue;
     const OriginTls& config = tunnel.config.origin_tls;
     const origin::OriginTlsOptions options{config.ca, config.skip_verify, config.certificate, config.key,

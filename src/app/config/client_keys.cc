@@ -186,7 +186,7 @@ constexpr std::array kTunnelKeys = {
         .type = Type::Choice,
         .fallback = "none",
         .text = "Tell the service each visitor's address in a PROXY header of this version before the first byte; it "
-                "has to expect one. TCP tunnels.",
+                "has to expect one. Of an HTTP tunnel each connection to the service then carries one request.",
         .example = "\"v2\"",
         .flag = "proxy-protocol",
         .set =

@@ -20,9 +20,10 @@ enum class FileKind : std::uint8_t { Server, Client };
 enum class Type : std::uint8_t {
   Bool,
   Text,
-  Path,   // relative to the file that it stands in
-  Texts,  // a string, or an array of them
-  Ports,  // as Texts, and numbers too
+  Path,         // relative to the file that it stands in
+  Texts,        // a string, or an array of them
+  TextsOrTrue,  // as Texts, and true or false: `flag`, without texts
+  Ports,        // as Texts, and numbers too
   Choice,
   Number,
   Size,      // bytes

@@ -32,6 +32,7 @@ std::string wanted(const Key& key) {
     case Type::Text:
     case Type::Path: return "a string is wanted";
     case Type::Texts: return "a string or an array of strings is wanted";
+    case Type::TextsOrTrue: return "true, false, a string or an array of strings is wanted";
     case Type::Ports: return "an array of ports and ranges is wanted, such as [2222, \"3000-3010\"]";
     case Type::Choice: {
       std::string list;
@@ -99,6 +100,13 @@ std::optional<Read> Reading::read(const Key& key, const Value& value, const std:
         good = true;
       }
       break;
+    case Type::TextsOrTrue:
+      if (value.kind == Kind::Bool) {
+        read.flag = value.flag;
+        good = true;
+        break;
+      }
+      [[fallthrough]];
     case Type::Texts:
     case Type::Ports: good = read_texts(key, value, read); break;
     case Type::Number:

@@ -146,7 +146,7 @@ redirect = "https://new.example.com${request.uri}"
 redirect_status = 308
 ```
 
-- Whatever their order: `cors`, `basic_auth` and `max_body` come first, then `redirect` and `answer`, then what changes the request, then the response.
+- Whatever their order: `cors`, `basic_auth` and `max_body` come first, then `redirect` and `answer`, then what changes the request, then the response, and `compress` last.
   Nothing is answered or sent on before who asks is known. Of several that match, all hold; of `redirect` and `answer` the first, those of
   `[[tunnels.NAME.rules]]` before those of `[tunnels.NAME]`.
 - All look at the request as the visitor sent it, not as another rule has changed it.
@@ -166,6 +166,7 @@ std::string type_text(const Key& key) {
     case Type::Text: return "string";
     case Type::Path: return "path";
     case Type::Texts: return "string or array";
+    case Type::TextsOrTrue: return "true, false, string or array";
     case Type::Ports: return "array of ports and ranges";
     case Type::Choice: {
       std::string list;

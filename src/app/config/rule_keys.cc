@@ -42,10 +42,27 @@ Result<> path(const std::string& text) {
   probe.paths = {text};
   return check_tunnel(probe);
 }
+Result<> route_method(const std::string& text) {
+  TunnelConfig probe;
+  probe.name = "probe";
+  probe.methods = {text};
+  return check_tunnel(probe);
+}
+Result<> route_header(const std::string& text) {
+  TunnelConfig probe;
+  probe.name = "probe";
+  probe.headers = {text};
+  return check_tunnel(probe);
+}
 Result<> request_line(const std::string& text) { return check_rule(rules::add_request_headers({text})); }
 Result<> response_line(const std::string& text) { return check_rule(rules::add_response_headers({text})); }
 Result<> cors_origin(const std::string& text) {
   return text.empty() ? bad("an origin is missing") : check_rule(rules::cors({text}));
+}
+
+Result<> coding(const std::string& text) { return check_rule(rules::compress({text})); }
+void compress(Target& t, Read&& r) {
+  if (r.flag || !r.texts.empty()) t.rules->of("compress").with("coding", r.texts);
 }
 
 template <auto Rule, auto Setting>
@@ -73,6 +90,31 @@ constexpr std::array kRouteKeys = {
         .example = "[\"/api\"]",
         .set = [](Target& t, Read&& r) { t.tunnel->config.paths = std::move(r.texts); },
         .check = path},
+    Key{.name = "methods",
+        .type = Type::Texts,
+        .fallback = "all",
+        .text = "Of these the requests with one of these methods, and no others; other tunnels may have the rest.",
+        .example = "[\"POST\", \"PUT\"]",
+        .set = [](Target& t, Read&& r) { t.tunnel->config.methods = std::move(r.texts); },
+        .check = route_method},
+    Key{.name = "headers",
+        .type = Type::Texts,
+        .fallback = "all",
+        .text = "Of these the requests with all of these headers, `Name` or `Name: value`, and no others. Of tunnels "
+                "of one host and path "
+                "that which asks for most has the request.",
+        .example = "[\"X-Beta: yes\"]",
+        .set = [](Target& t, Read&& r) { t.tunnel->config.headers = std::move(r.texts); },
+        .check = route_header},
+    Key{.name = "client_ca",
+        .type = Type::Path,
+        .fallback = "none",
+        .text = "Visitors come over TLS and show a certificate that one of these authorities (PEM, at most 16 KiB) "
+                "signed; the service "
+                "hears which in `X-Forwarded-Client-Cert`. The file is the client's; the server needs `https_listen`.",
+        .example = "\"/etc/ferrotunnel/visitors-ca.pem\"",
+        .flag = "client-ca",
+        .set = [](Target& t, Read&& r) { t.tunnel->config.client_ca = std::move(r.text); }},
     Key{.name = "rules",
         .type = Type::Tables,
         .fallback = "none",
@@ -164,6 +206,25 @@ constexpr std::array kRuleKeys = {
         .text = "Names of headers that visitors do not get.",
         .example = "[\"Server\"]",
         .set = FT_PUT("response_headers", "remove")},
+    Key{.name = "compress",
+        .type = Type::TextsOrTrue,
+        .fallback = "`false`",
+        .text =
+            "Text that the local service sends plain goes to visitors in a coding that they take: of `zstd`, `br` and "
+            "`gzip` those that are named here, the first liked best; `true`: these three. Not for pages that show a "
+            "secret "
+            "beside what a stranger may choose (BREACH).",
+        .example = "[\"br\", \"gzip\"]",
+        .flag = "compress",
+        .set = compress,
+        .check = coding},
+    Key{.name = "compress_min",
+        .type = Type::Size,
+        .fallback = "`\"1K\"`",
+        .text = "Bodies that say they are smaller go on as they are. Alone it means `compress = true`.",
+        .example = "\"4K\"",
+        .set = [](Target& t, Read&& r) { t.rules->of("compress").with("min", std::to_string(r.number)); },
+        .most = std::uint64_t{1} << 40},
     Key{.name = "basic_auth",
         .type = Type::Texts,
         .fallback = "none",

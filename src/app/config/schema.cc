@@ -43,6 +43,11 @@ json::object value_of(const Key& key) {
     case Type::Text:
     case Type::Path: return text;
     case Type::Texts: return one_or_more(text);
+    case Type::TextsOrTrue: {
+      json::object texts = one_or_more(text);
+      texts.at("anyOf").as_array().insert(texts.at("anyOf").as_array().begin(), json::object{{"type", "boolean"}});
+      return texts;
+    }
     case Type::Ports:
       return one_or_more(
           json::object{{"anyOf", json::array{json::object{{"type", "integer"}, {"minimum", 1}, {"maximum", 65535}},

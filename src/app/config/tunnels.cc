@@ -7,6 +7,7 @@
 #include "app/config/sources.h"
 #include "http/host.h"
 #include "http/path.h"
+#include "route/router.h"
 #include "session/grant.h"
 #include "wire/control.h"
 
@@ -60,9 +61,12 @@ std::vector<std::pair<std::string, std::string>> places_of(const TunnelConfig& t
   if (tunnel.kind == TunnelConfig::Kind::Http && !tunnel.host.empty()) hosts.insert(hosts.begin(), tunnel.host);
   std::vector<std::pair<std::string, std::string>> places;
   for (const std::string& host : hosts) {
-    if (tunnel.paths.empty()) places.emplace_back(spelling(host), host);
-    for (const std::string& path : tunnel.paths)
-      places.emplace_back(spelling(host) + http::normalise_prefix(path).value_or(path), host + path);
+    const http::HeadMatch match = http::HeadMatch::parse(tunnel.methods, tunnel.headers).value_or(http::HeadMatch{});
+    const auto add = [&](std::string_view prefix, std::string_view written) {
+      places.emplace_back(route::place_of(spelling(host), prefix, match), route::place_of(host, written, match));
+    };
+    if (tunnel.paths.empty()) add({}, {});
+    for (const std::string& path : tunnel.paths) add(http::normalise_prefix(path).value_or(path), path);
   }
   return places;
 }
@@ -183,6 +187,7 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
   addressed.host = tunnel.host;
   proxied.kind = tunnel.kind;
   proxied.proxy_protocol = tunnel.proxy_protocol;
+  if (tunnel.to.starts_with("h2")) proxied.to = tunnel.to;
   carried.kind = tunnel.kind;
   carried.carry = tunnel.carry;
   bool right = true;
@@ -191,6 +196,8 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
   ruled.kind = tunnel.kind;
   ruled.hosts = tunnel.hosts;
   ruled.paths = tunnel.paths;
+  ruled.methods = tunnel.methods;
+  ruled.headers = tunnel.headers;
   if (!http) ruled.rules = tunnel.rules;
   if (const auto checked = check_tunnel(ruled); !checked) {
     errors_.add(table.place, checked.error().context);
@@ -203,8 +210,7 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
   right = good("to", outside_.check_target(tunnel.to, http ? "http" : "tcp")) && right;
   right = good("url", check_tunnel(addressed)) && right;
   if (const auto checked = check_tunnel(proxied); !checked) {
-    wrong(place("proxy_protocol"), "proxy_protocol",
-          "this is an http tunnel: its service reads the visitor's address in X-Forwarded-For, not in a PROXY header");
+    wrong(place("proxy_protocol"), "proxy_protocol", checked.error().context);
     right = false;
   }
   if (const auto checked = check_tunnel(carried); !checked) {

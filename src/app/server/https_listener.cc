@@ -8,7 +8,7 @@ namespace ferrotunnel::app {
 
 HttpsListener::HttpsListener(ServerShard& shard, transport::UniqueFd fd)
     : shard_(shard),
-      handshakes_(shard.shard(), shard.server().options().visitor_handshakes, *this),
+      handshakes_(shard.shard(), shard.server().options().visitor_handshakes, *this, this),
       listener_(std::make_unique<transport::Listener>(
           shard.shard(), std::move(fd), [this](transport::UniqueFd visitor, const transport::SocketAddress& peer) {
             accept(std::move(visitor), transport::to_peer_address(peer));
@@ -51,6 +51,11 @@ void HttpsListener::on_proxied(transport::UniqueFd fd, const transport::PeerAddr
 void HttpsListener::on_secured(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
                                const ingress::VisitorTls& tls) {
   shard_.http().adopt(std::move(visitor), peer, {}, tls);
+}
+
+transport::NameGuard::Demand HttpsListener::demand_of(std::string_view name) {
+  const route::HostRoutes* routes = shard_.routes().host(name);
+  return routes != nullptr ? routes->demand() : Demand{};
 }
 
 void HttpsListener::fill_status(ServerStatus& status) const {

@@ -13,7 +13,9 @@ namespace ferrotunnel::app {
 
 class ServerShard;
 
-class HttpsListener final : private ingress::ProxiedVisitors, private ingress::SecuredVisitors {
+class HttpsListener final : private ingress::ProxiedVisitors,
+                            private ingress::SecuredVisitors,
+                            private transport::NameGuard {
  public:
   HttpsListener(ServerShard& shard, transport::UniqueFd fd);
   ~HttpsListener();
@@ -32,6 +34,7 @@ class HttpsListener final : private ingress::ProxiedVisitors, private ingress::S
   void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
   void on_secured(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
                   const ingress::VisitorTls& tls) override;
+  [[nodiscard]] Demand demand_of(std::string_view name) override;
 
   ServerShard& shard_;
   ingress::VisitorHandshakes handshakes_;

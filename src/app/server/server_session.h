@@ -69,6 +69,8 @@ class ServerSession final : private transport::LinkHandler,
     wire::Carry carry = wire::Carry::Auto;
     std::vector<std::string> places;  // in the router, of HTTP: hosts, or hosts with paths
     plugin::ChainPtr chain;           // of its rules
+    bool single_use = false;          // of HTTP: RouteTarget::single_use
+    transport::ClientAuthorityPtr client_ca;  // the same
     std::uint32_t number = 0;
     wire::Limits asked;              // by the client
     ingress::AddressRulesPtr rules;  // of these
@@ -90,9 +92,11 @@ class ServerSession final : private transport::LinkHandler,
   void on_register(const wire::Register& request);
   [[nodiscard]] Result<> register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<> register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
-  [[nodiscard]] Result<std::string> pick_host(std::uint32_t number, Tunnel& tunnel, const std::string& prefix);
+  [[nodiscard]] Result<std::string> pick_host(std::uint32_t number, Tunnel& tunnel, const std::string& prefix,
+                                             const http::HeadMatch& match);
   [[nodiscard]] Result<> claim_all(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
-  [[nodiscard]] Result<> claim(const std::string& place, std::uint32_t number, Tunnel& tunnel);
+  [[nodiscard]] Result<> claim(const std::string& place, std::uint32_t number, Tunnel& tunnel,
+                               const http::HeadMatch& match);
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> listen(std::uint32_t number, std::uint16_t port);
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> pick_port(std::uint32_t number);
   void on_unregister(std::uint32_t number);

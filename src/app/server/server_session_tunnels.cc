@@ -36,6 +36,14 @@ bool contains(const std::vector<std::string>& list, std::string_view one) {
   return std::ranges::find(list, one) != list.end();
 }
 
+Result<transport::ClientAuthorityPtr> client_ca_of(const wire::Register& request, std::uint16_t https_port) {
+  if (request.client_ca.empty()) return nullptr;
+  if (https_port == 0)
+    return refused(ErrorCode::BadInput,
+                   "visitors show certificates over TLS only, and this server has no HTTPS port (https_listen)");
+  return transport::ClientAuthority::parse(request.client_ca);
+}
+
 // One word is a name under the server's own domain, where it has one.
 Result<std::string> one_spelling(const std::string& asked, const std::string& domain) {
   const bool wild = asked.starts_with("*.");
@@ -65,6 +73,8 @@ void ServerSession::on_register(const wire::Register& request) {
                         "h2c:// or h2s://"));
   auto chain = to_chain(request.rules, shard_.server().worker());
   if (!chain) return reject(request, chain.error());
+  auto client_ca = client_ca_of(request, shard_.server().https_port());
+  if (!client_ca) return reject(request, client_ca.error());
   if (!session::GrantUse::take(use_->tunnels, grant_->limits.tunnels)) {
     return reject(request, Error(ErrorCode::Limit, Side::Local, false,
                                  "the grant " + grant_->name + " may have " + std::to_string(grant_->limits.tunnels) +
@@ -74,6 +84,8 @@ void ServerSession::on_register(const wire::Register& request) {
   Tunnel tunnel;
   tunnel.name = request.name;
   tunnel.chain = std::move(*chain);
+  tunnel.single_use = request.single_use;
+  tunnel.client_ca = std::move(*client_ca);
   tunnel.counts = std::make_shared<TunnelCounts>(request.name);
   const Result<> done = request.proto == wire::TunnelProto::Http ? register_http(request, number, tunnel)
                                                                  : register_tcp(request, number, tunnel);
@@ -143,7 +155,7 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
   const std::uint16_t port = https ? server.https_port() : server.http_port();
   tunnel.url = (https ? "https://" : "http://") + host;
   if (port != (https ? 443 : 80)) tunnel.url += ":" + std::to_string(port);
-  tunnel.url += first.substr(host.size());
+  tunnel.url += route::prefix_of(first);
   return {};
 }
 
@@ -156,13 +168,15 @@ Result<> ServerSession::claim_all(const wire::Register& request, std::uint32_t n
     if (!contains(prefixes, *prefix)) prefixes.push_back(std::move(*prefix));
   }
   if (prefixes.empty()) prefixes.emplace_back();
+  auto match = http::HeadMatch::parse(request.methods, request.headers);
+  if (!match) return std::unexpected(match.error());
   if ((request.hosts.size() + 1) * prefixes.size() > kMaxPlaces)
     return refused(ErrorCode::Limit, "a tunnel has at most " + std::to_string(kMaxPlaces) + " hosts times paths");
   std::vector<std::string> hosts;
   if (!request.host.empty()) hosts.push_back(request.host);
   hosts.insert(hosts.end(), request.hosts.begin(), request.hosts.end());
   if (hosts.empty()) {
-    auto picked = pick_host(number, tunnel, prefixes.front());
+    auto picked = pick_host(number, tunnel, prefixes.front(), *match);
     if (!picked) return std::unexpected(picked.error());
     hosts.push_back(std::move(*picked));
   }
@@ -170,15 +184,15 @@ Result<> ServerSession::claim_all(const wire::Register& request, std::uint32_t n
     auto host = one_spelling(asked, shard_.live().domain);
     if (!host) return std::unexpected(host.error());
     for (const std::string& prefix : prefixes) {
-      tunnel.host = *host + prefix;  // also where it is somebody else's: contest()
+      tunnel.host = route::place_of(*host, prefix, *match);  // also where it is somebody else's: contest()
       if (contains(tunnel.places, tunnel.host)) continue;
-      if (auto claimed = claim(tunnel.host, number, tunnel); !claimed) return claimed;
+      if (auto claimed = claim(tunnel.host, number, tunnel, *match); !claimed) return claimed;
     }
   }
   return {};
 }
 
-Result<> ServerSession::claim(const std::string& place, std::uint32_t number, Tunnel& of) {
+Result<> ServerSession::claim(const std::string& place, std::uint32_t number, Tunnel& of, const http::HeadMatch& match) {
   const std::string host(route::host_of(place));
   if (!grant_->allows_host(host)) {
     return refused(ErrorCode::Refused,
@@ -190,13 +204,14 @@ Result<> ServerSession::claim(const std::string& place, std::uint32_t number, Tu
       return refused(ErrorCode::AddressInUse, "this client has a tunnel for " + place + " already", true);
   }
   auto claimed =
-      shard_.server().router().claim(place, owner_, {id_, number, shard_.shard().index(), !further_.empty(), of.chain});
+      shard_.server().router().claim(place, owner_, {id_, number, shard_.shard().index(), !further_.empty(), of.chain, of.single_use, of.client_ca}, match);
   if (claimed) of.places.push_back(place);
   return claimed;
 }
 
 // A name under the server's own, where any is granted; under the first wildcard, else; or the first granted name that is free.
-Result<std::string> ServerSession::pick_host(std::uint32_t number, Tunnel& tunnel, const std::string& prefix) {
+Result<std::string> ServerSession::pick_host(std::uint32_t number, Tunnel& tunnel, const std::string& prefix,
+                                             const http::HeadMatch& match) {
   std::string domain;
   for (const std::string& pattern : grant_->hosts) {
     if (pattern == "*") {
@@ -207,11 +222,12 @@ Result<std::string> ServerSession::pick_host(std::uint32_t number, Tunnel& tunne
   }
   if (!domain.empty()) {
     std::string host = random_name().append(".").append(domain);
-    if (auto claimed = claim(host + prefix, number, tunnel); !claimed) return std::unexpected(claimed.error());
+    if (auto claimed = claim(route::place_of(host, prefix, match), number, tunnel, match); !claimed)
+      return std::unexpected(claimed.error());
     return host;
   }
   for (const std::string& name : grant_->hosts) {
-    if (claim(name + prefix, number, tunnel)) return name;
+    if (claim(route::place_of(name, prefix, match), number, tunnel, match)) return name;
   }
   return refused(grant_->hosts.empty() ? ErrorCode::Refused : ErrorCode::AddressInUse,
                  "no host of grant " + grant_->name + " is free (" + session::hosts_text(*grant_) + ")",

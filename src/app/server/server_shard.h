@@ -61,6 +61,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   [[nodiscard]] route::LinkDirectory& links() { return links_; }
   [[nodiscard]] ingress::HttpIngress& http() { return http_; }
   [[nodiscard]] ingress::ProxyReader& proxies() { return proxies_; }
+  [[nodiscard]] route::RouterCache& routes() { return routes_; }
 
   // Before run(), from the starting thread. `http` and `https` may be none.
   [[nodiscard]] Result<> listen(transport::UniqueFd control, transport::UniqueFd http, transport::UniqueFd https);

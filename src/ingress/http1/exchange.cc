@@ -59,7 +59,8 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
 
   head_.clear();
   append_origin_head(head_, head, context_, head.minor == 0 ? "1.0" : "1.1", secure_ ? "https" : "http", peer, id_,
-                     rules_ ? rules_->host_for_origin() : std::string_view{});
+                     rules_ ? rules_->host_for_origin() : std::string_view{},
+                     tls != nullptr ? tls->certificate.get() : nullptr);
   if (rules_) rules_->release_head();
   charge_head(context_, charged_, head_.size());
 }
@@ -87,7 +88,7 @@ void Exchange::connect(transport::Link* link) {
   head_sent_ = 0;
   made_progress();
   // A second dead one would not be retried: it gets a new one.
-  if (!retried_) origin_ = context_.pool.take(tunnel_, handler());
+  if (!retried_ && !alone_) origin_ = context_.pool.take(tunnel_, handler());
   if (origin_) {
     reused_ = true;
   } else {
@@ -95,6 +96,7 @@ void Exchange::connect(transport::Link* link) {
     auto opened = context_.pool.open(*link, tunnel_, peer_, handler());
     if (!opened) return fail(failure_of(opened.error()));
     origin_ = std::move(*opened);
+    if (alone_) origin_->spend();
   }
   origin_->stream().want_write();
 }
@@ -104,6 +106,7 @@ void Exchange::reset() {
   throttle_.reset();
   admission_.reset();
   rules_.reset();
+  changed_.reset();
   gathered_.reset();
   if (head_.capacity() > kKeptHead) std::string().swap(head_);
   charge_head(context_, charged_, 0);
@@ -114,12 +117,13 @@ void Exchange::on_visitor_ready(std::uint32_t what) {
   if ((what & kWritable) != 0) {
     if (visitor_->flush()) {
       reads_.go();
-      origin_->stream().resume_read();
+      if (changed_) go_on_changing();
+      if (!over() && origin_) origin_->stream().resume_read();
     } else if (visitor_->failed()) {
       end(Outcome::VisitorGone, &failures::kVisitorGone);
     }
   }
-  if (!over() && (what & kReadable) != 0 && !request_.done()) origin_->stream().want_write();
+  if (!over() && (what & kReadable) != 0 && !request_.done() && origin_) origin_->stream().want_write();
 }
 
 void Exchange::on_visitor_failed() {
@@ -172,6 +176,7 @@ void Exchange::on_end(Stream&, StreamEnd end_of_stream) {
     return owner_->on_exchange_over();
   }
   if (over()) return;
+  if (changed_ && fin_ && response_.done()) return origin_.reset();  // all of it came, and waits for the visitor
   if (status_ != 0)
     return fail(end_of_stream.reason == ResetReason::LinkLost ? failures::kLinkLost : failures::kResponseCut);
   if (retry) return lose(failures::kOriginClosed);

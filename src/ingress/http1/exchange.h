@@ -15,6 +15,7 @@
 
 #include "http/body.h"
 #include "http/h1_head.h"
+#include "ingress/http1/changed_body.h"
 #include "ingress/http1/exchange_parts.h"
 #include "ingress/http1/failure.h"
 #include "ingress/http1/ingress_context.h"
@@ -34,7 +35,7 @@ class ExchangeOwner {
   ~ExchangeOwner() = default;
 };
 
-class Exchange final : private transport::StreamHandler, private ThrottleOwner {
+class Exchange final : private transport::StreamHandler, private ThrottleOwner, private ChangedBodyOwner {
  public:
   enum class Outcome : std::uint8_t {
     Running,
@@ -55,6 +56,8 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
              const VisitorTls* tls, std::unique_ptr<RuleRun> rules = nullptr);
   // After begin(): its place in a tunnel that has limits.
   void limit(Admission admission);
+  // After begin(): its connection to the service is for it alone.
+  void single_use(bool alone) { alone_ = alone; }
   [[nodiscard]] const VisitorGatePtr& gate() const { return admission_.gate(); }
   // On a warm connection or, on a retry, a new one. No link: it is lost.
   void connect(transport::Link* link);
@@ -98,11 +101,16 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   void on_end(transport::Stream& stream, transport::StreamEnd end) override;
   [[nodiscard]] transport::Fill fill(transport::Stream& stream, MutBytes into) override;
   void on_allowance(Way way) override;
+  void on_pause() override;
 
   [[nodiscard]] transport::StreamHandler& handler();
   [[nodiscard]] std::size_t take_head(ConstBytes bytes);
+  void change_head(http::ResponseHead& head);
   [[nodiscard]] std::size_t take_body(std::string_view head, ConstBytes bytes);
   [[nodiscard]] std::size_t take_dechunked(std::string_view head, ConstBytes bytes);
+  [[nodiscard]] std::size_t take_changed(std::string_view head, ConstBytes bytes);
+  [[nodiscard]] bool finish_changed();
+  void go_on_changing();
   void complete(bool excess);
   [[nodiscard]] bool rules_want(plugin::Phase phase) const { return rules_ != nullptr && rules_->wants(phase); }
   [[nodiscard]] bool rules_pass(http::BodyFramer before, ConstBytes bytes);
@@ -147,8 +155,9 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   Buffer gathered_;  // a head that did not come in one piece
   std::size_t gathered_size_ = 0;
   http::BodyFramer response_;
-  std::uint16_t status_ = 0;   // of the final response; 0 before it
-  std::uint32_t interim_ = 0;  // 1xx so far
+  std::unique_ptr<ChangedBody> changed_;  // where a filter makes it another
+  std::uint16_t status_ = 0;              // of the final response; 0 before it
+  std::uint32_t interim_ = 0;             // 1xx so far
 
   TimePoint started_{}, progress_{};
   RateFloor sends_, reads_;        // the visitor
@@ -165,6 +174,7 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner {
   bool answered_ : 1 = false;  // a byte came from the origin
   bool fin_ : 1 = false;       // so did its FIN
   bool reused_ : 1 = false;
+  bool alone_ : 1 = false;  // its connection to the service is not another's, before or after
   bool retried_ : 1 = false;
 };
 

@@ -12,7 +12,8 @@ namespace ferrotunnel::ingress {
 
 void append_origin_head(std::string& out, const http::RequestHead& head, const IngressContext& context,
                         std::string_view version, std::string_view proto, const transport::PeerAddress& peer,
-                        const RequestId& id, std::string_view host_rewrite) {
+                        const RequestId& id, std::string_view host_rewrite,
+                        const transport::VisitorCertificate* certificate) {
   const std::string address = transport::to_string(peer);
   std::array<char, 64> via;
   http::ForwardContext forward;
@@ -23,6 +24,7 @@ void append_origin_head(std::string& out, const http::RequestHead& head, const I
   if (!context.options.via.empty()) forward.via = http::via_value(version, context.options.via, via);
   forward.trust_forwarded = context.options.trust_forwarded;
   forward.host_rewrite = host_rewrite;
+  if (certificate != nullptr) forward.certificate = certificate->told;
   http::append_request_head(out, head, forward);
 }
 

@@ -14,7 +14,8 @@ namespace ferrotunnel::ingress {
 // `host_rewrite`: in place of the visitor's Host, "" none.
 void append_origin_head(std::string& out, const http::RequestHead& head, const IngressContext& context,
                         std::string_view version, std::string_view proto, const transport::PeerAddress& peer,
-                        const RequestId& id, std::string_view host_rewrite = {});
+                        const RequestId& id, std::string_view host_rewrite,
+                        const transport::VisitorCertificate* certificate = {});
 
 // Counts a head of so many bytes to the memory budget, in place of the `charged` of before. It is no buffer of the pool's, but it is held as
 // long as the answer takes and as large as the visitor likes.

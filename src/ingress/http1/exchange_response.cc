@@ -43,6 +43,7 @@ void Exchange::on_fin(transport::Stream&) {
   if (over()) return;
   if (status_ == 0) return answered_ ? fail(failures::kBadResponse) : lose(failures::kOriginClosed);
   if (!response_.finish_at_eof()) return fail(failures::kResponseCut);
+  if (changed_ && !finish_changed()) return;
   complete(false);
 }
 
@@ -70,7 +71,8 @@ std::size_t Exchange::take_head(ConstBytes bytes) {
     return 0;
   }
   const std::size_t used = parsed.consumed - before;
-  if (!head.interim() && rules_want(plugin::Phase::ResponseHead)) rules_->on_response_head(context_.response);
+  response_ = http::BodyFramer(head.framing, context_.options.limits);
+  if (!head.interim() && rules_want(plugin::Phase::ResponseHead)) change_head(context_.response);
 
   // A request that is not whole yet may never be: what follows it on the connection cannot be told from it.
   const bool keep = visitor_keeps_ && !context_.draining && request_sent();
@@ -93,13 +95,20 @@ std::size_t Exchange::take_head(ConstBytes bytes) {
     if (!visitor_->failed()) end(Outcome::Upgrade);
     return used;
   }
-  response_ = http::BodyFramer(head.framing, context_.options.limits);
   dechunk_ = plan.dechunk;
   return used + take_body(text, bytes.subspan(used));
 }
 
+void Exchange::change_head(http::ResponseHead& head) {
+  auto transform = rules_->on_response_head(head, may_transform(context_, head, head_request()));
+  if (transform == nullptr) return;
+  changed_ = std::make_unique<ChangedBody>(context_, static_cast<ChangedBodyOwner&>(*this), std::move(transform));
+  forget_length(head, minor_ > 0);
+}
+
 // Of the body, with the head before it where there is one: what the visitor's socket takes.
 std::size_t Exchange::take_body(std::string_view head, ConstBytes bytes) {
+  if (changed_) return take_changed(head, bytes);
   if (dechunk_) return take_dechunked(head, bytes);
   if (response_.kind() != http::Framing::Kind::Chunked) {
     const auto here = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), response_.opaque()));
@@ -141,6 +150,68 @@ std::size_t Exchange::take_dechunked(std::string_view head, ConstBytes bytes) {
   return step.consumed;
 }
 
+// A step of it, and all that this became: what the socket does not take is kept there, and the next step waits.
+std::size_t Exchange::take_changed(std::string_view head, ConstBytes bytes) {
+  using Until = ChangedBody::Until;
+  const bool chunks = minor_ > 0;
+  std::string& text = context_.text;
+  if (head.empty()) text.clear();  // else it is the head
+  bool good = true;
+  const http::BodyFramer::Step step = response_.feed(
+      as_text(bytes.first(std::min(bytes.size(), ChangedBody::kStep))),
+      [&](std::string_view payload) {
+        if (rules_want(plugin::Phase::ResponseBody)) rules_->on_response_body(as_bytes(payload));
+        good = good && changed_->append(text, as_bytes(payload), Until::More, chunks);
+      },
+      [&](std::string_view trailers) {
+        if (!changed_->ended()) good = good && changed_->append(text, {}, Until::End, chunks);
+        if (chunks) text.append(trailers);
+      });
+  if (step.done && !changed_->ended()) {
+    good = good && changed_->append(text, {}, Until::End, chunks);
+    if (chunks) text.append("\r\n");
+  }
+  if (step.error != http::BodyError::None || !good) {
+    if (!head.empty()) status_ = 0;  // nothing of it was sent: a page can be
+    fail(good ? failures::kBadResponse : failures::kRuleFailed);
+    return 0;
+  }
+  if (!text.empty()) visitor_->send(text, {});
+  return step.consumed;
+}
+
+// The body ended with the connection. False: not yet, or it failed.
+bool Exchange::finish_changed() {
+  if (changed_->ended()) return true;
+  if (!visitor_->can_write()) return false;  // on_visitor_ready()
+  std::string& text = context_.text;
+  text.clear();
+  if (!changed_->append(text, {}, ChangedBody::Until::End, minor_ > 0)) {
+    fail(failures::kRuleFailed);
+    return false;
+  }
+  if (minor_ > 0) text.append("\r\n");
+  visitor_->send(text, {});
+  return true;
+}
+
+// There is room again.
+void Exchange::go_on_changing() {
+  if (!fin_ || !response_.done()) return changed_->holds() ? on_pause() : void();
+  if (finish_changed()) complete(false);
+}
+
+// The origin has said no more in this turn: what was made of it goes out.
+void Exchange::on_pause() {
+  if (over() || !visitor_->can_write()) return;  // on_visitor_ready()
+  std::string& text = context_.text;
+  text.clear();
+  if (!changed_->append(text, {}, ChangedBody::Until::Pause, minor_ > 0)) return fail(failures::kRuleFailed);
+  if (!text.empty()) visitor_->send(text, {});
+  if (visitor_->failed()) return end(Outcome::VisitorGone, &failures::kVisitorGone);
+  if (!visitor_->can_write()) reads_.wait(context_.shard.now());
+}
+
 // `excess`: the origin said more than its response, so that its connection cannot be trusted with another request.
 void Exchange::complete(bool excess) {
   if (!request_sent()) {
@@ -148,7 +219,7 @@ void Exchange::complete(bool excess) {
     origin_.reset();
   } else if (origin_keeps_ && !excess && !fin_) {
     context_.pool.put(std::move(origin_));
-  } else {
+  } else if (origin_) {
     context_.pool.retire(std::move(origin_));
   }
   end(Outcome::Complete);

@@ -58,6 +58,10 @@ constinit const Failure kVisitorSlow{499, FaultSide::Visitor, "visitor-slow",
                                      "The visitor read the answer too slowly."};
 constinit const Failure kRuleTimeout{503, FaultSide::Server, "rule-timeout",
                                      "A rule of this tunnel did not decide in time.", 1};
+constinit const Failure kCertificateRequired{403, FaultSide::Visitor, "certificate-required",
+                                             "{host} wants to see a certificate, and none of its own was shown."};
+constinit const Failure kRuleFailed{500, FaultSide::Server, "rule-failed",
+                                    "A rule of the tunnel to {host} could not change the answer."};
 }  // namespace failures
 
 const Failure& failure_of(http::PathFault fault) {

@@ -30,7 +30,7 @@ extern const Failure kOriginTimeout, kOriginStalled, kOriginClosed, kBadResponse
 extern const Failure kMisdirected;
 extern const Failure kVisitorDenied, kTunnelLimit, kAddressLimit, kVisitorRate, kServerLimit;
 extern const Failure kBadBody, kRequestTimeout, kRequestSlow, kRequestCut, kVisitorGone, kVisitorStalled, kVisitorSlow,
-    kRuleTimeout;
+    kRuleTimeout, kRuleFailed, kCertificateRequired;
 }  // namespace failures
 
 // The path could be read in more than one way, where it decides something.

@@ -49,6 +49,8 @@ class OriginConnection final : public detail::TunnelHook, public detail::AgeHook
 
   [[nodiscard]] transport::Stream& stream() const { return *stream_; }
   [[nodiscard]] const TunnelKey& tunnel() const { return tunnel_; }
+  // It is not kept again.
+  void spend() { spent_ = true; }
   [[nodiscard]] bool reused() const { return reused_; }  // it has carried an exchange before
   // The stream is the caller's from now on, or was ended.
   transport::Stream* release() { return std::exchange(stream_, nullptr); }

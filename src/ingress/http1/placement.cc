@@ -15,6 +15,12 @@ const Failure* spell_path(IngressContext& context, http::RequestHead& head) {
   return fault == http::PathFault::None ? nullptr : &failure_of(fault);
 }
 
+// Not of another authority's, and not one that was shown for another name.
+bool shows(const VisitorTls& tls, const transport::ClientAuthority& wanted) {
+  return tls.certificate != nullptr && tls.certificate->authority != nullptr &&
+         tls.certificate->authority->id() == wanted.id();
+}
+
 }  // namespace
 
 Placement place_request(IngressContext& context, http::RequestHead& head, const VisitorTls* tls,
@@ -35,8 +41,16 @@ Placement place_request(IngressContext& context, http::RequestHead& head, const 
   const route::RouteTarget* target = routes->all();
   if (target == nullptr) {
     if (const Failure* fault = spell_path(context, head); fault != nullptr) return refuse(*fault);
-    target = routes->find(head.path);
+    target = routes->find(head);
     if (target == nullptr) return refuse(failures::kNoSuchPath);
+  }
+  if (target->client_ca != nullptr) {
+    if (tls == nullptr) {
+      place.to_https = true;
+      return place;
+    }
+    if (!shows(*tls, *target->client_ca))
+      return refuse(tls->name == context.host_name ? failures::kCertificateRequired : failures::kMisdirected);
   }
   place.target = target;
   if (http::via_names(head.fields, context.options.via)) {

@@ -60,11 +60,12 @@ void RuleRun::release_head() {
   host_for_origin_ = {};
 }
 
-void RuleRun::on_response_head(http::ResponseHead& head) {
+std::unique_ptr<plugin::Transform> RuleRun::on_response_head(http::ResponseHead& head, bool may_transform) {
   scratch_.clear();
   const plugin::RequestInfo about = info();
-  plugin::ResponseView view{about, head, scratch_};
+  plugin::ResponseView view{about, head, scratch_, may_transform, nullptr};
   run_.on_response_head(view);
+  return std::move(view.transform);
 }
 
 void RuleRun::on_log(const RequestRecord& record) {

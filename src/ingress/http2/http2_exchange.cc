@@ -78,7 +78,7 @@ void Http2Exchange::write_head(http::RequestHead& head) {
   }
   head_.clear();
   append_origin_head(head_, head, context_, "2.0", secure_ ? "https" : "http", peer_, request_id_,
-                     rules_ ? rules_->host_for_origin() : std::string_view{});
+                     rules_ ? rules_->host_for_origin() : std::string_view{}, certificate_.get());
   if (head.upgrade) head.fields.remove("sec-websocket-key");  // the view goes
   charge_head(context_, charged_, head_.size() + (kept_ ? kept_->bytes() : 0));
 }
@@ -182,7 +182,7 @@ void Http2Exchange::connect(transport::Link* link) {
   request_done_ = request_ended_ && framing_.empty() && upgrade_.empty();
   made_progress();
   // A second dead one would not be retried: it gets a new one.
-  if (!retried_) origin_ = context_.pool.take(tunnel_, handler());
+  if (!retried_ && !alone_) origin_ = context_.pool.take(tunnel_, handler());
   if (origin_) {
     reused_ = true;
   } else {
@@ -190,6 +190,7 @@ void Http2Exchange::connect(transport::Link* link) {
     auto opened = context_.pool.open(*link, tunnel_, peer_, handler());
     if (!opened) return fail(failure_of(opened.error()));
     origin_ = std::move(*opened);
+    if (alone_) origin_->spend();
   }
   origin_->stream().want_write();
 }
@@ -212,6 +213,8 @@ void Http2Exchange::reset() {
   admission_.reset();
   rules_.reset();
   kept_.reset();
+  certificate_.reset();
+  changed_.reset();
   gathered_.reset();
   in_.clear();
   out_.clear();
@@ -368,6 +371,7 @@ void Http2Exchange::on_end(Stream&, StreamEnd end_of_stream) {
   if (origin_) origin_->release();
   if (over()) return;
   if (raw_ && end_of_stream.clean) return end(Outcome::Complete);
+  if (waits_to_end()) return origin_.reset();  // all of it came, and waits for the visitor
   if (status_ != 0)
     return fail(end_of_stream.reason == ResetReason::LinkLost ? failures::kLinkLost : failures::kResponseCut);
   if (retry) return lose(failures::kOriginClosed);

@@ -18,6 +18,7 @@
 #include "http/h1_head.h"
 #include "http/h2/h2_server.h"
 #include "http/kept_head.h"
+#include "ingress/http1/changed_body.h"
 #include "ingress/http1/exchange_parts.h"
 #include "ingress/http1/failure.h"
 #include "ingress/http1/ingress_context.h"
@@ -57,9 +58,11 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
                             public http::H2Stream,
                             private transport::StreamHandler,
                             private ThrottleOwner,
-                            private RuleRunOwner {
+                            private RuleRunOwner,
+                            private ChangedBodyOwner {
  public:
   static constexpr std::size_t kMostOut = 2 * ByteQueue::kBlock;
+  static_assert(kMostOut + ChangedBody::kMostOut <= ByteQueue::kMost);
 
   enum class Outcome : std::uint8_t {
     Running,
@@ -75,12 +78,16 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   explicit Http2Exchange(IngressContext& context) : context_(context) {}
   ~Http2Exchange() { charge_head(context_, charged_, 0); }
 
+  // Before begin(): what the visitor has shown.
+  void shown(transport::VisitorCertificatePtr certificate) { certificate_ = std::move(certificate); }
   // Takes what it needs from the request, whose bytes may go afterwards. `host` is in the one spelling.
   void begin(const http::H2Request& request, std::string_view host, const TunnelKey& tunnel,
              const transport::PeerAddress& peer, std::string_view proto, http::H2Server& server,
              Http2ExchangeOwner& owner);
   // After begin(): its place in a tunnel that has limits.
   void limit(Admission admission);
+  // After begin(): its connection to the service is for it alone.
+  void single_use(bool alone) { alone_ = alone; }
   // After begin() and before connect(): the tunnel's rules, on the head of begin(). connect() only where the outcome is Running then.
   void apply(plugin::ChainPtr chain, http::RequestHead& head);
   void decide();  // Deciding: again, with the head that was kept
@@ -121,6 +128,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   [[nodiscard]] transport::Fill fill(transport::Stream& stream, MutBytes into) override;
   void on_allowance(Way way) override;
   void on_verdict() override;
+  void on_pause() override;
   // http::H2Stream
   [[nodiscard]] Offer offer() const override;
   void take(MutBytes into) override;
@@ -138,9 +146,13 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   [[nodiscard]] bool rules_want(plugin::Phase phase) const { return rules_ != nullptr && rules_->wants(phase); }
   [[nodiscard]] bool rules_pass(ConstBytes payload);
   [[nodiscard]] std::size_t take_head(ConstBytes bytes);
+  void change_head(http::ResponseHead& head);
   void begin_response(http::ResponseHead& head);
   void add_hsts(http::ResponseHead& head);
   [[nodiscard]] std::size_t take_body(ConstBytes bytes);
+  [[nodiscard]] bool put(ConstBytes payload, ChangedBody::Until until = ChangedBody::Until::More);
+  [[nodiscard]] bool has_room_for_step() const { return out_.size() <= kMostOut; }
+  [[nodiscard]] bool waits_to_end() const { return changed_ && fin_ && response_.done() && !changed_->ended(); }
   [[nodiscard]] std::size_t room_out() const;
   [[nodiscard]] std::size_t head_left() const;
   [[nodiscard]] std::size_t body_left() const;
@@ -167,7 +179,8 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   std::optional<Refusal> refused_;
 
   // The request.
-  std::unique_ptr<RuleRun> rules_;        // of a tunnel that has any
+  std::unique_ptr<RuleRun> rules_;  // of a tunnel that has any
+  transport::VisitorCertificatePtr certificate_;
   std::unique_ptr<http::KeptHead> kept_;  // while Deciding
   std::string reply_;                     // of a rule, while Answered; like answer()'s
   std::string head_;                      // for the origin
@@ -196,6 +209,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   Buffer gathered_;  // a head that did not come in one piece
   std::size_t gathered_size_ = 0;
   http::BodyFramer response_;
+  std::unique_ptr<ChangedBody> changed_;  // where a filter makes it another
   ByteQueue out_;
   std::string trailers_;
   std::uint16_t status_ = 0;   // of the final response; 0 before it
@@ -213,6 +227,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   bool answered_ : 1 = false;  // a byte came from the origin
   bool fin_ : 1 = false;       // so did its FIN
   bool reused_ : 1 = false;
+  bool alone_ : 1 = false;  // its connection to the service is not another's, before or after
   bool retried_ : 1 = false;
   bool closed_ : 1 = false;
   bool in_data_ : 1 = false;

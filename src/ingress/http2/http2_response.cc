@@ -44,10 +44,17 @@ void Http2Exchange::on_fin(transport::Stream&) {
   }
   if (status_ == 0) return answered_ ? fail(failures::kBadResponse) : lose(failures::kOriginClosed);
   if (!response_.finish_at_eof()) return fail(failures::kResponseCut);
+  if (waits_to_end()) return refill();
   complete(false);
 }
 
 void Http2Exchange::refill() {
+  if (over()) return;
+  if (waits_to_end()) {
+    if (!has_room_for_step()) return;
+    return put({}, ChangedBody::Until::End) ? complete(false) : fail(failures::kRuleFailed);
+  }
+  if (changed_ && changed_->holds()) on_pause();
   if (over() || !origin_ || in_data_) return;
   origin_->stream().resume_read();
 }
@@ -82,7 +89,8 @@ std::size_t Http2Exchange::take_head(ConstBytes bytes) {
   if (head.interim()) {
     server_->interim(id_, head);
   } else {
-    if (rules_want(plugin::Phase::ResponseHead)) rules_->on_response_head(head);
+    response_ = http::BodyFramer(head.framing, context_.options.limits);
+    if (rules_want(plugin::Phase::ResponseHead)) change_head(head);
     begin_response(head);
   }
   gathered_.reset();  // the head's views die here
@@ -98,12 +106,19 @@ void Http2Exchange::add_hsts(http::ResponseHead& head) {
   if (secure_ && !hsts.empty() && head.fields.find(kHsts) == nullptr) head.fields.add(kHsts, hsts);
 }
 
+void Http2Exchange::change_head(http::ResponseHead& head) {
+  auto transform = rules_->on_response_head(head, may_transform(context_, head, head_request()));
+  if (transform == nullptr) return;
+  changed_ = std::make_unique<ChangedBody>(context_, static_cast<ChangedBodyOwner&>(*this), std::move(transform));
+  forget_length(head, false);
+}
+
 void Http2Exchange::begin_response(http::ResponseHead& head) {
   add_hsts(head);
   origin_keeps_ = head.keep_alive;
   raw_ = head.upgrade;
   status_ = raw_ ? 200 : head.status;
-  response_ = http::BodyFramer(raw_ ? http::Framing::until_close() : head.framing, context_.options.limits);
+  if (raw_) response_ = http::BodyFramer(http::Framing::until_close(), context_.options.limits);
   server_->respond(id_, head, response_.done(), raw_ ? http::H2Source::WebSocket : http::H2Source::Origin);
   if (!raw_) return;
   ++context_.stats.upgraded;
@@ -112,27 +127,28 @@ void Http2Exchange::begin_response(http::ResponseHead& head) {
 
 // Of the body, what there is room for.
 std::size_t Http2Exchange::take_body(ConstBytes bytes) {
-  const ConstBytes here = bytes.first(std::min(bytes.size(), room_out()));
-  BufferPool& pool = context_.shard.buffers();
+  if (changed_ && !has_room_for_step()) return 0;
+  const ConstBytes here = bytes.first(std::min(bytes.size(), changed_ ? ChangedBody::kStep : room_out()));
   std::size_t used = 0;
+  bool good = true;
   if (response_.kind() != http::Framing::Kind::Chunked) {
     used = static_cast<std::size_t>(std::min<std::uint64_t>(here.size(), response_.opaque()));
-    (void)out_.push(pool, here.first(used));
-    if (rules_want(plugin::Phase::ResponseBody)) rules_->on_response_body(here.first(used));
+    good = put(here.first(used));
     response_.pass_opaque(used);
   } else {
     const http::BodyFramer::Step step = response_.feed(
-        as_text(here),
-        [&](std::string_view payload) {
-          (void)out_.push(pool, as_bytes(payload));
-          if (rules_want(plugin::Phase::ResponseBody)) rules_->on_response_body(as_bytes(payload));
-        },
+        as_text(here), [&](std::string_view payload) { good = good && put(as_bytes(payload)); },
         [this](std::string_view lines) { trailers_.append(lines); });
     if (step.error != http::BodyError::None) {
       fail(failures::kBadResponse);
       return 0;
     }
     used = step.consumed;
+  }
+  if (response_.done() && changed_) good = good && put({}, ChangedBody::Until::End);
+  if (!good) {
+    fail(failures::kRuleFailed);
+    return 0;
   }
   if (used > 0) {
     server_->resume(id_);
@@ -141,13 +157,30 @@ std::size_t Http2Exchange::take_body(ConstBytes bytes) {
   return used;
 }
 
+// A piece of its payload, which fits. False: a filter could not change it.
+bool Http2Exchange::put(ConstBytes payload, ChangedBody::Until until) {
+  BufferPool& pool = context_.shard.buffers();
+  if (!payload.empty() && rules_want(plugin::Phase::ResponseBody)) rules_->on_response_body(payload);
+  if (!changed_) return out_.push(pool, payload);
+  const auto made = changed_->run(payload, until);
+  return made && out_.push(pool, *made);
+}
+
+// The origin has said no more in this turn: what was made of it goes out.
+void Http2Exchange::on_pause() {
+  if (over() || !has_room_for_step()) return;  // refill()
+  if (!put({}, ChangedBody::Until::Pause)) return fail(failures::kRuleFailed);
+  server_->resume(id_);
+  owner_->on_output();
+}
+
 // `excess`: the origin said more than its response, so that its connection cannot be trusted with another request.
 void Http2Exchange::complete(bool excess) {
   if (!request_sent()) {
     origin_.reset();
   } else if (origin_keeps_ && !excess && !fin_) {
     context_.pool.put(std::move(origin_));
-  } else {
+  } else if (origin_) {
     context_.pool.retire(std::move(origin_));
   }
   server_->resume(id_);
@@ -181,7 +214,7 @@ void Http2Exchange::answer(std::string_view page) {
 http::H2Stream::Offer Http2Exchange::offer() const {
   Offer offer;
   offer.n = out_.size();
-  offer.end = response_.done() && status_ != 0;
+  offer.end = response_.done() && status_ != 0 && (!changed_ || changed_->ended());
   // The empty line is not worth a frame.
   if (offer.end && trailers_.size() > 2) offer.trailers = trailers_;
   return offer;

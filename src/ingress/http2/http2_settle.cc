@@ -24,6 +24,7 @@ http::H2Stream* Http2Connection::on_request(const http::H2Request& request) {
     exchange.refuse(*request.refusal);
     return &exchange;
   }
+  exchange.shown(tls_.certificate);
   const bool named = !request.head.host.empty();
   exchange.begin(request, named ? std::string_view(context_.host_name) : std::string_view{}, place.tunnel, peer_, proto,
                  *server_, *this);
@@ -35,6 +36,7 @@ http::H2Stream* Http2Connection::on_request(const http::H2Request& request) {
     ++context_.stats.requests;
     ++context_.stats.h2_requests;
     exchange.limit(std::move(place.admission));
+    exchange.single_use(place.target->single_use);
     if (place.target->chain != nullptr) exchange.apply(place.target->chain, request.head);
     if (exchange.outcome() == Http2Exchange::Outcome::Running) exchange.connect(place.link);
   }

@@ -89,7 +89,7 @@ class VisitorHandshakes::Handshake final : public Hook, private transport::PollH
     if (n <= 0) return owner_.end(*this, &Counters::failed);
     if (begins_request(first[0])) return say_plain();
     const int number = fd_.get();
-    auto stream = TlsStream::accept(fd_.release(), book_->context());
+    auto stream = TlsStream::accept(fd_.release(), book_->context(), owner_.guard_);
     if (!stream) {
       owner_.shard_.poller().remove(number, *this);  // it is closed
       watched_ = false;
@@ -110,6 +110,7 @@ class VisitorHandshakes::Handshake final : public Hook, private transport::PollH
     tls.on = true;
     tls.h2 = stream_->alpn() == "h2";
     tls.name = stream_->asked_name();
+    tls.certificate = stream_->shown_certificate();
     ++owner_.counters_.done;
     if (stream_->resumed()) ++owner_.counters_.resumed;
     SecuredVisitors& to = owner_.to_;
@@ -159,8 +160,8 @@ class VisitorHandshakes::Handshake final : public Hook, private transport::PollH
 };
 
 VisitorHandshakes::VisitorHandshakes(transport::Shard& shard, const VisitorHandshakeOptions& options,
-                                     SecuredVisitors& to)
-    : shard_(shard), options_(options), to_(to), all_(std::make_unique<Handshakes>()) {}
+                                     SecuredVisitors& to, transport::NameGuard* guard)
+    : shard_(shard), options_(options), to_(to), guard_(guard), all_(std::make_unique<Handshakes>()) {}
 
 VisitorHandshakes::~VisitorHandshakes() { stop(); }
 

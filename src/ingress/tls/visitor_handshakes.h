@@ -46,7 +46,8 @@ class SecuredVisitors {
 
 class VisitorHandshakes final {
  public:
-  VisitorHandshakes(transport::Shard& shard, const VisitorHandshakeOptions& options, SecuredVisitors& to);
+  VisitorHandshakes(transport::Shard& shard, const VisitorHandshakeOptions& options, SecuredVisitors& to,
+                    transport::NameGuard* guard = nullptr);
   VisitorHandshakes(const VisitorHandshakes&) = delete;
   VisitorHandshakes& operator=(const VisitorHandshakes&) = delete;
   ~VisitorHandshakes();
@@ -72,6 +73,7 @@ class VisitorHandshakes final {
   transport::Shard& shard_;
   const VisitorHandshakeOptions options_;
   SecuredVisitors& to_;
+  transport::NameGuard* const guard_;
   VisitorHandshakeCounters counters_;
   const std::unique_ptr<Handshakes> all_;  // the oldest first
 };

@@ -16,5 +16,6 @@ namespace ferrotunnel::plugin {
 [[nodiscard]] Result<FilterPtr> make_host(Settings& settings, const Tools& tools);
 [[nodiscard]] Result<FilterPtr> make_request_headers(Settings& settings, const Tools& tools);
 [[nodiscard]] Result<FilterPtr> make_response_headers(Settings& settings, const Tools& tools);
+[[nodiscard]] Result<FilterPtr> make_compress(Settings& settings, const Tools& tools);
 
 }  // namespace ferrotunnel::plugin

@@ -27,6 +27,7 @@ constexpr std::array kKinds = {
     Kind{"host", make_host},
     Kind{"request_headers", make_request_headers},
     Kind{"response_headers", make_response_headers},
+    Kind{"compress", make_compress},
 };
 
 std::size_t bytes_of(const RuleText& rule) {
@@ -44,18 +45,9 @@ Result<Match> match_of(const RuleText& rule) {
     if (!prefix) return bad_rule("'" + path + "' is no path: write it as /api, without %2F, ';' and '?'");
     match.paths.push_back(std::move(*prefix));
   }
-  for (const std::string& method : rule.methods) {
-    if (!http::is_token(method)) return bad_rule("'" + method + "' is no method");
-    match.methods.push_back(method);
-  }
-  for (const std::string& header : rule.headers) {
-    const std::size_t colon = header.find(':');
-    Match::Header one{header.substr(0, colon), {}};
-    if (colon != std::string::npos) one.value = http::trim(std::string_view(header).substr(colon + 1));
-    if (!http::is_token(one.name) || !http::all(one.value, http::kValueByte))
-      return bad_rule("'" + one.name + "' is no header: write \"Name\", or \"Name: value\"");
-    match.headers.push_back(std::move(one));
-  }
+  auto head = http::HeadMatch::parse(rule.methods, rule.headers);
+  if (!head) return std::unexpected(head.error());
+  match.head = std::move(*head);
   return match;
 }
 

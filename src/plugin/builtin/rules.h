@@ -1,7 +1,7 @@
 // Rules as text, the way they cross the wire, and the chain that they make: where a mistake in a rule is found.
 //
 // In a chain filters stand by what they do, whatever the order of the rules: cors, basic_auth, max_body, then redirect and answer, then what
-// changes the request (strip_prefix, add_prefix, host, request headers) and the response. So nothing is ever answered, or sent on, before
+// changes the request (strip_prefix, add_prefix, host, request headers) and the response (its headers, compress). So nothing is ever answered, or sent on, before
 // who asks is known. Two of one kind stand in the order of the rules. README.md has each rule and its settings. Any thread.
 #pragma once
 

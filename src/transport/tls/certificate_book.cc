@@ -141,9 +141,20 @@ int CertificateBook::Choice::on_client_hello(SSL* ssl, int* alert, void* choice)
     *alert = SSL_AD_UNRECOGNIZED_NAME;
     return SSL_CLIENT_HELLO_ERROR;
   }
-  if (auto* shown = static_cast<TlsShown*>(SSL_get_app_data(ssl))) shown->name = std::move(spelled);
+  auto* shown = static_cast<TlsShown*>(SSL_get_app_data(ssl));
+  NameGuard::Demand demand;
+  // What the server asks for a certificate of its own, no tunnel asks for in another's name.
+  if (shown != nullptr && shown->guard != nullptr && !set->asks_visitor) demand = shown->guard->demand_of(spelled);
+  std::array<unsigned char, 32> id = set->id;
+  if (demand.authority != nullptr)
+    for (std::size_t i = 0; i < id.size(); ++i) id[i] ^= demand.authority->id()[i];
+  if (shown != nullptr) {
+    shown->name = std::move(spelled);
+    shown->authority = demand.authority;
+  }
   if (SSL_set_SSL_CTX(ssl, set->context.get()) == nullptr ||
-      SSL_set_session_id_context(ssl, set->id.data(), static_cast<unsigned>(set->id.size())) != 1) {
+      SSL_set_session_id_context(ssl, id.data(), static_cast<unsigned>(id.size())) != 1 ||
+      (demand.authority != nullptr && !demand.authority->ask(ssl, demand.required))) {
     *alert = SSL_AD_INTERNAL_ERROR;
     return SSL_CLIENT_HELLO_ERROR;
   }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "transport/tls/client_authority.h"
 #include "transport/tls/openssl.h"
 #include "transport/tls/tls_context.h"
 #include "transport/tls/tls_identity.h"
@@ -24,8 +25,10 @@ using ContextPtr = std::shared_ptr<SSL_CTX>;
 
 // What SSL_get_app_data() of a TlsStream points to: what the other end showed, or asked for.
 struct TlsShown {
-  Fingerprint key{};  // where there is a pin
-  std::string name;   // SNI, in the one spelling; of servers with a CertificateBook
+  Fingerprint key{};             // where there is a pin
+  std::string name;              // SNI, in the one spelling; of servers with a CertificateBook
+  NameGuard* guard = nullptr;    // of these: knows which names ask for a certificate
+  ClientAuthorityPtr authority;  // what the guard has asked for
 };
 
 }  // namespace ferrotunnel::transport

@@ -99,11 +99,15 @@ Result<std::unique_ptr<TlsStream>> TlsStream::make(int fd, ssl_ctx_st* context,
   return stream;
 }
 
-Result<std::unique_ptr<TlsStream>> TlsStream::accept(int fd, const TlsServerContext& context) {
+Result<std::unique_ptr<TlsStream>> TlsStream::accept(int fd, const TlsServerContext& context, NameGuard* guard) {
   auto stream = make(fd, context.native(), nullptr);
-  if (stream) SSL_set_accept_state((*stream)->ssl_);
+  if (!stream) return stream;
+  (*stream)->shown_->guard = guard;
+  SSL_set_accept_state((*stream)->ssl_);
   return stream;
 }
+
+VisitorCertificatePtr TlsStream::shown_certificate() const { return visitor_certificate(ssl_, shown_->authority); }
 
 Result<std::unique_ptr<TlsStream>> TlsStream::connect(int fd, const TlsClientContext& context, const std::string& host,
                                                       std::shared_ptr<TlsSessions> sessions) {

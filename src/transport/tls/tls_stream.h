@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "transport/byte_stream.h"
+#include "transport/tls/client_authority.h"
 #include "transport/tls/socket_bio.h"
 #include "transport/tls/tls_context.h"
 #include "transport/tls/tls_fault.h"
@@ -34,8 +35,9 @@ enum class TlsProgress : std::uint8_t { Done, WantRead, WantWrite };
 
 class TlsStream final : public ByteStream {
  public:
-  // Both take over fd (connected, non-blocking), also when they fail. Errors: Tls.
-  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> accept(int fd, const TlsServerContext& context);
+  // Both take over fd (connected, non-blocking), also when they fail. Errors: Tls. `guard`: of a CertificateBook's, as long as the handshake.
+  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> accept(int fd, const TlsServerContext& context,
+                                                                 NameGuard* guard = nullptr);
   // `host` is the name or address that was dialled, without a port: it is asked for (SNI) and, without a pin, verified.
   // `sessions`: of this place, to resume one and to keep what comes; the context has to allow it.
   [[nodiscard]] static Result<std::unique_ptr<TlsStream>> connect(int fd, const TlsClientContext& context,
@@ -71,6 +73,8 @@ class TlsStream final : public ByteStream {
   [[nodiscard]] std::string_view alpn() const;          // the protocol that was agreed on; "": none
   [[nodiscard]] const std::string& asked_name() const;  // by a visitor of a CertificateBook: SNI, in the one spelling
   [[nodiscard]] bool resumed() const;                   // by a session ticket
+  // Of a visitor, once the handshake is done; null: he has shown none.
+  [[nodiscard]] VisitorCertificatePtr shown_certificate() const;
   [[nodiscard]] std::uint64_t socket_receives() const { return io_.receives; }  // calls
   [[nodiscard]] std::uint64_t socket_sends() const { return io_.sends; }
   // Memory of records that wait here to be sent or read.

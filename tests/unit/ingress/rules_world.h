@@ -1,6 +1,7 @@
 // Rules for the tunnel of HttpWorld: those that are built in, and filters that do what a test says.
 #pragma once
 
+#include <cctype>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,6 +35,8 @@ struct Scripted final : plugin::Filter {
   mutable std::string request_body, response_body;
   mutable std::vector<std::string> logged;
   mutable int response_heads = 0;
+  mutable bool may_transform = false;
+  std::function<std::unique_ptr<plugin::Transform>()> transform;
   bool waits = false;
   std::size_t refuse_after = static_cast<std::size_t>(-1);
 
@@ -51,10 +54,39 @@ struct Scripted final : plugin::Filter {
     reply.sentence = "Too much.";
     return plugin::Verdict::Answer;
   }
-  void on_response_head(plugin::ResponseView&, plugin::Slot&) const override { ++response_heads; }
+  void on_response_head(plugin::ResponseView& response, plugin::Slot&) const override {
+    ++response_heads;
+    may_transform = response.may_transform;
+    if (transform && response.may_transform) response.transform = transform();
+  }
   void on_response_body(ConstBytes payload, plugin::Slot&) const override { response_body.append(as_text(payload)); }
   void on_log(const plugin::Summary& summary, plugin::Slot&) const override {
     logged.push_back(std::to_string(summary.status) + " " + std::string(summary.slug));
+  }
+};
+
+// Capital letters, each twice, and nothing before a pause or so many bytes: as a coder holds back and gives at once, at its worst.
+struct Shouting final : plugin::Transform {
+  static constexpr std::size_t kHeld = 8 * 1024;
+  bool fails = false;  // when it has to give
+  std::string held;
+
+  [[nodiscard]] std::optional<std::size_t> run(ConstBytes in, MutBytes out, Until until) override {
+    held.append(as_text(in));
+    if (until == Until::More && held.size() < kHeld) return 0;
+    std::size_t n = 0;
+    for (const char c : held)
+      for (int i = 0; i < 2; ++i) out[n++] = static_cast<std::byte>(std::toupper(static_cast<unsigned char>(c)));
+    held.clear();
+    if (until == Until::End) out[n++] = std::byte{'.'};
+    if (fails) return std::nullopt;
+    return n;
+  }
+  [[nodiscard]] std::size_t memory() const override { return kHeld; }
+  [[nodiscard]] static std::string of(std::string_view text) {
+    std::string all;
+    for (const char c : text) all.append(2, static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+    return all;
   }
 };
 

@@ -82,8 +82,8 @@ TEST(Chain, WhoDoesNotMatchIsOutOfAllPhases) {
   Notes notes;
   const Phases all{Phase::RequestHead, Phase::RequestBody, Phase::ResponseHead, Phase::ResponseBody, Phase::Log};
   Asked asked(std::make_shared<const Chain>(
-      std::vector<Chain::Link>{notes.link("path", all, {{"/api"}, {}, {}}), notes.link("post", all, {{}, {"POST"}, {}}),
-                               notes.link("header", all, {{}, {}, {{"X-Beta", "yes"}}})}));
+      std::vector<Chain::Link>{notes.link("path", all, {{"/api"}, {}}), notes.link("post", all, {{}, {{"POST"}, {}}}),
+                               notes.link("header", all, {{}, {{}, {{"X-Beta", "yes"}}}})}));
   EXPECT_EQ(asked.get("/other"), Verdict::Pass);
   all_phases(asked);
   EXPECT_THAT(notes.lines, IsEmpty());

@@ -81,7 +81,7 @@ class Asked {
     response_text_ = response_text;
     EXPECT_TRUE(http::parse_response_head(response_text_, {}, {}, response).done());
     Scratch kept;
-    ResponseView view{info, response, kept};
+    ResponseView view{info, response, kept, false, nullptr};
     run.on_response_head(view);
     return lines(response.fields);
   }
