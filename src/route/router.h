@@ -33,6 +33,9 @@ using SessionId = std::uint64_t;
 // Of a place: "HOST" or "HOST/PREFIX". A host has no slash.
 [[nodiscard]] inline std::string_view host_of(std::string_view place) { return place.substr(0, place.find('/')); }
 
+// What the local service behind a tunnel is spoken to in: HTTP/2 by prior knowledge, or over TLS, which the client sees to.
+enum class OriginSpeech : std::uint8_t { Http1, Http2, Http2Tls };
+
 struct RouteTarget {
   SessionId session = 0;
   std::uint32_t tunnel = 0;  // the session's number for it
@@ -40,6 +43,7 @@ struct RouteTarget {
   bool pinned = false;       // its visitors are all carried there, though the session has links elsewhere
   // The tunnel's rules, of HTTP; null: none. They are in the table, so that no shard ever finds the route without them.
   std::shared_ptr<const plugin::Chain> chain{};
+  OriginSpeech speech = OriginSpeech::Http1;  // of HTTP
 };
 
 struct TextHash {

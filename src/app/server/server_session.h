@@ -69,6 +69,7 @@ class ServerSession final : private transport::LinkHandler,
     wire::Carry carry = wire::Carry::Auto;
     std::vector<std::string> places;  // in the router, of HTTP: hosts, or hosts with paths
     plugin::ChainPtr chain;           // of its rules
+    route::OriginSpeech speech = route::OriginSpeech::Http1;  // of HTTP
     std::uint32_t number = 0;
     wire::Limits asked;              // by the client
     ingress::AddressRulesPtr rules;  // of these

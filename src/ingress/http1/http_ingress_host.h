@@ -37,6 +37,10 @@ struct OriginPoolOptions {
   Duration idle_timeout = std::chrono::seconds(30);
   Duration surplus_timeout = std::chrono::seconds(2);
   Duration close_timeout = std::chrono::seconds(5);  // from our FIN to the origin's; then it is reset
+  // Of services that speak HTTP/2. What one may do, and how many requests share a connection at most (h2.max_streams):
+  http::H2Limits h2{};
+  std::size_t h2_connections_per_tunnel = 64;        // of a shard; past them requests wait for their turn
+  Duration h2_lifetime = std::chrono::hours(1);  // a connection so old takes no more requests
 };
 
 struct HttpIngressOptions {

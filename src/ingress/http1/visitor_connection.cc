@@ -212,6 +212,7 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
   exchange_ = context_.take_exchange();
   exchange_->begin(head, context_.host_name, place.tunnel, peer_, head_bytes, socket_, *this, tls_.get(), std::move(rules_));
   exchange_->limit(std::move(place.admission));
+  exchange_->speak(place.target->speech);
   socket_.consume(head_bytes);
   state_ = State::Exchanging;
   exchange_->connect(place.link);
