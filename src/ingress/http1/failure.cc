@@ -97,8 +97,8 @@ const Failure& failure_of(ResetReason reason) {
       503, FaultSide::Origin, "origin-busy",
       "The tunnel to {host} is up, but its local service takes no more requests now.", 1};
   static constexpr Failure kNotHttp2{502, FaultSide::Origin, "origin-not-http2",
-                                     "The local service of {host} does not speak HTTP/2 without being asked to: share it "
-                                     "as http:// or https://."};
+                                     "The local service of {host} does not answer in HTTP/2: share it as http:// or "
+                                     "https://, and gRPC over TLS as h2s://."};
   static constexpr Failure kNoWebSocket{502, FaultSide::Origin, "origin-no-websocket",
                                         "The local service of {host} takes no WebSocket over HTTP/2 (RFC 8441): share "
                                         "it as http:// or https://."};

@@ -66,6 +66,7 @@ std::size_t H2OriginConnection::on_data(Stream&, ConstBytes bytes) {
   client_.feed(bytes, origins_.shard().now());
   work();
   feeding_ = false;
+  check();  // its FIN may come at once
   schedule();
   return bytes.size();
 }
