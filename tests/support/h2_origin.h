@@ -101,7 +101,7 @@ class H2Origin {
       all.append(reinterpret_cast<const char*>(data), static_cast<std::size_t>(n));
     return all + std::exchange(raw_, {});
   }
-  [[nodiscard]] std::size_t unsent(std::int32_t id) { return answers_[id].bytes.size(); }
+  [[nodiscard]] std::size_t unsent(std::int32_t id) { return answers_[id].bytes.size() - answers_[id].at; }
   [[nodiscard]] nghttp2_session* session() const { return session_; }
 
   std::map<std::int32_t, H2Asked> asked;
@@ -111,6 +111,7 @@ class H2Origin {
  private:
   struct Answer {
     std::string bytes;
+    std::size_t at = 0;  // sent so far
     bool end = false;
     H2Pairs trailers;
   };
@@ -132,9 +133,9 @@ class H2Origin {
   static ssize_t read(nghttp2_session* session, std::int32_t id, std::uint8_t* into, std::size_t most,
                       std::uint32_t* flags, nghttp2_data_source*, void* user) {
     Answer& answer = self(user).answers_[id];
-    const std::size_t n = answer.bytes.copy(reinterpret_cast<char*>(into), most);
-    answer.bytes.erase(0, n);
-    if (answer.end && answer.bytes.empty()) {
+    const std::size_t n = answer.bytes.copy(reinterpret_cast<char*>(into), most, answer.at);
+    answer.at += n;
+    if (answer.end && answer.at == answer.bytes.size()) {
       *flags |= NGHTTP2_DATA_FLAG_EOF;
       if (!answer.trailers.empty()) {
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;

@@ -205,8 +205,7 @@ void H2Client::feed(ConstBytes bytes, TimePoint now) {
     }
   }
   if (nghttp2_session_get_outbound_queue_size(session_) > limits_.max_queued_frames + streams_) abused(H2Abuse::Queued);
-  // nghttp2 itself has found a fault, and has a GOAWAY to say so.
-  if (!ended_ && nghttp2_session_want_read(session_) == 0) going_ = true;
+  if (nghttp2_session_want_read(session_) == 0) going_ = true;
 }
 
 void H2Client::look_at_start(ConstBytes bytes) {
@@ -300,6 +299,8 @@ std::size_t H2Client::produce(MutBytes into) {
     std::memcpy(into.data() + made, data, size);
     made += size;
   }
+  // nghttp2 itself has found a fault, and has said so by GOAWAY.
+  if (nghttp2_session_want_read(session_) == 0) going_ = true;
   return made;
 }
 

@@ -139,6 +139,7 @@ struct HttpIngressStats {
   std::uint64_t origins_reused = 0;
   std::uint64_t origins_dropped = 0;  // idle ones that ended, spoke, or grew too old or too many
   std::uint64_t retries = 0;
+  std::uint64_t h2_origin_abuse = 0;  // connections to HTTP/2 services, ended because of what these did (H2Limits)
   std::size_t h2_visitors = 0;     // of visitors, those who speak HTTP/2
   std::uint64_t h2_requests = 0;   // of requests, theirs
   std::uint64_t h2_malformed = 0;  // theirs, answered by RST_STREAM

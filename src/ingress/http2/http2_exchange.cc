@@ -63,9 +63,8 @@ void Http2Exchange::begin(const http::H2Request& request, std::string_view host,
   request_ended_ = request.end;
   request_done_ = request.end && !head.upgrade;
   grpc_ = http::is_grpc(head.fields.value("content-type"));
-  deadline_.reset();
   if (const auto most = grpc_ ? http::grpc_timeout(head.fields.value("grpc-timeout")) : std::nullopt)
-    deadline_ = started_ + std::min<Duration>(*most, kLongestCall);
+    context_.shard.arm(call_timer_, std::min<Duration>(*most, kLongestCall));
 
   head_.clear();
   tail_.clear();
@@ -228,6 +227,7 @@ void Http2Exchange::refuse(const http::Refusal& refusal) {
 void Http2Exchange::reset() {
   detail::ExchangeHook<detail::WithNews>::unlink();
   detail::ExchangeHook<detail::Hungry>::unlink();
+  call_timer_.disarm();
   origin_.reset();
   throttle_.reset();
   admission_.reset();
@@ -374,8 +374,8 @@ void Http2Exchange::say_line(std::string_view text) {
 }
 
 void Http2Exchange::on_end(Stream&, StreamEnd end_of_stream) {
-  const bool again = may_retry(end_of_stream.reason == ResetReason::Unprocessed) &&
-                     end_of_stream.reason != ResetReason::LinkLost;
+  const bool again =
+      may_retry(end_of_stream.reason == ResetReason::Unprocessed) && end_of_stream.reason != ResetReason::LinkLost;
   if (origin_) origin_->release();
   if (over()) return;
   if (raw_ && end_of_stream.clean) return end(Outcome::Complete);
@@ -398,11 +398,16 @@ Duration Http2Exchange::time_left(TimePoint now) const {
 // A call lasts as long as its deadline says. One without may be silent once it was answered, as long as nobody is waited for.
 Duration Http2Exchange::call_time_left(TimePoint now) const {
   const HttpIngressOptions& options = context_.options;
-  Duration left = deadline_ ? *deadline_ - now : options.response_timeout;
   const bool waits_for_origin = head_sent_ < head_.size() || !in_.empty();
-  if (waits_for_origin || !out_.empty()) return std::min(left, progress_ + options.stall_timeout - now);
-  if (!deadline_ && status_ == 0 && request_sent()) left = progress_ + options.response_timeout - now;
-  return left;
+  if (waits_for_origin || !out_.empty()) return progress_ + options.stall_timeout - now;
+  const bool unanswered = status_ == 0 && request_sent() && !call_timer_.armed();
+  return unanswered ? progress_ + options.response_timeout - now : options.stall_timeout;
+}
+
+void Http2Exchange::on_call_timeout() {
+  if (over()) return;
+  ++context_.stats.timeouts;
+  fail(failures::kGrpcDeadline);
 }
 
 void Http2Exchange::on_timeout(bool visitor_blocks) {
@@ -414,7 +419,6 @@ void Http2Exchange::on_timeout(bool visitor_blocks) {
     return owner_->on_exchange_news(*this);
   }
   if (outcome_ == Outcome::Deciding) return fail(failures::kRuleTimeout);
-  if (deadline_ && context_.shard.now() >= *deadline_) return fail(failures::kGrpcDeadline);
   if (status_ != 0) return fail(visitor_blocks && !out_.empty() ? failures::kVisitorStalled : failures::kOriginTimeout);
   if (request_sent()) return fail(failures::kOriginTimeout);
   const bool has_bytes = head_sent_ < head_.size() || !in_.empty();
@@ -428,9 +432,7 @@ bool Http2Exchange::may_retry(bool unprocessed) const {
   return head_sent_ == 0 || (body_sent_ == 0 && tail_sent_ == 0 && http::is_idempotent(method_));
 }
 
-void Http2Exchange::lose(const Failure& failure) {
-  may_retry() ? retry() : fail(failure);
-}
+void Http2Exchange::lose(const Failure& failure) { may_retry() ? retry() : fail(failure); }
 
 void Http2Exchange::retry() {
   retried_ = true;
@@ -444,6 +446,7 @@ void Http2Exchange::end(Outcome outcome, const Failure* failure) {
   outcome_ = outcome;
   failure_ = failure;
   gathered_.reset();
+  if (outcome != Outcome::Retry) call_timer_.disarm();
   if (throttle_) throttle_->leave();
   origin_.reset();  // a stream that still lives is cancelled
   if (outcome != Outcome::Retry) {

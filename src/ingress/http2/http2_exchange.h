@@ -25,6 +25,7 @@
 #include "ingress/http1/rule_run.h"
 #include "ingress/http2/byte_queue.h"
 #include "ingress/limits/throttle.h"
+#include "transport/deadline.h"
 
 namespace ferrotunnel::ingress {
 
@@ -94,7 +95,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
 
   // Failed: a page of ours, a whole HTTP/1.1 response.
   void answer(std::string_view page);
-  void reply();  // Answered
+  void reply();                             // Answered
   void on_visitor_gone() { on_closed(0); }  // with his connection
   void refill();                            // the origin's bytes that did not fit
 
@@ -159,6 +160,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void fail(const Failure& failure);
   void end(Outcome outcome, const Failure* failure = nullptr);
   [[nodiscard]] Duration call_time_left(TimePoint now) const;
+  void on_call_timeout();
   void made_progress() { progress_ = context_.shard.now(); }
 
   IngressContext& context_;
@@ -176,12 +178,12 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   std::unique_ptr<http::KeptHead> kept_;  // while Deciding
   std::string reply_;                     // of a rule, while Answered; like answer()'s
   std::string head_;                      // for the origin
-  std::size_t charged_ = 0;  // of head_, to the memory budget
-  std::string host_;         // in the one spelling
-  std::string upgrade_;      // "websocket", or nothing
-  std::string accept_;       // what Sec-WebSocket-Accept has to be
-  std::string tail_;         // of a chunked body: the last chunk, trailers
-  std::string line_;         // of a chunked body: a chunk's size, or its end
+  std::size_t charged_ = 0;               // of head_, to the memory budget
+  std::string host_;                      // in the one spelling
+  std::string upgrade_;                   // "websocket", or nothing
+  std::string accept_;                    // what Sec-WebSocket-Accept has to be
+  std::string tail_;                      // of a chunked body: the last chunk, trailers
+  std::string line_;                      // of a chunked body: a chunk's size, or its end
   std::uint32_t line_sent_ = 0;
   std::uint32_t chunk_left_ = 0;  // bytes of in_ that the chunk at hand still takes
   TunnelKey tunnel_;
@@ -209,7 +211,13 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   std::uint64_t bytes_out_ = 0;
 
   TimePoint started_{}, progress_{};
-  std::optional<TimePoint> deadline_;  // of a gRPC call that has one
+  // Of a gRPC call that has a deadline; the connection's own timer is for silence.
+  struct CallTimer final : transport::Deadline {
+    explicit CallTimer(Http2Exchange& of) : exchange(of) {}
+    void on_deadline() override { exchange.on_call_timeout(); }
+    Http2Exchange& exchange;
+  };
+  CallTimer call_timer_{*this};
   Outcome outcome_ = Outcome::Running;
   bool request_ended_ : 1 = false;  // all of it came
   bool request_done_ : 1 = false;   // all of it went to the link

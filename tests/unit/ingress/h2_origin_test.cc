@@ -110,7 +110,7 @@ TEST_P(H2OriginTest, ASlowVisitorHoldsBackHisOwnStreamOnly) {
   Visitor& slow = w.ask(h2_site_get("/slow"), 1);
   Visitor& quick = w.ask(h2_site_get("/quick"), 3);
   slow.reading = false;
-  constexpr std::size_t kLong = 30'000'000;
+  constexpr std::size_t kLong = 20'000'000;
   for (const std::int32_t id : {1, 3})
     w.service().answer(id, std::string(kLong, 'x'), {{"content-length", std::to_string(kLong)}});
   ASSERT_TRUE(w.until([&] { return quick.got.size() > kLong; }));
@@ -403,6 +403,27 @@ TEST_P(H2OriginTest, ADeadlineOfGrpcPasses) {
   ASSERT_TRUE(visitor.until_closed(id));
   EXPECT_EQ(visitor.answer(id).value("grpc-status"), "4");
   EXPECT_TRUE(visitor.until([&] { return w.service().asked[1].reset == NGHTTP2_CANCEL; })) << "the service hears of it";
+}
+
+TEST_P(H2OriginTest, ACallMayBeSilentOnceItWasAnswered) {
+  HttpIngressOptions options;
+  options.stall_timeout = options.response_timeout = 150ms;
+  H2OriginWorld w(portable(), options);
+  H2Visitor visitor(w.world);
+  const auto watch = visitor.client.ask("POST", "/a.B/Watch", {{"content-type", "application/grpc"}});
+  ASSERT_TRUE(visitor.until([&] { return w.asked(1); }));
+  w.service().head(1, {{":status", "200"}, {"content-type", "application/grpc"}});
+  w.speak();
+  ASSERT_TRUE(visitor.until([&] { return visitor.answer(watch).status == 200; }));
+  // One that is not answered is cut: by then the other has been silent for long enough.
+  const auto unanswered = visitor.client.ask("POST", "/a.B/C", {{"content-type", "application/grpc"}});
+  ASSERT_TRUE(visitor.until_closed(unanswered));
+  EXPECT_EQ(visitor.answer(unanswered).value("grpc-status"), "4");
+  w.service().body(1, "news", true, {{"grpc-status", "0"}});
+  w.speak();
+  ASSERT_TRUE(visitor.until_closed(watch));
+  EXPECT_EQ(visitor.answer(watch).body, "news");
+  EXPECT_EQ(visitor.answer(watch).trailer("grpc-status"), "0");
 }
 
 TEST_P(H2OriginTest, GrpcWebIsARequestLikeAnyOther) {
