@@ -43,6 +43,9 @@ using SessionId = std::uint64_t;
 }
 [[nodiscard]] std::string place_of(std::string_view host, std::string_view prefix, const http::HeadMatch& match);
 
+// What the local service behind a tunnel is spoken to in: HTTP/2 by prior knowledge, or over TLS, which the client sees to.
+enum class OriginSpeech : std::uint8_t { Http1, Http2, Http2Tls };
+
 struct RouteTarget {
   SessionId session = 0;
   std::uint32_t tunnel = 0;  // the session's number for it
@@ -54,6 +57,7 @@ struct RouteTarget {
   bool single_use = false;
   // Of HTTP: whose certificates its visitors have to show; null: none.
   transport::ClientAuthorityPtr client_ca{};
+  OriginSpeech speech = OriginSpeech::Http1;  // of HTTP
 };
 
 struct TextHash {

@@ -40,7 +40,11 @@ enum class ResetReason : std::uint32_t {
   Idle = 11,
   OriginTls = 12,
   // Not on the wire:
-  LinkLost = 0x1'0000,  // the connection that carried the stream is gone
+  LinkLost = 0x1'0000,     // the connection that carried the stream is gone
+  Unprocessed = 0x1'0001,  // an HTTP/2 service did not look at the request: it may be asked again, whatever it was
+  BadResponse = 0x1'0002,  // what it said is no HTTP/2
+  NotHttp2 = 0x1'0003,     // but HTTP/1
+  NoWebSocket = 0x1'0004,  // it has none over HTTP/2 (RFC 8441)
 };
 inline constexpr ResetReason kLastOnWire = ResetReason::OriginTls;
 [[nodiscard]] std::string_view to_string(ResetReason reason);

@@ -24,6 +24,10 @@ std::string_view to_string(ResetReason reason) {
     case ResetReason::Idle: return "idle";
     case ResetReason::OriginTls: return "origin-tls";
     case ResetReason::LinkLost: return "link-lost";
+    case ResetReason::Unprocessed: return "unprocessed";
+    case ResetReason::BadResponse: return "bad-response";
+    case ResetReason::NotHttp2: return "not-http2";
+    case ResetReason::NoWebSocket: return "no-websocket";
   }
   return "unknown";
 }

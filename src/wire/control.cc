@@ -259,7 +259,7 @@ Carry read_carry(Fields& f) {
 // What a later version knows is refused by whoever has to speak it, not taken for something else.
 OriginProto read_origin(Fields& f) {
   const std::string origin = f.text("origin", kMaxCode);
-  for (const OriginProto one : {OriginProto::H1, OriginProto::H2})
+  for (const OriginProto one : {OriginProto::H1, OriginProto::H2, OriginProto::H2Tls})
     if (origin == to_string(one)) return one;
   return OriginProto::Other;
 }
@@ -624,6 +624,7 @@ std::string_view to_string(OriginProto proto) {
   switch (proto) {
     case OriginProto::H1: return "h1";
     case OriginProto::H2: return "h2";
+    case OriginProto::H2Tls: return "h2s";
     case OriginProto::Other: break;
   }
   return "other";

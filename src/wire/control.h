@@ -97,7 +97,7 @@ enum class TunnelProto : std::uint8_t { Tcp, Http };
 [[nodiscard]] std::string_view to_string(TunnelProto proto);
 
 // What the local service of an HTTP tunnel speaks.
-enum class OriginProto : std::uint8_t { H1, H2, Other };
+enum class OriginProto : std::uint8_t { H1, H2, H2Tls, Other };
 [[nodiscard]] std::string_view to_string(OriginProto proto);
 
 // What a client asks for its tunnel's visitors. 0 and an empty list: no limit. Networks are text here ("192.0.2.0/24"); whether

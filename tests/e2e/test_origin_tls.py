@@ -261,14 +261,3 @@ def test_mistakes(world, server):
         done = world.run("check", write_config(world, server, tunnel.format(to, key)))
         assert done.returncode == 2, (to, key, done)
         assert said in done.stdout + done.stderr, (said, done)
-
-
-def test_an_http2_service_is_refused_in_words(world, server):
-    """Until the server speaks HTTP/2 to local services."""
-    for to in ("h2c://127.0.0.1:50051", "h2s://127.0.0.1:50051"):
-        client = world.client("http", to, "--host", HOST, join=server)
-        said = client.wait_event("tunnel_rejected")
-        assert "HTTP/1.1" in said["message"], said
-        assert "https://" in said["message"], said
-        client.signal(2)
-        client.wait_exit(PATIENCE)

@@ -201,7 +201,8 @@ void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
   for (app::PlannedTunnel& plan : wanted) {
     const auto same = std::ranges::find_if(gone, [&](const Tunnel& one) {
       return place(one.plan.config) == place(plan.config) && one.plan.target->h2 == plan.target->h2 &&
-             one.plan.client_ca == plan.client_ca;
+             one.plan.client_ca == plan.client_ca &&
+             (!plan.target->h2 || one.plan.target->secure == plan.target->secure);
     });
     if (same == gone.end()) {
       add_tunnel(std::move(plan));
@@ -461,7 +462,7 @@ void ClientImpl::register_tunnel(Tunnel& tunnel) {
   request.port = tunnel.port;
   request.limits = tunnel.told_limits = tunnel.plan.limits;
   request.carry = tunnel.told_carry = tunnel.plan.carry;
-  if (h2) request.origin = wire::OriginProto::H2;
+  if (h2) request.origin = tunnel.plan.target->secure ? wire::OriginProto::H2Tls : wire::OriginProto::H2;
   request.hosts = tunnel.plan.config.hosts;
   request.paths = tunnel.plan.paths;
   request.methods = tunnel.plan.config.methods;

@@ -71,6 +71,7 @@ class ServerSession final : private transport::LinkHandler,
     plugin::ChainPtr chain;           // of its rules
     bool single_use = false;          // of HTTP: RouteTarget::single_use
     transport::ClientAuthorityPtr client_ca;  // the same
+    route::OriginSpeech speech = route::OriginSpeech::Http1;  // of HTTP
     std::uint32_t number = 0;
     wire::Limits asked;              // by the client
     ingress::AddressRulesPtr rules;  // of these

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <optional>
 
 #include "app/limits.h"
 #include "app/rules.h"
@@ -44,6 +45,17 @@ Result<transport::ClientAuthorityPtr> client_ca_of(const wire::Register& request
   return transport::ClientAuthority::parse(request.client_ca);
 }
 
+std::optional<route::OriginSpeech> speech_of(const wire::Register& request) {
+  if (request.proto != wire::TunnelProto::Http) return route::OriginSpeech::Http1;
+  switch (request.origin) {
+    case wire::OriginProto::H1: return route::OriginSpeech::Http1;
+    case wire::OriginProto::H2: return route::OriginSpeech::Http2;
+    case wire::OriginProto::H2Tls: return route::OriginSpeech::Http2Tls;
+    case wire::OriginProto::Other: break;
+  }
+  return std::nullopt;
+}
+
 // One word is a name under the server's own domain, where it has one.
 Result<std::string> one_spelling(const std::string& asked, const std::string& domain) {
   const bool wild = asked.starts_with("*.");
@@ -66,11 +78,11 @@ void ServerSession::on_register(const wire::Register& request) {
   if (grant_ == nullptr || use_ == nullptr) return;  // revoked: the link is ending
   auto rules = to_rules(request.limits);
   if (!rules) return reject(request, rules.error());
-  if (request.proto == wire::TunnelProto::Http && request.origin != wire::OriginProto::H1)
-    return reject(request,
-                  Error(ErrorCode::BadInput, Side::Local, false,
-                        "this server speaks HTTP/1.1 to local services: share it as http:// or https://, not as "
-                        "h2c:// or h2s://"));
+  const auto speech = speech_of(request);
+  if (!speech)
+    return reject(request, Error(ErrorCode::BadInput, Side::Local, false,
+                                 "this server speaks HTTP/1.1 and HTTP/2 to local services, and not what this client "
+                                 "asks for: update it"));
   auto chain = to_chain(request.rules, shard_.server().worker());
   if (!chain) return reject(request, chain.error());
   auto client_ca = client_ca_of(request, shard_.server().https_port());
@@ -86,6 +98,7 @@ void ServerSession::on_register(const wire::Register& request) {
   tunnel.chain = std::move(*chain);
   tunnel.single_use = request.single_use;
   tunnel.client_ca = std::move(*client_ca);
+  tunnel.speech = *speech;
   tunnel.counts = std::make_shared<TunnelCounts>(request.name);
   const Result<> done = request.proto == wire::TunnelProto::Http ? register_http(request, number, tunnel)
                                                                  : register_tcp(request, number, tunnel);
@@ -204,7 +217,7 @@ Result<> ServerSession::claim(const std::string& place, std::uint32_t number, Tu
       return refused(ErrorCode::AddressInUse, "this client has a tunnel for " + place + " already", true);
   }
   auto claimed =
-      shard_.server().router().claim(place, owner_, {id_, number, shard_.shard().index(), !further_.empty(), of.chain, of.single_use, of.client_ca}, match);
+      shard_.server().router().claim(place, owner_, {id_, number, shard_.shard().index(), !further_.empty(), of.chain, of.single_use, of.client_ca, of.speech}, match);
   if (claimed) of.places.push_back(place);
   return claimed;
 }

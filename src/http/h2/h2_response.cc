@@ -53,6 +53,42 @@ void H2Fields::set_response(const ResponseHead& head, H2Source source) {
     if (passes(head, field, source)) add(field.name, field.value);
 }
 
+namespace {
+
+bool passes(const RequestHead& head, const Field& field, bool websocket) {
+  switch (field.id) {
+    case FieldId::Connection:
+    case FieldId::Host:  // it is :authority
+    case FieldId::Http2Settings:
+    case FieldId::KeepAlive:
+    case FieldId::ProxyConnection:
+    case FieldId::TransferEncoding:
+    case FieldId::Upgrade: return false;
+    case FieldId::Te: return list_has(field.value, "trailers");
+    default: break;
+  }
+  if (websocket && iequals(field.name, "sec-websocket-key")) return false;
+  return !head.connection_names_fields || !named_by_connection(head.fields, field.name);
+}
+
+}  // namespace
+
+bool is_websocket(const RequestHead& head) { return head.upgrade && iequals(head.upgrade_protocol, "websocket"); }
+
+void H2Fields::set_request(const RequestHead& head, std::string_view scheme) {
+  reserve(bound_of(head.fields));
+  const bool websocket = is_websocket(head);
+  lines_.push_back({":method", websocket ? std::string_view("CONNECT") : head.method_text});
+  if (websocket) lines_.push_back({":protocol", "websocket"});
+  lines_.push_back({":scheme", scheme});
+  if (!head.authority.empty()) lines_.push_back({":authority", head.authority});
+  lines_.push_back({":path", head.path_and_query});
+  for (const Field& field : head.fields) {
+    if (!passes(head, field, websocket)) continue;
+    add(field.name, field.id == FieldId::Te ? std::string_view("trailers") : field.value);
+  }
+}
+
 void H2Fields::set_trailers(std::string_view lines) {
   reserve(lines.size());
   while (!lines.empty()) {

@@ -88,16 +88,12 @@ void Exchange::connect(transport::Link* link) {
   head_sent_ = 0;
   made_progress();
   // A second dead one would not be retried: it gets a new one.
-  if (!retried_ && !alone_) origin_ = context_.pool.take(tunnel_, handler());
-  if (origin_) {
-    reused_ = true;
-  } else {
-    if (link == nullptr) return fail(retried_ ? failures::kLinkLost : failures::kClientAway);
-    auto opened = context_.pool.open(*link, tunnel_, peer_, handler());
-    if (!opened) return fail(failure_of(opened.error()));
-    origin_ = std::move(*opened);
-    if (alone_) origin_->spend();
-  }
+  auto reached = context_.pool.reach(link, tunnel_, peer_, handler(), speech_, retried_ || alone_);
+  if (!reached) return fail(failure_of(reached.error()));
+  if (*reached == nullptr) return fail(retried_ ? failures::kLinkLost : failures::kClientAway);
+  origin_ = std::move(*reached);
+  if (alone_) origin_->spend();
+  reused_ = reused_ || origin_->reused();
   origin_->stream().want_write();
 }
 
@@ -169,7 +165,8 @@ Fill Exchange::fill(Stream&, MutBytes into) {
 }
 
 void Exchange::on_end(Stream&, StreamEnd end_of_stream) {
-  const bool retry = may_retry() && end_of_stream.reason != ResetReason::LinkLost;
+  const bool again = may_retry(end_of_stream.reason == ResetReason::Unprocessed) &&
+                     end_of_stream.reason != ResetReason::LinkLost;
   if (origin_) origin_->release();
   if (outcome_ == Outcome::Upgrade) {
     origin_.reset();
@@ -179,7 +176,7 @@ void Exchange::on_end(Stream&, StreamEnd end_of_stream) {
   if (changed_ && fin_ && response_.done()) return origin_.reset();  // all of it came, and waits for the visitor
   if (status_ != 0)
     return fail(end_of_stream.reason == ResetReason::LinkLost ? failures::kLinkLost : failures::kResponseCut);
-  if (retry) return lose(failures::kOriginClosed);
+  if (again) return retry();
   fail(failure_of(end_of_stream.reason));
 }
 
@@ -258,13 +255,18 @@ void Exchange::tell(const RequestRecord& record) {
 
 // ---- the end ------------------------------------------------------------------------------------------------------
 
-bool Exchange::may_retry() const {
-  if (!origin_ || !origin_->reused() || retried_ || answered_) return false;
+bool Exchange::may_retry(bool unprocessed) const {
+  if (!origin_ || retried_ || answered_) return false;
+  if (unprocessed) return body_sent_ == 0;
+  if (!origin_->reused()) return false;
   return head_sent_ == 0 || (body_sent_ == 0 && http::is_idempotent(method_));
 }
 
 void Exchange::lose(const Failure& failure) {
-  if (!may_retry()) return fail(failure);
+  may_retry() ? retry() : fail(failure);
+}
+
+void Exchange::retry() {
   retried_ = true;
   ++context_.stats.retries;
   end(Outcome::Retry);

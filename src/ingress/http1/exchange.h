@@ -59,6 +59,8 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner, 
   // After begin(): its connection to the service is for it alone.
   void single_use(bool alone) { alone_ = alone; }
   [[nodiscard]] const VisitorGatePtr& gate() const { return admission_.gate(); }
+  // The same: what its service is spoken to in.
+  void speak(route::OriginSpeech speech) { speech_ = speech; }
   // On a warm connection or, on a retry, a new one. No link: it is lost.
   void connect(transport::Link* link);
   void reset();  // as new, keeping storage
@@ -117,7 +119,8 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner, 
   void show_rules(http::BodyFramer before, ConstBytes bytes);
 
   [[nodiscard]] bool request_sent() const { return head_sent_ == head_.size() && request_.done(); }
-  [[nodiscard]] bool may_retry() const;
+  [[nodiscard]] bool may_retry(bool unprocessed = false) const;
+  void retry();
   void lose(const Failure& failure);  // before a response: retried, or failed
   void fail(const Failure& failure);  // by a page, or cut off when a response is under way
   void end(Outcome outcome, const Failure* failure = nullptr);
@@ -144,6 +147,7 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner, 
   transport::PeerAddress peer_;
   RequestId id_;
   http::Method method_ = http::Method::Get;
+  route::OriginSpeech speech_ = route::OriginSpeech::Http1;
   std::uint8_t minor_ = 1;
   http::BodyFramer request_;
   std::size_t head_sent_ = 0;

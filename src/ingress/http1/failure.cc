@@ -45,6 +45,8 @@ constinit const Failure kBadResponse{
     "The tunnel to {host} is up, but its local service did not answer with valid HTTP."};
 constinit const Failure kResponseCut{502, FaultSide::Origin, "response-cut",
                                      "The local service of {host} broke its answer off."};
+constinit const Failure kGrpcDeadline{504, FaultSide::Origin, "grpc-deadline",
+                                      "The local service of {host} did not answer within grpc-timeout."};
 constinit const Failure kBadBody{400, FaultSide::Visitor, "bad-body", "The request's chunked body is malformed."};
 constinit const Failure kRequestTimeout{408, FaultSide::Visitor, "request-timeout",
                                         "The request did not arrive in time."};
@@ -97,6 +99,15 @@ const Failure& failure_of(ResetReason reason) {
   static constexpr Failure kOriginTls{
       502, FaultSide::Origin, "origin-tls",
       "The tunnel to {host} is up, but no TLS connection that can be trusted is to be had with its local service."};
+  static constexpr Failure kUnprocessed{
+      503, FaultSide::Origin, "origin-busy",
+      "The tunnel to {host} is up, but its local service takes no more requests now.", 1};
+  static constexpr Failure kNotHttp2{502, FaultSide::Origin, "origin-not-http2",
+                                     "The local service of {host} does not answer in HTTP/2: share it as http:// or "
+                                     "https://, and gRPC over TLS as h2s://."};
+  static constexpr Failure kNoWebSocket{502, FaultSide::Origin, "origin-no-websocket",
+                                        "The local service of {host} takes no WebSocket over HTTP/2 (RFC 8441): share "
+                                        "it as http:// or https://."};
   switch (reason) {
     case ResetReason::Cancel: return kCancel;
     case ResetReason::PeerReset: return kPeerReset;
@@ -112,6 +123,10 @@ const Failure& failure_of(ResetReason reason) {
     case ResetReason::Idle: return kIdle;
     case ResetReason::OriginTls: return kOriginTls;
     case ResetReason::LinkLost: return failures::kLinkLost;
+    case ResetReason::Unprocessed: return kUnprocessed;
+    case ResetReason::BadResponse: return failures::kBadResponse;
+    case ResetReason::NotHttp2: return kNotHttp2;
+    case ResetReason::NoWebSocket: return kNoWebSocket;
   }
   return kCancel;
 }

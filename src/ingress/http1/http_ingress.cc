@@ -143,6 +143,7 @@ HttpIngressStats HttpIngress::stats() const {
   stats.origins_opened = pool.opened;
   stats.origins_reused = pool.reused;
   stats.origins_dropped = pool.dropped;
+  stats.h2_origin_abuse = context_.pool.h2().abuses();
   return stats;
 }
 

@@ -32,7 +32,7 @@ IngressContext::IngressContext(transport::Shard& on, route::RouterCache& routing
       links(directory),
       options(checked(wanted)),
       host(around),
-      pool(on, wanted.pool),
+      pool(on, wanted.pool, wanted.limits),
       ids(JitterRng::from_system()) {}
 
 IngressContext::~IngressContext() = default;

@@ -7,13 +7,6 @@ namespace ferrotunnel::ingress {
 using transport::ResetReason;
 using transport::Stream;
 
-std::size_t TunnelKeyHash::operator()(const TunnelKey& key) const {
-  // Sessions and tunnels are small counters: spread them.
-  const std::uint64_t mixed =
-      (key.session * 0x9e37'79b9'7f4a'7c15) ^ (std::uint64_t{key.tunnel} * 0xc2b2'ae3d'27d4'eb4f);
-  return static_cast<std::size_t>(mixed ^ (mixed >> 32));
-}
-
 OriginConnection::~OriginConnection() {
   if (Stream* stream = release()) stream->reset(ResetReason::Cancel);
 }
@@ -66,7 +59,35 @@ Result<OriginPtr> OriginPool::open(transport::Link& link, const TunnelKey& tunne
   return connection;
 }
 
+Result<OriginPtr> OriginPool::reach(transport::Link* link, const TunnelKey& tunnel,
+                                    const transport::PeerAddress& visitor, transport::StreamHandler& handler,
+                                    route::OriginSpeech speech, bool fresh) {
+  if (speech != route::OriginSpeech::Http1)
+    return share(link, tunnel, visitor, handler, speech == route::OriginSpeech::Http2Tls ? "https" : "http", fresh);
+  if (!fresh) {
+    if (OriginPtr warm = take(tunnel, handler)) return warm;
+  }
+  if (link == nullptr) return OriginPtr{};
+  return open(*link, tunnel, visitor, handler);
+}
+
+Result<OriginPtr> OriginPool::share(transport::Link* link, const TunnelKey& tunnel,
+                                    const transport::PeerAddress& visitor, transport::StreamHandler& handler,
+                                    std::string_view scheme, bool fresh) {
+  auto placed = h2_.open(link, tunnel, visitor, handler, scheme, fresh);
+  if (!placed) return std::unexpected(std::move(placed.error()));
+  if (placed->stream == nullptr) return OriginPtr{};
+  ++(placed->shared ? counters_.reused : counters_.opened);
+  auto connection = std::make_unique<OriginConnection>(*this, tunnel);
+  connection->stream_ = placed->stream;
+  connection->reused_ = placed->shared;
+  connection->shared_ = true;
+  used_.push_back(*connection);
+  return connection;
+}
+
 void OriginPool::put(OriginPtr connection) {
+  if (connection->shared_) return retire(std::move(connection));
   if (closed_ || connection->spent_ || options_.max_idle_per_tunnel == 0 || options_.max_idle == 0)
     return retire(std::move(connection));
   OriginConnection& idle = *connection.release();
@@ -87,6 +108,11 @@ void OriginPool::put(OriginPtr connection) {
 }
 
 void OriginPool::retire(OriginPtr connection) {
+  if (connection->shared_) {
+    // The connection is not the request's.
+    if (Stream* stream = connection->release()) static_cast<H2OriginStream*>(stream)->finish();
+    return;
+  }
   // One that hangs open holds its stream until the deadline: not without bound.
   if (closing_count_ >= options_.max_idle) return;
   OriginConnection& closing = *connection.release();
@@ -119,6 +145,7 @@ void OriginPool::drop(OriginConnection& connection) {
 }
 
 void OriginPool::forget_session(route::SessionId session) {
+  h2_.forget_session(session);
   for (auto at = tunnels_.begin(); at != tunnels_.end();) {
     if (at->first.session != session) {
       ++at;
@@ -137,6 +164,7 @@ void OriginPool::forget_session(route::SessionId session) {
 }
 
 void OriginPool::forget_tunnel(const TunnelKey& key) {
+  h2_.forget_tunnel(key);
   const auto found = tunnels_.find(key);
   while (found != tunnels_.end() && !found->second.idle.empty()) {
     ++counters_.dropped;
@@ -149,10 +177,12 @@ void OriginPool::forget_tunnel(const TunnelKey& key) {
 
 void OriginPool::close() {
   closed_ = true;
+  h2_.close();
   while (!ages_.empty()) retire(detach(ages_.front()));
 }
 
 void OriginPool::clear() {
+  h2_.clear();
   while (!ages_.empty()) detach(ages_.front()).reset();
   while (!closing_.empty()) detach(closing_.front()).reset();
   tunnels_.clear();

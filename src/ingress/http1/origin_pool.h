@@ -3,7 +3,8 @@
 // The most recently used goes out first, so that the rest can grow old. While one is idle the pool is its stream's handler: an origin that
 // closes, or speaks unasked, loses it. What is no longer wanted is ended by FIN, and by RESET when the origin does not answer
 // that in time. Bounded per tunnel and in all; the oldest go. What a burst leaves behind stays a little while, or the next one would
-// have to dial anew. The shard's thread only.
+// have to dial anew. Services that speak HTTP/2 are asked over connections that many requests share (origin_h2/): one
+// of those is a connection here like any other, and is never kept. The shard's thread only.
 #pragma once
 
 #include <boost/intrusive/list.hpp>
@@ -14,20 +15,13 @@
 #include <vector>
 
 #include "ingress/http1/http_ingress_host.h"
+#include "ingress/origin_h2/h2_origins.h"
+#include "ingress/origin_h2/tunnel_key.h"
 #include "transport/deadline.h"
 #include "transport/link.h"
 #include "transport/shard.h"
 
 namespace ferrotunnel::ingress {
-
-struct TunnelKey {
-  route::SessionId session = 0;
-  std::uint32_t tunnel = 0;
-  bool operator==(const TunnelKey&) const = default;
-};
-struct TunnelKeyHash {
-  std::size_t operator()(const TunnelKey& key) const;
-};
 
 class OriginPool;
 
@@ -70,7 +64,8 @@ class OriginConnection final : public detail::TunnelHook, public detail::AgeHook
   TimePoint since_{};  // when it became idle, or was told to close
   State state_ = State::Used;
   bool reused_ = false;
-  bool spent_ = false;  // its session is going: it is not kept again
+  bool shared_ = false;  // its stream is an H2OriginStream
+  bool spent_ = false;   // its session is going: it is not kept again
 };
 using OriginPtr = std::unique_ptr<OriginConnection>;
 
@@ -80,7 +75,8 @@ class OriginPool final : private transport::Deadline {
     std::uint64_t opened = 0, reused = 0, dropped = 0;
   };
 
-  OriginPool(transport::Shard& shard, const OriginPoolOptions& options) : shard_(shard), options_(options) {}
+  OriginPool(transport::Shard& shard, const OriginPoolOptions& options, const http::Limits& heads = {})
+      : shard_(shard), options_(options), h2_(shard, options_, heads) {}
   OriginPool(const OriginPool&) = delete;
   OriginPool& operator=(const OriginPool&) = delete;
   ~OriginPool();
@@ -90,6 +86,10 @@ class OriginPool final : private transport::Deadline {
   // A new one. Errors are the link's.
   [[nodiscard]] Result<OriginPtr> open(transport::Link& link, const TunnelKey& tunnel,
                                        const transport::PeerAddress& visitor, transport::StreamHandler& handler);
+  // Either, as the tunnel's service is spoken to. No `link`: it is lost, and without a warm one there is none. `fresh`: no warm one.
+  [[nodiscard]] Result<OriginPtr> reach(transport::Link* link, const TunnelKey& tunnel,
+                                        const transport::PeerAddress& visitor, transport::StreamHandler& handler,
+                                        route::OriginSpeech speech, bool fresh);
   // Back, after a complete exchange. From inside the stream's callbacks too.
   void put(OriginPtr connection);
   // Ends it in good order: FIN both ways; what the origin still says is dropped.
@@ -102,7 +102,8 @@ class OriginPool final : private transport::Deadline {
   void close();  // retires the idle ones and keeps none from now on
   void clear();  // resets all that it has
 
-  [[nodiscard]] std::size_t idle() const { return idle_; }
+  [[nodiscard]] std::size_t idle() const { return idle_ + h2_.idle(); }
+  [[nodiscard]] const H2Origins& h2() const { return h2_; }
   [[nodiscard]] std::size_t idle(const TunnelKey& tunnel) const;
   // Requests and upgraded connections of the tunnel now. Looks at all that are lent out: for a status, not for each request.
   [[nodiscard]] std::size_t used(const TunnelKey& tunnel) const;
@@ -127,6 +128,9 @@ class OriginPool final : private transport::Deadline {
   void drop(OriginConnection& connection);
   void arm(Duration after);  // unless it is due by then
   void retire_aged(TimePoint now);
+  [[nodiscard]] Result<OriginPtr> share(transport::Link* link, const TunnelKey& tunnel,
+                                        const transport::PeerAddress& visitor, transport::StreamHandler& handler,
+                                        std::string_view scheme, bool fresh);
 
   transport::Shard& shard_;
   const OriginPoolOptions options_;
@@ -140,6 +144,7 @@ class OriginPool final : private transport::Deadline {
   std::size_t closing_count_ = 0;
   bool closed_ = false;
   Counters counters_;
+  H2Origins h2_;
 };
 
 }  // namespace ferrotunnel::ingress

@@ -214,6 +214,7 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
                    std::move(rules_));
   exchange_->limit(std::move(place.admission));
   exchange_->single_use(place.target->single_use);
+  exchange_->speak(place.target->speech);
   socket_.consume(head_bytes);
   state_ = State::Exchanging;
   exchange_->connect(place.link);

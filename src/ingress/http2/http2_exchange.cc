@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "http/grpc.h"
 #include "ingress/http2/websocket_key.h"
 
 namespace ferrotunnel::ingress {
@@ -21,6 +22,8 @@ namespace {
 
 // Storage that a lent exchange keeps; heads beyond it are rare.
 constexpr std::size_t kKeptText = 4096;
+// grpc-timeout can say more than a clock holds.
+constexpr Duration kLongestCall = std::chrono::hours(24 * 365);
 
 void shrink(std::string& text) {
   text.clear();
@@ -59,6 +62,9 @@ void Http2Exchange::begin(const http::H2Request& request, std::string_view host,
   raw_ = origin_keeps_ = answered_ = fin_ = reused_ = retried_ = closed_ = in_data_ = response_sent_ = verdict_ = false;
   request_ended_ = request.end;
   request_done_ = request.end && !head.upgrade;
+  grpc_ = http::is_grpc(head.fields.value("content-type"));
+  if (const auto most = grpc_ ? http::grpc_timeout(head.fields.value("grpc-timeout")) : std::nullopt)
+    context_.shard.arm(call_timer_, std::min<Duration>(*most, kLongestCall));
 
   head_.clear();
   tail_.clear();
@@ -133,11 +139,26 @@ void Http2Exchange::keep_reply(const http::RequestHead& head) {
   context.host = host_;
   context.head_request = head_request();
   context.keep_alive = true;
-  reply_ = make_reply(given, context);
   own_failure_ = {given.status, given.status >= 500 ? http::FaultSide::Server : http::FaultSide::Visitor, given.slug,
                   given.sentence};
+  if (grpc_ && !given.slug.empty()) {
+    reply_ = grpc_answer(own_failure_);
+  } else {
+    reply_ = make_reply(given, context);
+  }
   rules_->release_head();
   end(Outcome::Answered, given.slug.empty() ? nullptr : &own_failure_);
+}
+
+std::string Http2Exchange::grpc_answer(const Failure& failure) const {
+  const std::string sentence = sentence_of(failure, host_);
+  http::ErrorPage page;
+  page.status = failure.status;
+  page.side = failure.side;
+  page.slug = failure.slug;
+  page.sentence = sentence;
+  page.request_id = request_id_.text();
+  return http::make_grpc_error_response(page);
 }
 
 void Http2Exchange::reply() {
@@ -154,6 +175,10 @@ bool Http2Exchange::rules_pass(ConstBytes payload) {
   own_failure_ = {reply.status, http::FaultSide::Visitor, reply.slug, reply.sentence, reply.retry_after};
   fail(own_failure_);
   return false;
+}
+
+void Http2Exchange::speak(route::OriginSpeech speech) {
+  speech_ = grpc_ && !alone_ && speech == route::OriginSpeech::Http1 ? route::OriginSpeech::Http2 : speech;
 }
 
 void Http2Exchange::limit(Admission admission) {
@@ -182,16 +207,12 @@ void Http2Exchange::connect(transport::Link* link) {
   request_done_ = request_ended_ && framing_.empty() && upgrade_.empty();
   made_progress();
   // A second dead one would not be retried: it gets a new one.
-  if (!retried_ && !alone_) origin_ = context_.pool.take(tunnel_, handler());
-  if (origin_) {
-    reused_ = true;
-  } else {
-    if (link == nullptr) return fail(retried_ ? failures::kLinkLost : failures::kClientAway);
-    auto opened = context_.pool.open(*link, tunnel_, peer_, handler());
-    if (!opened) return fail(failure_of(opened.error()));
-    origin_ = std::move(*opened);
-    if (alone_) origin_->spend();
-  }
+  auto reached = context_.pool.reach(link, tunnel_, peer_, handler(), speech_, retried_ || alone_);
+  if (!reached) return fail(failure_of(reached.error()));
+  if (*reached == nullptr) return fail(retried_ ? failures::kLinkLost : failures::kClientAway);
+  origin_ = std::move(*reached);
+  if (alone_) origin_->spend();
+  reused_ = reused_ || origin_->reused();
   origin_->stream().want_write();
 }
 
@@ -208,6 +229,7 @@ void Http2Exchange::refuse(const http::Refusal& refusal) {
 void Http2Exchange::reset() {
   detail::ExchangeHook<detail::WithNews>::unlink();
   detail::ExchangeHook<detail::Hungry>::unlink();
+  call_timer_.disarm();
   origin_.reset();
   throttle_.reset();
   admission_.reset();
@@ -367,14 +389,15 @@ void Http2Exchange::say_line(std::string_view text) {
 }
 
 void Http2Exchange::on_end(Stream&, StreamEnd end_of_stream) {
-  const bool retry = may_retry() && end_of_stream.reason != ResetReason::LinkLost;
+  const bool again =
+      may_retry(end_of_stream.reason == ResetReason::Unprocessed) && end_of_stream.reason != ResetReason::LinkLost;
   if (origin_) origin_->release();
   if (over()) return;
   if (raw_ && end_of_stream.clean) return end(Outcome::Complete);
   if (waits_to_end()) return origin_.reset();  // all of it came, and waits for the visitor
   if (status_ != 0)
     return fail(end_of_stream.reason == ResetReason::LinkLost ? failures::kLinkLost : failures::kResponseCut);
-  if (retry) return lose(failures::kOriginClosed);
+  if (again) return retry();
   fail(failure_of(end_of_stream.reason));
 }
 
@@ -383,8 +406,24 @@ void Http2Exchange::on_end(Stream&, StreamEnd end_of_stream) {
 Duration Http2Exchange::time_left(TimePoint now) const {
   if (throttle_ && throttle_->waits()) return context_.options.stall_timeout;  // it is we who hold it up
   if (raw_ && out_.empty() && !over()) return context_.options.stall_timeout;  // a WebSocket may be silent
+  if (grpc_ && !over() && outcome_ != Outcome::Deciding) return call_time_left(now);
   const bool waits = status_ == 0 && (request_sent() || outcome_ == Outcome::Deciding);
   return progress_ + (waits ? context_.options.response_timeout : context_.options.stall_timeout) - now;
+}
+
+// A call lasts as long as its deadline says. One without may be silent once it was answered, as long as nobody is waited for.
+Duration Http2Exchange::call_time_left(TimePoint now) const {
+  const HttpIngressOptions& options = context_.options;
+  const bool waits_for_origin = head_sent_ < head_.size() || !in_.empty();
+  if (waits_for_origin || !out_.empty()) return progress_ + options.stall_timeout - now;
+  const bool unanswered = status_ == 0 && request_sent() && !call_timer_.armed();
+  return unanswered ? progress_ + options.response_timeout - now : options.stall_timeout;
+}
+
+void Http2Exchange::on_call_timeout() {
+  if (over()) return;
+  ++context_.stats.timeouts;
+  fail(failures::kGrpcDeadline);
 }
 
 void Http2Exchange::on_timeout(bool visitor_blocks) {
@@ -402,13 +441,16 @@ void Http2Exchange::on_timeout(bool visitor_blocks) {
   fail(has_bytes ? failures::kOriginStalled : failures::kRequestTimeout);
 }
 
-bool Http2Exchange::may_retry() const {
-  if (!origin_ || !origin_->reused() || retried_ || answered_) return false;
+bool Http2Exchange::may_retry(bool unprocessed) const {
+  if (!origin_ || retried_ || answered_) return false;
+  if (unprocessed) return body_sent_ == 0 && tail_sent_ == 0;
+  if (!origin_->reused()) return false;
   return head_sent_ == 0 || (body_sent_ == 0 && tail_sent_ == 0 && http::is_idempotent(method_));
 }
 
-void Http2Exchange::lose(const Failure& failure) {
-  if (!may_retry()) return fail(failure);
+void Http2Exchange::lose(const Failure& failure) { may_retry() ? retry() : fail(failure); }
+
+void Http2Exchange::retry() {
   retried_ = true;
   ++context_.stats.retries;
   end(Outcome::Retry);
@@ -420,6 +462,7 @@ void Http2Exchange::end(Outcome outcome, const Failure* failure) {
   outcome_ = outcome;
   failure_ = failure;
   gathered_.reset();
+  if (outcome != Outcome::Retry) call_timer_.disarm();
   if (throttle_) throttle_->leave();
   origin_.reset();  // a stream that still lives is cancelled
   if (outcome != Outcome::Retry) {

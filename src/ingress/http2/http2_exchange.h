@@ -26,6 +26,7 @@
 #include "ingress/http1/rule_run.h"
 #include "ingress/http2/byte_queue.h"
 #include "ingress/limits/throttle.h"
+#include "transport/deadline.h"
 
 namespace ferrotunnel::ingress {
 
@@ -90,6 +91,8 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void single_use(bool alone) { alone_ = alone; }
   // After begin() and before connect(): the tunnel's rules, on the head of begin(). connect() only where the outcome is Running then.
   void apply(plugin::ChainPtr chain, http::RequestHead& head);
+  // The same: what its service is spoken to in. gRPC is spoken in HTTP/2 whatever that is.
+  void speak(route::OriginSpeech speech);
   void decide();  // Deciding: again, with the head that was kept
   void connect(transport::Link* link);
   // Instead of connect(): it gets no further than this.
@@ -104,6 +107,8 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void refill();                            // the origin's bytes that did not fit
 
   [[nodiscard]] Duration time_left(TimePoint now) const;
+  // What a caller of gRPC is told of a failure: a whole HTTP/1.1 response.
+  [[nodiscard]] std::string grpc_answer(const Failure& failure) const;
   void on_timeout(bool visitor_blocks);
 
   [[nodiscard]] std::int32_t id() const { return id_; }
@@ -118,6 +123,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   [[nodiscard]] std::string_view head() const { return head_; }  // as sent to the origin
   [[nodiscard]] const RequestId& request_id() const { return request_id_; }
   [[nodiscard]] bool head_request() const { return method_ == http::Method::Head; }
+  [[nodiscard]] bool grpc() const { return grpc_; }
   void tell() const;  // it is over, and settled
 
  private:
@@ -162,10 +168,13 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void say_line(std::string_view text);
   void complete(bool excess);
   [[nodiscard]] bool request_sent() const { return head_sent_ == head_.size() && request_done_; }
-  [[nodiscard]] bool may_retry() const;
+  [[nodiscard]] bool may_retry(bool unprocessed = false) const;
+  void retry();
   void lose(const Failure& failure);
   void fail(const Failure& failure);
   void end(Outcome outcome, const Failure* failure = nullptr);
+  [[nodiscard]] Duration call_time_left(TimePoint now) const;
+  void on_call_timeout();
   void made_progress() { progress_ = context_.shard.now(); }
 
   IngressContext& context_;
@@ -199,6 +208,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   std::uint32_t owed_ = 0;  // of in_, what the connection's window was not given back for
   std::int32_t id_ = 0;
   http::Method method_ = http::Method::Get;
+  route::OriginSpeech speech_ = route::OriginSpeech::Http1;
   http::Framing framing_;
   std::size_t head_sent_ = 0, tail_sent_ = 0;
   std::uint64_t head_bytes_ = 0;  // as the visitor sent it, decoded
@@ -217,10 +227,18 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   std::uint64_t bytes_out_ = 0;
 
   TimePoint started_{}, progress_{};
+  // Of a gRPC call that has a deadline; the connection's own timer is for silence.
+  struct CallTimer final : transport::Deadline {
+    explicit CallTimer(Http2Exchange& of) : exchange(of) {}
+    void on_deadline() override { exchange.on_call_timeout(); }
+    Http2Exchange& exchange;
+  };
+  CallTimer call_timer_{*this};
   Outcome outcome_ = Outcome::Running;
   bool request_ended_ : 1 = false;  // all of it came
   bool request_done_ : 1 = false;   // all of it went to the link
   bool secure_ : 1 = false;         // the visitor speaks TLS
+  bool grpc_ : 1 = false;           // it is a call of gRPC
   bool verdict_ : 1 = false;        // what was waited for is there
   bool raw_ : 1 = false;            // after a 101: bytes are the protocol's
   bool origin_keeps_ : 1 = false;

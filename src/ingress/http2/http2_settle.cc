@@ -37,6 +37,7 @@ http::H2Stream* Http2Connection::on_request(const http::H2Request& request) {
     ++context_.stats.h2_requests;
     exchange.limit(std::move(place.admission));
     exchange.single_use(place.target->single_use);
+    exchange.speak(place.target->speech);
     if (place.target->chain != nullptr) exchange.apply(place.target->chain, request.head);
     if (exchange.outcome() == Http2Exchange::Outcome::Running) exchange.connect(place.link);
   }
@@ -86,6 +87,11 @@ std::string_view Http2Connection::accept_of(const Http2Exchange& exchange) {
 
 void Http2Connection::answer(Http2Exchange& exchange) {
   const Failure& failure = exchange.failure();
+  if (exchange.grpc()) {
+    exchange.answer(exchange.grpc_answer(failure));
+    ++context_.stats.errors;
+    return;
+  }
   const std::string sentence = sentence_of(failure, exchange.host());
   http::ErrorPage page;
   page.status = failure.status;

@@ -358,6 +358,7 @@ TEST(Control, WhatTheLocalServiceSpeaks) {
   };
   EXPECT_EQ(origin("\"h1\""), OriginProto::H1);
   EXPECT_EQ(origin("\"h2\""), OriginProto::H2);
+  EXPECT_EQ(origin("\"h2s\""), OriginProto::H2Tls);
   EXPECT_EQ(origin("\"h3\""), OriginProto::Other);
   EXPECT_EQ(origin("2"), std::nullopt);
 }
