@@ -111,7 +111,7 @@ struct ServerConfig {
   std::vector<HttpsCertificate> certificates;  // more
   std::string certificates_dir;                // and those in here
   TlsMinimum http_tls_minimum = TlsMinimum::V12;
-  bool http2 = false;                 // HTTP/2 is offered to visitors of the HTTPS port
+  bool http2 = true;                  // HTTP/2 is offered to visitors of the HTTPS port
   bool https_redirect = false;        // requests at http_listen are sent to the HTTPS port by a 308
   std::chrono::milliseconds hsts{0};  // Strict-Transport-Security: max-age, in answers over TLS. 0: not said
   std::string tcp_listen_host;

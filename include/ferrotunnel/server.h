@@ -136,7 +136,7 @@ class ServerBuilder {
   ServerBuilder& certificates_dir(std::string path);
   // Of TLS at the HTTPS port. Default V12.
   ServerBuilder& http_tls_minimum(TlsMinimum minimum);
-  // HTTP/2 is offered at the HTTPS port. Default false.
+  // HTTP/2 is offered at the HTTPS port. Default true.
   ServerBuilder& http2(bool on);
   // Requests at http_listen() are answered with a 308 to the same URL with https. Default false.
   ServerBuilder& https_redirect(bool on);
