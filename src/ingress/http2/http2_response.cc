@@ -80,6 +80,7 @@ std::size_t Http2Exchange::take_head(ConstBytes bytes) {
   const std::size_t used = parsed.consumed - before;
   bytes_out_ += parsed.consumed;
   if (head.interim()) {
+    body_asked_ = true;
     server_->interim(id_, head);
   } else {
     if (rules_want(plugin::Phase::ResponseHead)) rules_->on_response_head(head);
@@ -103,6 +104,7 @@ void Http2Exchange::begin_response(http::ResponseHead& head) {
   origin_keeps_ = head.keep_alive;
   raw_ = head.upgrade;
   status_ = raw_ ? 200 : head.status;
+  if (head.fields.value("content-type").starts_with("text/event-stream")) streams_ = true;
   response_ = http::BodyFramer(raw_ ? http::Framing::until_close() : head.framing, context_.options.limits);
   server_->respond(id_, head, response_.done(), raw_ ? http::H2Source::WebSocket : http::H2Source::Origin);
   if (!raw_) return;
@@ -122,7 +124,8 @@ std::size_t Http2Exchange::take_body(ConstBytes bytes) {
     response_.pass_opaque(used);
   } else {
     const http::BodyFramer::Step step = response_.feed(
-        as_text(here), [&](std::string_view payload) {
+        as_text(here),
+        [&](std::string_view payload) {
           (void)out_.push(pool, as_bytes(payload));
           if (rules_want(plugin::Phase::ResponseBody)) rules_->on_response_body(as_bytes(payload));
         },
