@@ -2,7 +2,7 @@
 
 As a program it is a visitor of its own process, so that whoever measures beside it does not share an interpreter with it:
     h2_attacks.py HOST PORT ATTACK [SECONDS]
-prints one JSON line: how the connection ended. With SECONDS it attacks again and again for so long, and tells of all.
+prints one JSON line: how the connection ended. With SECONDS it comes again and again for so long, and tells of all.
 """
 import json
 import select
@@ -15,6 +15,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION, PRIORITY_UPDATE = 0, 1, 2, 3, 4, 6, 7, 8, 9, 16
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 CALM = 11
+PAUSE = 0.2  # seconds from the end of one attack to the next, of one who comes again
 FRAMES = 1000  # that an attack may take until it is cut off
 
 
@@ -198,3 +199,4 @@ if __name__ == "__main__":
         print(json.dumps({"event": "ended", "attack": what, **attack(where, what, for_host)}), flush=True)
         if time.monotonic() >= until:
             break
+        time.sleep(PAUSE)

@@ -25,6 +25,7 @@ HOST = "abuse.test"
 NAME = HOST.encode()
 SLOW = 16.5  # seconds until a slow visitor is cut off: 15, and what a busy machine adds
 LARGE = 64 << 20
+ALLOWED = 15  # ms
 CROWD = 40  # connections of slowhttptest
 
 
@@ -114,7 +115,8 @@ def attackers(world, server, name, seconds):
 @pytest.mark.parametrize("name", ["rapid-reset", "made-reset-malformed", "continuations", "settings", "pings", "empty-data", "priorities", "hpack-bomb",
                                  h2_attacks.CRUMBS])
 def test_others_hardly_notice(world, stage, name):
-    """p99 under twice the quiet one. The attacker takes a core of two for itself: a few milliseconds are allowed for that, and the best of three tries counts."""
+    """p99 under twice the quiet one, while somebody comes again 0.2 s after each time that he was cut off. His process and the sanitizers take their part of two cores: what that
+    adds is allowed for, and the best of three tries counts."""
     tries = []
     for _ in range(3):
         quiet = p99(stage, 1.5)
@@ -123,7 +125,7 @@ def test_others_hardly_notice(world, stage, name):
         ended = [one for child in children for one in child.said]
         assert ended and all(one["goaway"] == CALM for one in ended), ended
         tries.append((round(quiet, 1), round(beside, 1), len(ended)))
-        if beside <= 2 * quiet + 10:
+        if beside <= 2 * quiet + ALLOWED:
             return
     assert False, f"p99 in ms, quiet and beside an attacker, and how often it attacked: {tries}"
 
