@@ -2,7 +2,7 @@
 
 usage: bench/table.py [--from build/bench] [--into docs/performance.md] [--print]
 
-Takes the JSON files that scripts/bench left: floor, peers, http, wan, stall, load, syscalls. Each table says when its file was made; machine and commit are those of
+Takes the JSON files that scripts/bench left: floor, peers, http, h2, wan, stall, load, syscalls. Each table says when its file was made; machine and commit are those of
 now. --print writes to stdout in place of the file.
 """
 import argparse
@@ -112,6 +112,22 @@ def goals(all_):
                                                               for what, value, goal, met in lines]) if lines else []
 
 
+# part, ours to whom, what, goal, and whether that is the least of it.
+HTTP_GOALS = (("http", "nginx1", "small c64 req/s", 0.5, True), ("http", "nginx1", "small c64 cpu us/req", 3, False), ("http", "frp", "small c64 req/s", 8, True),
+              ("http", "nginx1", "small c1 p50 us", 3, False), ("http", "nginx1", "big c8 req/s", 0.8, True),
+              ("h2", "nghttpx", "c1 m100 req/s", 0.5, True), ("h2", "nghttpx", "c8 m100 req/s", 0.5, True))
+
+
+def http_goals(all_):
+    rows = []
+    for part, peer, what, goal, least in HTTP_GOALS:
+        ours, theirs = (middle(all_.get(part, {}).get(name, {}).get(what, [])) for name in ("ours", peer))
+        if ours is not None and theirs:
+            ratio = ours / theirs
+            rows.append([f"{what}, ours to {peer}", said(ratio), said(float(goal)), "met" if (ratio >= goal if least else ratio <= goal) else "**missed**"])
+    return table(["goal of issue 6", "measured", "goal", ""], rows) if rows else []
+
+
 def git(*words):
     done = subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else ""
@@ -131,6 +147,7 @@ def machine():
 
 
 PARTS = {"floor": ("What loopback gives", floor), "peers": ("TCP tunnels side by side", side_by_side), "http": ("HTTP side by side", side_by_side),
+         "h2": ("HTTP/2 over TLS, beside a hop of nghttpx", side_by_side),
          "wan": ("Over a long road", side_by_side), "stall": ("Beside readers who stand still", stall), "load": ("Many at once", load), "syscalls": ("System calls", syscalls)}
 
 
@@ -143,9 +160,11 @@ def text(folder):
         all_[name] = json.loads(file.read_text())
         when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(file.stat().st_mtime))
         lines += ["", f"### {title}", "", f"Measured {when} UTC.", "", *make(all_[name])]
-    judged = goals(all_)
+    judged = [part for part in (goals(all_), http_goals(all_)) if part]
     if judged:
-        lines += ["", "### Against the goals", "", *judged]
+        lines += ["", "### Against the goals"]
+    for part in judged:
+        lines += ["", *part]
     return "\n".join(lines)
 
 

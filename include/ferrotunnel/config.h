@@ -84,8 +84,8 @@ struct TunnelConfig {
   std::uint16_t port = 0;                             // Tcp; 0: the server picks one
   ProxyProtocol proxy_protocol = ProxyProtocol::Off;  // Tcp
   TunnelLimits limits;
-  Carry carry = Carry::Auto;  // Tcp; of Http Direct is an error
-  OriginTls origin_tls{};     // of a service over TLS: "https://…", "tls://…"
+  Carry carry = Carry::Auto;         // Tcp; of Http Direct is an error
+  OriginTls origin_tls{};            // of a service over TLS: "https://…", "tls://…"
   std::vector<std::string> hosts{};  // Http: more of them
   // Http: of each host the requests below one of these paths ("/api"), and no others: other tunnels may have the rest. Empty: all.
   std::vector<std::string> paths{};

@@ -131,9 +131,9 @@ struct Register {
   Limits limits{};                       // left out where there are none
   Carry carry = Carry::Auto;             // Tcp; left out where it is that
   OriginProto origin = OriginProto::H1;  // Http; left out where it is that, and said only with kFeatureOrigin
-  std::vector<std::string> hosts{};  // Http: more of them, with kFeatureRules
-  std::vector<std::string> paths{};  // Http: of each host these prefixes, and not all; with kFeatureRules
-  std::vector<Rule> rules{};         // Http; with kFeatureRules
+  std::vector<std::string> hosts{};      // Http: more of them, with kFeatureRules
+  std::vector<std::string> paths{};      // Http: of each host these prefixes, and not all; with kFeatureRules
+  std::vector<Rule> rules{};             // Http; with kFeatureRules
   bool operator==(const Register&) const = default;
 };
 

@@ -14,12 +14,14 @@ from processes import PATIENCE, World, until
 from visitors import HttpVisitor, connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "conformance/smuggling"))
+import smuggling_h2 as h2  # noqa: E402
 import smuggling_requests as requests  # noqa: E402
 import smuggling_responses as responses  # noqa: E402
 import strict_http  # noqa: E402
 
 HOST = requests.HOST.decode()
 VECTORS = {vector.name: vector for vector in requests.VECTORS}
+H2_VECTORS = {vector.name: vector for vector in h2.VECTORS}
 ANSWERS = {answer.name: answer for answer in responses.ANSWERS}
 
 
@@ -391,3 +393,102 @@ def test_an_answer_that_nobody_waits_for(world):
                 own = visitor.ask("GET", f"/own-{i}-{k}", HOST)
                 assert (own.status, own.body) == (200, f"/own-{i}-{k}".encode())
     origin.check()
+
+
+# --- HTTP/2 that becomes HTTP/1.1
+
+@pytest.fixture(scope="module")
+def h2_setting(tmp_path_factory):
+    world = World(tmp_path_factory.mktemp("smuggling_h2"))
+    try:
+        yield Setting(world)
+    finally:
+        world.close()
+
+
+
+class H2Reader:
+    """What came of one request on stream 1: a status, a reset, or the end of the connection."""
+
+    def __init__(self, visitor):
+        self.visitor = visitor
+        self.status = self.reset = self.goaway = None
+        self.body, self.ended = b"", False
+
+    def over(self):
+        return self.ended or self.reset is not None or self.goaway is not None
+
+    def read(self):
+        """Until the stream is over."""
+        stream = self.visitor.stream
+        while not self.over():
+            head = stream.read(9)
+            if len(head) < 9:
+                self.goaway = -1
+                return
+            payload = stream.read(int.from_bytes(head[:3]))
+            kind, flags, number = head[3], head[4], int.from_bytes(head[5:])
+            if kind == h2.HEADERS and number == 1 and self.status is None:
+                self.status = h2.status_of(payload)
+            if kind == h2.DATA and number == 1:
+                self.body += payload
+            if kind in (h2.HEADERS, h2.DATA) and number == 1 and flags & h2.END_STREAM:
+                self.ended = True
+            if kind == h2.RST_STREAM and number == 1:
+                self.reset = int.from_bytes(payload)
+            if kind == h2.GOAWAY:
+                self.goaway = int.from_bytes(payload[4:8])
+
+
+def frames_of(vector):
+    last = "trailers" if vector.trailers is not None else "data" if vector.data else "headers"
+    end = h2.END_STREAM if vector.end else 0
+    out = h2.frame(h2.HEADERS, h2.END_HEADERS | (end if last == "headers" else 0), 1, h2.hpack(vector.fields))
+    for i, data in enumerate(vector.data):
+        out += h2.frame(h2.DATA, end if last == "data" and i == len(vector.data) - 1 else 0, 1, data)
+    if vector.trailers is not None:
+        out += h2.frame(h2.HEADERS, h2.END_HEADERS | end, 1, h2.hpack(vector.trailers))
+    return out
+
+
+@pytest.mark.parametrize("pieces", [0, 7], ids=["whole", "pieces"])
+@pytest.mark.parametrize("name", [vector.name for vector in h2.VECTORS])
+def test_http2_request(h2_setting, name, pieces):
+    vector, origin = H2_VECTORS[name], h2_setting.origin
+    before, theirs = len(origin.since(0)), h2_setting.marker()
+    with HttpVisitor(h2_setting.server.http_address) as visitor:
+        send(visitor, h2.PREFACE + h2.frame(h2.SETTINGS, 0, 0) + frames_of(vector), pieces)
+        got = H2Reader(visitor)
+        try:
+            got.read()
+        except ConnectionResetError:
+            got.goaway = -1
+        other = h2_setting.other.ask("GET", theirs, HOST)
+    assert (other.status, other.body) == (200, f"GET {theirs} 0".encode()), "another visitor got another answer"
+    assert not origin.ambiguous, origin.ambiguous
+    seen = [one for one in origin.since(before) if one.target != theirs.encode()]
+    if isinstance(vector.want, requests.Passed):
+        (wanted,) = vector.want.requests
+        assert len(seen) == 1, (seen, got.__dict__)
+        check_seen(seen[0], wanted, name)
+        assert got.status == 200, got.__dict__
+        assert got.body == text_of(seen[0])
+        return
+    assert seen == [], seen
+    assert got.status != 200, got.__dict__
+    assert got.reset is not None or got.goaway is not None or 400 <= got.status < 600, got.__dict__
+
+
+def test_http2_brought_the_origin_nothing_with_two_readings(h2_setting):
+    assert len(h2.VECTORS) >= 160
+    origin = h2_setting.origin
+    h2_setting.other.close()
+    broken = {b"/v/" + vector.name.encode() for vector in h2.VECTORS if isinstance(vector.want, requests.Broken)}
+    for raw in map(bytes, origin.raw):
+        reader = strict_http.Reader()
+        for request in reader.feed(raw):
+            assert request.target != b"/smuggled", raw
+            assert request.target not in broken, raw
+        if not reader.clean:
+            assert reader.request is not None, f"half a head: {raw[-500:]!r}"
+            assert reader.request.target in broken, raw[-2000:]

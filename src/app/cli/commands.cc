@@ -279,9 +279,9 @@ constexpr std::array kRuleFlags = {
          "Requests with a larger body get 413; with K, M or G behind the number. Default: no limit."},
 };
 constexpr std::array kHttpGroups = {
-    FlagGroup{"TUNNEL", kHttpTunnelFlags}, FlagGroup{"RULES", kRuleFlags},        FlagGroup{"LIMITS", kLimitFlags},
-    FlagGroup{"SERVICE", kOriginFlags},
-    FlagGroup{"SERVER", kJoinFlags},       FlagGroup{"RUNNING", kClientRunFlags}, FlagGroup{"", kOutputFlags},
+    FlagGroup{"TUNNEL", kHttpTunnelFlags}, FlagGroup{"RULES", kRuleFlags},  FlagGroup{"LIMITS", kLimitFlags},
+    FlagGroup{"SERVICE", kOriginFlags},    FlagGroup{"SERVER", kJoinFlags}, FlagGroup{"RUNNING", kClientRunFlags},
+    FlagGroup{"", kOutputFlags},
 };
 constexpr std::array kHttpExamples = {
     Example{"The first time, with the line that the server printed:", "ferrotunnel http 8080 --join ft1_AbC…"},

@@ -1,5 +1,6 @@
 #include "app/cli/escape.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace ferrotunnel::cli {
@@ -86,7 +87,13 @@ std::string shown(std::string_view text, std::size_t limit) {
 }
 
 void append_json(std::string& out, std::string_view text) {
+  const auto plain = [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; };
   while (!text.empty()) {
+    if (const auto run = static_cast<std::size_t>(std::ranges::find_if_not(text, plain) - text.begin()); run > 0) {
+      out += text.substr(0, run);
+      text.remove_prefix(run);
+      continue;
+    }
     const Character c = first_character(text);
     const std::size_t length = c.length == 0 ? 1 : c.length;
     if (c.length == 0) {

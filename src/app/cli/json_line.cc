@@ -7,6 +7,8 @@
 namespace ferrotunnel::cli {
 
 void JsonObject::name(std::string_view name) {
+  constexpr std::size_t kLine = 512;  // most are shorter
+  if (out_.empty()) out_.reserve(kLine);
   out_ += out_.empty() ? '{' : ',';
   out_ += '"';
   append_json(out_, name);

@@ -2,14 +2,26 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
 namespace ferrotunnel::cli {
 
-FdSink::FdSink(int fd, DroppedLine dropped) : fd_(fd), dropped_line_(std::move(dropped)), thread_([this] { run(); }) {}
+namespace {
+
+bool is_regular(int fd) {
+  struct stat about{};
+  return ::fstat(fd, &about) == 0 && S_ISREG(about.st_mode);
+}
+
+}  // namespace
+
+FdSink::FdSink(int fd, DroppedLine dropped)
+    : fd_(fd), is_file_(is_regular(fd)), dropped_line_(std::move(dropped)), thread_([this] { run(); }) {}
 
 FdSink::~FdSink() { close(); }
 
@@ -21,7 +33,9 @@ void FdSink::write(std::string_view text) {
       ++dropped_;
       return;
     }
+    const bool looks = !queue_.empty();  // somebody was told already
     queue_ += text;
+    if (looks) return;
   }
   changed_.notify_all();
 }
@@ -56,15 +70,16 @@ void FdSink::run() {
       queue_.clear();
     }
     changed_.notify_all();
+    changed_.wait_for(lock, kGather, [this] { return closing_; });
   }
 }
 
 // The descriptor may be shared with others, so its flags stay as they are: poll tells when a write of up to PIPE_BUF would not block.
 bool FdSink::put(std::string_view text) {
-  constexpr std::size_t kPiece = 4096;
+  const std::size_t piece = is_file_ ? text.size() : 4096;
   constexpr int kLookMs = 100;
   while (!text.empty()) {
-    pollfd ready{fd_, POLLOUT, 0};
+    pollfd ready{fd_, POLLOUT, 0};  // a file is always ready
     const int n = ::poll(&ready, 1, kLookMs);
     if (n < 0 && errno != EINTR) return false;
     if (n <= 0) {
@@ -72,7 +87,7 @@ bool FdSink::put(std::string_view text) {
       if (give_up_) return false;
       continue;
     }
-    const ssize_t written = ::write(fd_, text.data(), text.size() < kPiece ? text.size() : kPiece);
+    const ssize_t written = ::write(fd_, text.data(), std::min(text.size(), piece));
     if (written < 0) {
       if (errno == EINTR || errno == EAGAIN) continue;
       return false;

@@ -1,8 +1,8 @@
 // LineSink: where finished lines go. StdoutSink writes them on a thread of its own, so that whoever reports an event (a shard, with
 // visitors waiting) never waits for a slow terminal, a stopped pager or a full pipe.
 //
-// write() may be called from any thread. Lines go out whole, in order, each as soon as the descriptor takes it. What does not fit the
-// queue is dropped, and a later line says how many were. A closed descriptor (EPIPE) ends the output, not the program.
+// write() may be called from any thread. Lines go out whole, in order, as soon as the descriptor takes them; under many of them those of
+// kGather go together. What does not fit the queue is dropped, and a later line says how many were. A closed descriptor (EPIPE) ends the output, not the program.
 #pragma once
 
 #include <chrono>
@@ -27,6 +27,8 @@ class LineSink {
 class FdSink final : public LineSink {
  public:
   static constexpr std::size_t kQueueBytes = 4u << 20;
+  // So long after a write the next one waits for company: a thread that is woken for each line costs more than the line.
+  static constexpr std::chrono::milliseconds kGather{5};
   // Makes the line that tells how many were dropped, in the format of the rest.
   using DroppedLine = std::function<std::string(std::uint64_t)>;
 
@@ -44,6 +46,7 @@ class FdSink final : public LineSink {
   bool put(std::string_view text);  // false: nobody can read it any more
 
   const int fd_;
+  const bool is_file_;  // takes whatever it is given
   const DroppedLine dropped_line_;
   // Guarded by mutex_.
   std::mutex mutex_;

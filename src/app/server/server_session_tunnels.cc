@@ -4,8 +4,8 @@
 #include <chrono>
 
 #include "app/limits.h"
-#include "app/server/random_name.h"
 #include "app/rules.h"
+#include "app/server/random_name.h"
 #include "app/server/server_session.h"
 #include "base/random.h"
 #include "http/host.h"

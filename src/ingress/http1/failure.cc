@@ -62,7 +62,9 @@ constinit const Failure kRuleTimeout{503, FaultSide::Server, "rule-timeout",
 
 const Failure& failure_of(http::PathFault fault) {
   using enum http::PathFault;
-  const auto of = [](http::PathFault what) { return Failure{400, FaultSide::Visitor, "ambiguous-path", http::sentence(what)}; };
+  const auto of = [](http::PathFault what) {
+    return Failure{400, FaultSide::Visitor, "ambiguous-path", http::sentence(what)};
+  };
   static const std::array kFaults = {of(None), of(Escape), of(EncodedSlash), of(Control), of(Backslash), of(Parameter)};
   return kFaults[static_cast<std::size_t>(fault)];
 }

@@ -108,7 +108,8 @@ std::string make_reply(const plugin::Reply& reply, const ReplyContext& context) 
   head.reason = http::reason_phrase(reply.status);
   for (const http::Field& field : reply.fields) head.fields.add(field);
   constexpr std::string_view kHsts = "strict-transport-security";
-  if (!context.hsts.empty() && head.fields.find(kHsts) == nullptr) head.fields.add("Strict-Transport-Security", context.hsts);
+  if (!context.hsts.empty() && head.fields.find(kHsts) == nullptr)
+    head.fields.add("Strict-Transport-Security", context.hsts);
   const bool bodiless = reply.status == 204 || reply.status == 304;
   if (!bodiless && !reply.body.empty()) head.fields.add("Content-Type", reply.content_type);
   if (!bodiless) head.framing = http::Framing::of_length(reply.body.size());

@@ -218,7 +218,8 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
     if (const auto next = run_rules(place, head_bytes)) return *next;
   }
   exchange_ = context_.take_exchange();
-  exchange_->begin(head, context_.host_name, place.tunnel, peer_, head_bytes, socket_, *this, tls_.get(), std::move(rules_));
+  exchange_->begin(head, context_.host_name, place.tunnel, peer_, head_bytes, socket_, *this, tls_.get(),
+                   std::move(rules_));
   exchange_->limit(std::move(place.admission));
   socket_.consume(head_bytes);
   state_ = State::Exchanging;

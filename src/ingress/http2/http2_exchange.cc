@@ -115,9 +115,10 @@ void Http2Exchange::run_rules(http::RequestHead& head) {
   outcome_ = Outcome::Running;
   switch (rules_->on_request_head(head, host_)) {
     case plugin::Verdict::Pass:
-      kept_.reset();
       write_head(head);
       rules_->release_head();
+      kept_.reset();  // the head's views go
+      charge_head(context_, charged_, head_.size());
       return;
     case plugin::Verdict::Wait:
       outcome_ = Outcome::Deciding;
@@ -284,12 +285,12 @@ Fill Http2Exchange::fill(Stream&, MutBytes into) {
   if (over()) return {};
   Fill fill;
   if (head_sent_ < head_.size()) {
-    fill.n = std::min(into.size(), head_.size() - head_sent_);
+    fill.n = std::min(into.size(), head_left());
     std::memcpy(into.data(), head_.data() + head_sent_, fill.n);
     head_sent_ += fill.n;
   }
   if (head_sent_ < head_.size()) {
-    fill.more = true;
+    fill.more = head_left() > 0;
   } else if (!request_done_) {
     fill_body(fill, into);
     if (over()) return {};
@@ -298,11 +299,22 @@ Fill Http2Exchange::fill(Stream&, MutBytes into) {
   return fill;
 }
 
+// What may go now. The last byte of a request with a length waits for its end: whoever sends more than he said is malformed (RFC 9113 section
+// 8.1.1), and nobody has had his request whole.
+std::size_t Http2Exchange::head_left() const {
+  const bool waits = framing_ == http::Framing::of_length(0) && !request_ended_;
+  return head_.size() - head_sent_ - (waits ? 1 : 0);
+}
+std::size_t Http2Exchange::body_left() const {
+  const bool whole = framing_.kind == http::Framing::Kind::Length && body_sent_ + in_.size() >= framing_.length;
+  return in_.size() - (whole && !request_ended_ && !in_.empty() ? 1 : 0);
+}
+
 void Http2Exchange::fill_body(Fill& fill, MutBytes into) {
   // Nothing follows an upgrade before its 101.
   if (!upgrade_.empty() && !raw_) return;
   if (framing_.kind == http::Framing::Kind::Chunked) return fill_chunk(fill, into);
-  const std::size_t n = std::min(into.size() - fill.n, in_.size());
+  const std::size_t n = std::min(into.size() - fill.n, body_left());
   in_.pop(into.subspan(fill.n, n));
   if (!rules_pass(into.subspan(fill.n, n))) return;
   fill.n += n;
@@ -310,7 +322,7 @@ void Http2Exchange::fill_body(Fill& fill, MutBytes into) {
   if (n > 0) give_back(n);
   if (n > 0 && in_.empty()) body_went_on();
   if (!in_.empty()) {
-    fill.more = true;
+    fill.more = body_left() > 0;
   } else if (request_ended_) {
     request_done_ = true;
     fill.fin = raw_;

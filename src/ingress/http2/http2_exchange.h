@@ -155,6 +155,8 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void add_hsts(http::ResponseHead& head);
   [[nodiscard]] std::size_t take_body(ConstBytes bytes);
   [[nodiscard]] std::size_t room_out() const;
+  [[nodiscard]] std::size_t head_left() const;
+  [[nodiscard]] std::size_t body_left() const;
   void fill_body(transport::Fill& fill, MutBytes into);
   void fill_chunk(transport::Fill& fill, MutBytes into);
   void begin_chunk(std::size_t room);

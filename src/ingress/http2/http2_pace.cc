@@ -101,7 +101,7 @@ void Http2Exchange::on_timeout(bool visitor_blocks) {
   }
   if (status_ != 0) return fail(visitor_blocks && !out_.empty() ? failures::kVisitorStalled : failures::kOriginTimeout);
   if (request_sent()) return fail(failures::kOriginTimeout);
-  const bool has_bytes = head_sent_ < head_.size() || !in_.empty();
+  const bool has_bytes = head_left() > 0 || body_left() > 0;
   fail(has_bytes ? failures::kOriginStalled : failures::kRequestTimeout);
 }
 

@@ -9,7 +9,8 @@ namespace {
 
 TEST(KeptHead, OutlivesTheBytesThatItCameFrom) {
   auto bytes = std::make_unique<std::string>(
-      "GET http://a.test:81/p?q=1 HTTP/1.1\r\nHost: a.test:81\r\nX-A: b\r\nX-A:\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+      "GET http://a.test:81/p?q=1 HTTP/1.1\r\nHost: a.test:81\r\nX-A: b\r\nX-A:\r\nConnection: upgrade\r\nUpgrade: "
+      "websocket\r\n\r\n");
   RequestHead head;
   ASSERT_TRUE(parse_request_head(*bytes, Limits{}, head).done());
   const KeptHead kept(head);

@@ -91,7 +91,8 @@ TEST_P(Http2Rules, AFilterSeesThePayloadOfBothBodies) {
   H2Visitor visitor(world);
   const auto id = visitor.client.ask("POST", "/", {}, false);
   visitor.client.body(id, "hello!", true);
-  ASSERT_TRUE(visitor.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("0\r\n\r\n"); }));
+  ASSERT_TRUE(
+      visitor.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("0\r\n\r\n"); }));
   EXPECT_EQ(filter->request_body, "hello!");
   world.link.last().say(
       "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nback\r\n0\r\n\r\n");
@@ -125,7 +126,9 @@ TEST_P(Http2Rules, OneWaitsAndOthersGoOn) {
   world.settle();
   waiting.decided = true;
   std::thread([&] { waiting.waiter->resume(); }).join();
-  ASSERT_TRUE(visitor.until([&] { return world.link.last().got.ends_with("3\r\nabc\r\n0\r\n\r\n") || world.link.last().got.ends_with("0\r\n\r\n"); }));
+  ASSERT_TRUE(visitor.until([&] {
+    return world.link.last().got.ends_with("3\r\nabc\r\n0\r\n\r\n") || world.link.last().got.ends_with("0\r\n\r\n");
+  }));
   EXPECT_TRUE(world.link.last().got.contains("POST /w HTTP/1.1\r\nHost: a.test\r\n")) << world.link.last().got;
   EXPECT_TRUE(world.link.last().got.contains("\r\nx-a: b\r\n")) << world.link.last().got;
   EXPECT_FALSE(visitor.answer(id).closed);

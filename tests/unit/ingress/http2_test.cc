@@ -81,6 +81,38 @@ TEST_P(Http2, ABodyWithALengthIsPassedOn) {
   EXPECT_EQ(world.ingress->stats().idle_origins, 1u);
 }
 
+// RFC 9113 section 8.1.1: a length that is not what comes is malformed, so nobody has had the request before its end.
+TEST_P(Http2, ARequestWithALengthIsWholeAtItsEndOnly) {
+  HttpWorld world(portable());
+  H2Visitor visitor(world);
+  const auto empty = visitor.client.ask("POST", "/", {{"content-length", "0"}}, false);
+  ASSERT_TRUE(visitor.until([&] { return !world.link.streams.empty(); }));
+  FakeStream& first = world.link.last();
+  ASSERT_TRUE(visitor.until([&] { return first.got.ends_with("\r\n\r"); }));
+  visitor.client.body(empty, "x", true);
+  ASSERT_TRUE(visitor.until_closed(empty));
+  EXPECT_TRUE(visitor.answer(empty).reset);
+  EXPECT_TRUE(first.dead);
+  EXPECT_TRUE(first.got.ends_with("\r\n\r")) << first.got;
+
+  const auto more = visitor.client.ask("POST", "/", {{"content-length", "3"}}, false);
+  visitor.client.body(more, "abc");
+  ASSERT_TRUE(visitor.until([&] { return world.link.last().got.ends_with("\r\n\r\nab"); }));
+  visitor.client.body(more, "d", true);
+  ASSERT_TRUE(visitor.until_closed(more));
+  EXPECT_TRUE(visitor.answer(more).reset);
+  EXPECT_TRUE(world.link.last().got.ends_with("\r\n\r\nab")) << world.link.last().got;
+
+  const auto right = visitor.client.ask("POST", "/", {{"content-length", "3"}}, false);
+  visitor.client.body(right, "abc");
+  ASSERT_TRUE(visitor.until([&] { return world.link.last().got.ends_with("\r\n\r\nab"); }));
+  visitor.client.body(right, "", true);
+  ASSERT_TRUE(visitor.until([&] { return world.link.last().got.ends_with("\r\n\r\nabc"); }));
+  world.link.last().say(ok("x"));
+  ASSERT_TRUE(visitor.until_closed(right));
+  EXPECT_EQ(visitor.answer(right).status, 200);
+}
+
 TEST_P(Http2, ABodyWithoutALengthGoesChunkedWithItsTrailers) {
   HttpWorld world(portable());
   H2Visitor visitor(world);

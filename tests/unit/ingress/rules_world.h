@@ -28,7 +28,9 @@ class RulesTest : public HttpTest {
 // Does what the test says.
 struct Scripted final : plugin::Filter {
   plugin::Phases wanted;
-  std::function<plugin::Verdict(plugin::RequestView&)> head = [](plugin::RequestView&) { return plugin::Verdict::Pass; };
+  std::function<plugin::Verdict(plugin::RequestView&)> head = [](plugin::RequestView&) {
+    return plugin::Verdict::Pass;
+  };
   mutable std::string request_body, response_body;
   mutable std::vector<std::string> logged;
   mutable int response_heads = 0;
@@ -40,7 +42,8 @@ struct Scripted final : plugin::Filter {
   [[nodiscard]] plugin::Verdict on_request_head(plugin::RequestView& request, plugin::Slot&) const override {
     return head(request);
   }
-  [[nodiscard]] plugin::Verdict on_request_body(ConstBytes payload, plugin::Slot&, plugin::Reply& reply) const override {
+  [[nodiscard]] plugin::Verdict on_request_body(ConstBytes payload, plugin::Slot&,
+                                                plugin::Reply& reply) const override {
     request_body.append(as_text(payload));
     if (request_body.size() <= refuse_after) return plugin::Verdict::Pass;
     reply.status = 413;
