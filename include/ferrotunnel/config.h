@@ -70,6 +70,10 @@ struct HttpsCertificate {
 
 enum class TlsMinimum : std::uint8_t { V12, V13 };
 
+// HTTP/2 without TLS: not at all; by prior knowledge (the connection begins with it); and by `Upgrade: h2c` too, which RFC 9113 has dropped. Behind a proxy that
+// passes Upgrade on without knowing it, the latter lets visitors past that proxy's rules.
+enum class H2c : std::uint8_t { Off, PriorKnowledge, Upgrade };
+
 struct TunnelConfig {
   enum class Kind : std::uint8_t { Http, Tcp } kind = Kind::Http;
   std::string name;  // 1-64 of A-Za-z0-9._-
@@ -116,8 +120,10 @@ struct ServerConfig {
   std::vector<HttpsCertificate> certificates;  // more
   std::string certificates_dir;                // and those in here
   TlsMinimum http_tls_minimum = TlsMinimum::V12;
-  bool http2 = false;                 // HTTP/2 is offered to visitors of the HTTPS port
+  bool http2 = true;                  // HTTP/2 is offered to visitors of the HTTPS port
+  H2c h2c = H2c::PriorKnowledge;      // and, without TLS, to those of the HTTP port
   bool https_redirect = false;        // requests at http_listen are sent to the HTTPS port by a 308
+  std::string error_pages;            // a directory (404.html, 5xx.json, error.txt) or a file of pages for failures. "": the built-in ones
   std::chrono::milliseconds hsts{0};  // Strict-Transport-Security: max-age, in answers over TLS. 0: not said
   std::string tcp_listen_host;
   std::vector<std::string> public_addresses;

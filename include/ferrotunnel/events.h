@@ -36,7 +36,7 @@ struct VisitorEvent {
 // At a server: an HTTP request was answered, by the origin or by us.
 struct RequestEvent {
   std::string request_id, tunnel, method, host, path;
-  int status = 0;  // 0: the visitor left before there was one
+  int status = 0;  // 0: there was none: the visitor left before, or what came over HTTP/2 was no request
   std::uint64_t bytes_in = 0, bytes_out = 0;
   std::chrono::microseconds took{};
   std::optional<Side> failed_side;  // where we answered with an error

@@ -90,6 +90,34 @@ struct VisitorTlsStatus {
   friend bool operator==(const VisitorTlsStatus&, const VisitorTlsStatus&) = default;
 };
 
+// Visitors of HTTP over HTTP/2 whose connection was ended (GOAWAY ENHANCE_YOUR_CALM), by what they did too often (docs/limits.md).
+struct Http2Abuse {
+  std::uint64_t resets = 0, made_resets = 0;  // streams that they reset, and that they made the server reset
+  std::uint64_t settings = 0, pings = 0, empty_frames = 0, priorities = 0, window_updates = 0, unknown = 0;
+  std::uint64_t continuations = 0, header_bytes = 0;  // in one header block
+  std::uint64_t queued = 0;                           // answers that they did not read
+  friend bool operator==(const Http2Abuse&, const Http2Abuse&) = default;
+};
+
+// What the HTTP ports do, for all tunnels.
+struct HttpStatus {
+  // Now: connections; of them those over HTTP/2, and upgraded ones (of HTTP/2: streams); warm connections to local services.
+  std::uint64_t visitors = 0, h2_visitors = 0, upgraded = 0, idle_origins = 0;
+  std::uint64_t accepted = 0, moved = 0;           // connections so far; those that went to another thread
+  std::uint64_t requests = 0, h2_requests = 0;     // that found a tunnel; of them those over HTTP/2
+  std::uint64_t errors = 0, redirects = 0;         // answered by the server itself: by a page, by a 308 to HTTPS
+  std::uint64_t cut = 0;                           // answers that broke off
+  std::uint64_t timeouts = 0, too_slow = 0;        // of any kind; of them those by min_visitor_rate
+  std::uint64_t no_memory = 0;                     // refused because memory_limit was reached
+  std::uint64_t retries = 0;                       // of requests whose warm connection was dead
+  std::uint64_t origins_opened = 0, origins_reused = 0, origins_dropped = 0;  // connections to local services
+  std::uint64_t rule_timeouts = 0, auth_busy = 0;  // requests whose rules, or whose password, could not be decided in time
+  std::uint64_t h2_upgrades = 0;                   // connections that came by Upgrade: h2c
+  std::uint64_t h2_malformed = 0, h2_stalled = 0;  // requests that were none; streams and connections that read nothing for a minute
+  Http2Abuse h2_abuse{};
+  friend bool operator==(const HttpStatus&, const HttpStatus&) = default;
+};
+
 struct TunnelStatus {
   std::string name, session, url;
   std::uint64_t visitors_now = 0, visitors = 0;  // of HTTP tunnels: requests
@@ -115,6 +143,7 @@ struct ServerStatus {
   std::uint64_t idle_ended = 0, throttled = 0;  // of all tunnels, also of those that are gone
   std::uint64_t accepts_failed = 0;             // for want of descriptors or memory; tried again, nobody is lost
   VisitorTlsStatus visitor_tls{};
+  HttpStatus http{};
 };
 
 class Server;
@@ -136,10 +165,15 @@ class ServerBuilder {
   ServerBuilder& certificates_dir(std::string path);
   // Of TLS at the HTTPS port. Default V12.
   ServerBuilder& http_tls_minimum(TlsMinimum minimum);
-  // HTTP/2 is offered at the HTTPS port. Default false.
+  // HTTP/2 is offered at the HTTPS port. Default true.
   ServerBuilder& http2(bool on);
+  // What of HTTP/2 visitors of http_listen() may speak, without TLS. Default PriorKnowledge.
+  ServerBuilder& h2c(H2c what);
   // Requests at http_listen() are answered with a 308 to the same URL with https. Default false.
   ServerBuilder& https_redirect(bool on);
+  // Pages of your own for what the server answers itself: a directory with 404.html, 5xx.json, error.txt and the like, or one file for all; with
+  // placeholders such as {status} and {sentence} (docs/http/errors.md). Default "": the built-in ones.
+  ServerBuilder& error_pages(std::string path);
   // For how long browsers that were here over HTTPS may come back by HTTPS only (Strict-Transport-Security). Default 0: nothing is said.
   ServerBuilder& hsts(std::chrono::milliseconds time);
   // The address on which TCP tunnels get their ports. Default: every address.

@@ -29,6 +29,54 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t VisitorTlsStatus:
     {"plain_http", &VisitorTlsStatus::plain_http},
 }};
 
+constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 23> kHttp{{
+    {"visitors", &HttpStatus::visitors},
+    {"h2_visitors", &HttpStatus::h2_visitors},
+    {"upgraded", &HttpStatus::upgraded},
+    {"idle_origins", &HttpStatus::idle_origins},
+    {"accepted", &HttpStatus::accepted},
+    {"moved", &HttpStatus::moved},
+    {"requests", &HttpStatus::requests},
+    {"h2_requests", &HttpStatus::h2_requests},
+    {"errors", &HttpStatus::errors},
+    {"redirects", &HttpStatus::redirects},
+    {"cut", &HttpStatus::cut},
+    {"timeouts", &HttpStatus::timeouts},
+    {"too_slow", &HttpStatus::too_slow},
+    {"no_memory", &HttpStatus::no_memory},
+    {"retries", &HttpStatus::retries},
+    {"origins_opened", &HttpStatus::origins_opened},
+    {"origins_reused", &HttpStatus::origins_reused},
+    {"origins_dropped", &HttpStatus::origins_dropped},
+    {"rule_timeouts", &HttpStatus::rule_timeouts},
+    {"auth_busy", &HttpStatus::auth_busy},
+    {"h2_upgrades", &HttpStatus::h2_upgrades},
+    {"h2_malformed", &HttpStatus::h2_malformed},
+    {"h2_stalled", &HttpStatus::h2_stalled},
+}};
+
+constexpr std::array<std::pair<std::string_view, std::uint64_t Http2Abuse::*>, 11> kH2Abuse{{
+    {"resets", &Http2Abuse::resets},
+    {"made_resets", &Http2Abuse::made_resets},
+    {"settings", &Http2Abuse::settings},
+    {"pings", &Http2Abuse::pings},
+    {"empty_frames", &Http2Abuse::empty_frames},
+    {"priorities", &Http2Abuse::priorities},
+    {"window_updates", &Http2Abuse::window_updates},
+    {"continuations", &Http2Abuse::continuations},
+    {"header_bytes", &Http2Abuse::header_bytes},
+    {"queued", &Http2Abuse::queued},
+    {"unknown", &Http2Abuse::unknown},
+}};
+
+json::object http_json(const HttpStatus& http) {
+  json::object object, abuse;
+  for (const auto& [name, count] : kHttp) object[name] = http.*count;
+  for (const auto& [name, count] : kH2Abuse) abuse[name] = http.h2_abuse.*count;
+  object["h2_abuse"] = std::move(abuse);
+  return object;
+}
+
 json::object visitor_tls_json(const VisitorTlsStatus& tls) {
   json::object object{{"waiting", tls.waiting}};
   for (const auto& [name, count] : kVisitorTls) object[name] = tls.*count;
@@ -42,6 +90,11 @@ json::object refused_json(const RefusedVisitors& refused) {
 }
 
 }  // namespace
+
+void add(HttpStatus& to, const HttpStatus& part) {
+  for (const auto& [name, count] : kHttp) to.*count += part.*count;
+  for (const auto& [name, count] : kH2Abuse) to.h2_abuse.*count += part.h2_abuse.*count;
+}
 
 json::object status_json(const ServerStatus& status) {
   json::array sessions, tunnels;
@@ -93,6 +146,7 @@ json::object status_json(const ServerStatus& status) {
           {"throttled", status.throttled},
           {"accepts_failed", status.accepts_failed},
           {"visitor_tls", visitor_tls_json(status.visitor_tls)},
+          {"http", http_json(status.http)},
           {"draining", status.draining}};
 }
 
@@ -264,6 +318,12 @@ ServerStatus status_from_json(const json::object& object) {
   from.inside("visitor_tls", [&status](const From& tls) {
     tls.number("waiting", status.visitor_tls.waiting);
     for (const auto& [name, count] : kVisitorTls) tls.number(name, status.visitor_tls.*count);
+  });
+  from.inside("http", [&status](const From& http) {
+    for (const auto& [name, count] : kHttp) http.number(name, status.http.*count);
+    http.inside("h2_abuse", [&status](const From& abuse) {
+      for (const auto& [name, count] : kH2Abuse) abuse.number(name, status.http.h2_abuse.*count);
+    });
   });
   from.boolean("draining", status.draining);
   return status;

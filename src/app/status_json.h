@@ -12,6 +12,9 @@ namespace ferrotunnel::app {
 // And back; what is not there, or is of another type, is as in a ServerStatus that was just made.
 [[nodiscard]] ServerStatus status_from_json(const boost::json::object& object);
 
+// One part to the others, field by field.
+void add(HttpStatus& to, const HttpStatus& part);
+
 [[nodiscard]] boost::json::object status_json(const ClientStatus& status);
 [[nodiscard]] ClientStatus client_status_from_json(const boost::json::object& object);
 [[nodiscard]] boost::json::object reloaded_json(const Reloaded& reloaded);

@@ -5,6 +5,7 @@
 
 #include "http/escape.h"
 #include "http/head_writer.h"
+#include "http/page_template.h"
 
 namespace ferrotunnel::http {
 namespace {
@@ -135,7 +136,10 @@ std::string_view to_string(FaultSide side) {
 std::string make_error_response(const ErrorPage& page) {
   constexpr std::size_t kFixedRoom = 768;
   const PageFormat format = preferred_format(page.accept);
-  const std::string body = body_of(page, format);
+  const PageTemplate* own = page.templates == nullptr ? nullptr : page.templates->find(page.status, format);
+  std::string body = own == nullptr ? std::string() : own->render(page);
+  const bool built_in = body.empty();
+  if (built_in) body = body_of(page, format);
   std::string out;
   HeadWriter::append(
       out, kFixedRoom + page.slug.size() + page.request_id.size() + page.hsts.size() + page.more.size() + body.size(),
@@ -150,7 +154,7 @@ std::string make_error_response(const ErrorPage& page) {
         writer.field("Cache-Control", "no-store");
         writer.field("Vary", "Accept");
         writer.field("X-Content-Type-Options", "nosniff");
-        if (format == PageFormat::Html)
+        if (built_in && format == PageFormat::Html)
           writer.field("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
         writer.clean_field("Ferrotunnel-Error", page.slug);
         writer.field("Ferrotunnel-Side", to_string(page.side));

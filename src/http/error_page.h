@@ -14,6 +14,8 @@ namespace ferrotunnel::http {
 enum class FaultSide : std::uint8_t { Visitor, Server, Tunnel, Origin };
 [[nodiscard]] std::string_view to_string(FaultSide side);  // "visitor", ...
 
+class PageTemplates;
+
 struct ErrorPage {
   std::uint16_t status = 502;
   FaultSide side = FaultSide::Server;
@@ -25,9 +27,10 @@ struct ErrorPage {
   bool head_request = false;         // no body, same head
   bool keep_alive = false;
   std::uint8_t visitor_minor = 1;
-  std::uint32_t retry_after = 0;  // seconds; 0: no Retry-After
-  std::string_view hsts = {};     // Strict-Transport-Security; "": none
-  std::string_view more = {};     // whole field lines, each with its CRLF, that were checked
+  std::uint32_t retry_after = 0;             // seconds; 0: no Retry-After
+  std::string_view hsts = {};                // Strict-Transport-Security; "": none
+  const PageTemplates* templates = nullptr;  // pages of the owner's, where they have one for it
+  std::string_view more = {};                // whole field lines, each with its CRLF, that were checked
 };
 [[nodiscard]] std::string make_error_response(const ErrorPage& page);
 

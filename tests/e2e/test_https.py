@@ -101,10 +101,21 @@ http_tls_minimum = "1.3"
     assert subject(s_client(strict, HOST)) == "app-ec"
 
 
-def test_protocols(site):
-    said = s_client(site, HOST, "-alpn", "h2,http/1.1")
-    assert "ALPN protocol: http/1.1" in said.stdout
-    assert "no application protocol" in s_client(site, HOST, "-alpn", "h2").stderr
+def test_protocols(world, site, authority):
+    assert "ALPN protocol: h2" in s_client(site, HOST, "-alpn", "http/1.1,h2").stdout
+    assert "ALPN protocol: http/1.1" in s_client(site, HOST, "-alpn", "http/1.1").stdout
+    assert "no application protocol" in s_client(site, HOST, "-alpn", "h3").stderr
+    for flag, version in (("--http2", b"2"), ("--http1.1", b"1.1")):
+        assert fetch(site, authority, HOST, flag, "-w", "%{http_version}") == b"hello over tls" + version
+    config = world.work / "without.toml"
+    config.write_text(f"""[server]
+https_listen = "127.0.0.1:0"
+certificates_dir = "{site.directory}"
+http2 = false
+""")
+    without = world.server("--config", config)
+    assert "ALPN protocol: http/1.1" in s_client(without, HOST, "-alpn", "h2,http/1.1").stdout
+    assert "no application protocol" in s_client(without, HOST, "-alpn", "h2").stderr
 
 
 @pytest.mark.parametrize("version", ["1_2", "1_3"])

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "app/client/plan.h"
+#include "app/server/error_pages.h"
 #include "app/server/https_files.h"
 #include "ferrotunnel/config.h"
 #include "transport/tls/tls_context.h"
@@ -50,7 +51,9 @@ Mistakes check_config(const std::string& file) {
   auto server = load_server_config(file);
   if (server) {
     if (auto mistakes = check_server_tls(file, *server)) return mistakes;
-    return check_https(file, *server);
+    if (auto mistakes = check_https(file, *server)) return mistakes;
+    const auto pages = app::load_error_pages(server->error_pages);
+    return pages ? Mistakes() : of_whole_file(file, pages.error());
   }
   auto client = load_client_config(file);
   if (client) return check_client_tls(file, *client);

@@ -151,10 +151,28 @@ constexpr std::array kServerKeys = {
         .choices = "1.2 1.3"},
     Key{.name = "http2",
         .type = Type::Bool,
-        .fallback = "`false`",
+        .fallback = "`true`",
         .text = "Whether HTTP/2 is offered to visitors of `https_listen`.",
-        .example = "true",
+        .example = "false",
         .set = [](Target& t, Read&& r) { t.server->http2 = r.flag; }},
+    Key{.name = "h2c",
+        .type = Type::Choice,
+        .fallback = "`\"prior-knowledge\"`",
+        .text = "HTTP/2 without TLS, at `http_listen`: `off`; `prior-knowledge`, where the connection begins with it; `upgrade`, by "
+                "`Upgrade: h2c` too, which is not for servers behind a proxy that passes Upgrade on.",
+        .example = "\"off\"",
+        .set =
+            [](Target& t, Read&& r) {
+              t.server->h2c = r.text == "off" ? H2c::Off : r.text == "upgrade" ? H2c::Upgrade : H2c::PriorKnowledge;
+            },
+        .choices = "off prior-knowledge upgrade"},
+    Key{.name = "error_pages",
+        .type = Type::Path,
+        .fallback = "the built-in pages",
+        .text = "Pages of your own for what the server answers itself: a directory with `404.html`, `5xx.json`, `error.txt` and the "
+                "like, or one file for all ([how](http/errors.md)).",
+        .example = "\"/etc/ferrotunnel/pages\"",
+        .set = [](Target& t, Read&& r) { t.server->error_pages = std::move(r.text); }},
     Key{.name = "https_redirect",
         .type = Type::Bool,
         .fallback = "`false`",

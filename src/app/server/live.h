@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ferrotunnel/config.h"
+#include "http/page_template.h"
 #include "ingress/limits/visitor_gate.h"
 #include "transport/tcp/ip_set.h"
 #include "transport/tls/certificate_book.h"
@@ -19,6 +20,7 @@ struct ServerLive {
   std::optional<transport::TlsServerContext> tls;
   std::optional<transport::Fingerprint> fingerprint;
   transport::CertificateBookPtr https;  // none: there is no HTTPS port
+  http::PageTemplatesPtr pages;         // of failures; none: the built-in ones
   transport::IpSet trusted_proxies;
   wire::Limits tunnel_limits;              // what no tunnel exceeds
   ingress::AddressRulesPtr visitor_rules;  // of these

@@ -43,6 +43,14 @@ ServerBuilder& ServerBuilder::http_tls_minimum(TlsMinimum minimum) {
   options_->http_tls_minimum = minimum;
   return *this;
 }
+ServerBuilder& ServerBuilder::error_pages(std::string path) {
+  options_->error_pages = std::move(path);
+  return *this;
+}
+ServerBuilder& ServerBuilder::h2c(H2c what) {
+  options_->h2c = what;
+  return *this;
+}
 ServerBuilder& ServerBuilder::http2(bool on) {
   options_->http2 = on;
   return *this;

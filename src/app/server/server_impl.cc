@@ -15,6 +15,7 @@
 #include "app/grant_store.h"
 #include "app/limits.h"
 #include "app/server/grants.h"
+#include "app/server/error_pages.h"
 #include "app/server/https_files.h"
 #include "app/server/random_name.h"
 #include "app/server/server_shard.h"
@@ -179,6 +180,9 @@ Result<app::LivePtr> ServerImpl::make_live(const ServerConfig& config, const app
     if (!book) return std::unexpected(std::move(book.error()));
     live->https = std::move(*book);
   }
+  auto pages = app::load_error_pages(config.error_pages);
+  if (!pages) return std::unexpected(std::move(pages.error()));
+  live->pages = std::move(*pages);
   if (!config.tls) return live;
   auto identity = config.tls_certificate.empty() ? transport::TlsIdentity::load_or_make(state_dir_)
                                                  : transport::TlsIdentity::load(config.tls_certificate, config.tls_key);
@@ -238,6 +242,7 @@ Result<Reloaded> ServerImpl::reload(const ServerConfig& wanted) {
   keep(&ServerConfig::tls, "server.tls");
   keep(&ServerConfig::threads, "server.threads");
   keep(&ServerConfig::min_visitor_rate, "server.min_visitor_rate");
+  keep(&ServerConfig::h2c, "server.h2c");
   auto live = make_live(config, *plan);
   if (!live) return std::unexpected(live.error());
   const auto before = std::exchange(configured_, config.grants);
@@ -568,6 +573,7 @@ void merge(std::vector<app::ShardStatus>& parts, ServerStatus& status) {
     status.throttled += part.status.throttled;
     status.accepts_failed += part.status.accepts_failed;
     add(status.visitor_tls, part.status.visitor_tls);
+    app::add(status.http, part.status.http);
   }
   for (const app::ShardStatus& part : parts) {
     for (const SessionStatus& one : part.further) {

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "app/server/further_link.h"
+#include "app/server/http_status.h"
 #include "app/server/server_session.h"
 #include "base/random.h"
 #include "ferrotunnel/version.h"
@@ -18,6 +19,10 @@ ingress::HttpIngressOptions http_options(ServerImpl& server) {
   options.visitors = &server.visitors;
   options.via = server.via();
   options.min_visitor_rate = server.options().min_visitor_rate;
+  const H2c h2c = server.options().h2c;
+  options.h2c = h2c == H2c::Off       ? ingress::H2c::Off
+                : h2c == H2c::Upgrade ? ingress::H2c::Upgrade
+                                      : ingress::H2c::Prior;
   options.max_visitors = SIZE_MAX;  // that one counts for all shards
   return options;
 }
@@ -32,6 +37,7 @@ ServerShard::ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budge
       http_(shard_, routes_, links_, http_options(server), *this),
       proxies_(shard_, live_->trusted_proxies, server.options().proxies) {
   shard_.poller().set_busy_poll(live_->config.busy_poll);
+  http_.set_pages(live_->pages);
 }
 
 void ServerShard::set_live(LivePtr live) {
@@ -41,6 +47,7 @@ void ServerShard::set_live(LivePtr live) {
   if (http_listener_) http_listener_->keep_alive(live_->config.tcp_keepalive);
   if (https_) https_->keep_alive(live_->config.tcp_keepalive);
   apply_https();
+  http_.set_pages(live_->pages);
   std::erase_if(leases_, [this](LeaseEnd& lease) { return !lease.last(live_->config.host_lease); });
 }
 
@@ -447,6 +454,7 @@ void ServerShard::fill_status(ShardStatus& part) const {
   for (const auto* listener : {control_listener_.get(), http_listener_.get()})
     if (listener != nullptr) status.accepts_failed += listener->failures();
   if (https_) https_->fill_status(status);
+  status.http = to_status(http_.stats());
 }
 
 }  // namespace ferrotunnel::app

@@ -8,6 +8,10 @@
 #include <new>
 #include <utility>
 
+#include "http/chars.h"
+#include "http/h2/h2_frame_room.h"
+#include "http/h2/h2_upgrade.h"
+
 namespace ferrotunnel::http {
 
 std::string_view to_string(H2Abuse kind) {
@@ -39,7 +43,16 @@ constexpr std::uint32_t kUpdatesForData = 4;
 constexpr std::uint32_t kPingsForData = 1;
 constexpr std::uint32_t kPrioritiesForRequest = 4;
 
+constexpr std::string_view kPriorityField = "priority";
+
+// Bytes of fields of answers that are remembered so that they need not be said again: those that all answers of an origin have find room in it. A
+// connection holds several times as much for that, as long as it lives.
+constexpr std::size_t kTableForAnswers = 1024;
+
 constexpr std::uint32_t kPrioritySize = 5;
+
+// A DATA frame smaller than this, where there was more to send, is smaller than the window updates that it took.
+constexpr std::size_t kCrumb = 64;
 
 }  // namespace
 
@@ -76,6 +89,11 @@ struct H2Server::Callbacks {
     if (frame->hd.type == NGHTTP2_HEADERS) {
       server.on_headers(frame->hd.stream_id, frame->headers.cat == NGHTTP2_HCAT_REQUEST,
                         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
+    } else if (frame->hd.type == NGHTTP2_PRIORITY_UPDATE) {
+      const auto& update = *static_cast<const nghttp2_ext_priority_update*>(frame->ext.payload);
+      const std::string_view wish(reinterpret_cast<const char*>(update.field_value), update.field_value_len);
+      if (server.stream(update.stream_id) != nullptr)
+        server.keep_priority(update.stream_id, merge_priority(H2Priority{}, wish));
     } else {
       server.on_frame(frame->hd.type, frame->hd.flags, frame->hd.length, frame->hd.stream_id);
     }
@@ -85,6 +103,7 @@ struct H2Server::Callbacks {
   static int on_data_chunk(nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t* data, std::size_t size,
                            void* user) {
     H2Server& server = self(user);
+    server.data_in_ += size;
     H2Stream* stream = server.ended_ ? nullptr : server.stream(id);
     if (stream != nullptr) {
       stream->on_body({reinterpret_cast<const std::byte*>(data), size});
@@ -97,8 +116,8 @@ struct H2Server::Callbacks {
   static int on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int error, void* user) {
     H2Server& server = self(user);
     if (frame->hd.type != NGHTTP2_HEADERS) return 0;
-    if (error != NGHTTP2_ERR_REFUSED_STREAM) ++server.malformed_;
     server.in_block_ = false;
+    if (error != NGHTTP2_ERR_REFUSED_STREAM) server.malformed(frame->hd.stream_id, server.scratch_->block.decoded());
     server.closed(frame->hd.stream_id, true);  // it may never have been opened
     return 0;
   }
@@ -117,7 +136,7 @@ struct H2Server::Callbacks {
     // Of its own accord nghttp2 says that of one thing only.
     if (header.type == NGHTTP2_GOAWAY && frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM && !server.abuse_)
       server.abuse_ = H2Abuse::Settings;
-    if (header.type == NGHTTP2_DATA) {
+    if (header.type == NGHTTP2_DATA && !server.crumb_) {
       server.tallies_[static_cast<std::size_t>(H2Abuse::WindowUpdates)].pay_back(kUpdatesForData);
       server.tallies_[static_cast<std::size_t>(H2Abuse::Pings)].pay_back(kPingsForData);
     }
@@ -133,6 +152,7 @@ struct H2Server::Callbacks {
   static int on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t code, void* user) {
     H2Server& server = self(user);
     server.closed(id, false);
+    std::erase_if(server.priorities_, [id](const auto& one) { return one.first == id; });
     if (H2Stream* stream = server.stream(id); stream != nullptr) {
       server.detach(id);
       stream->on_closed(code);
@@ -148,6 +168,7 @@ struct H2Server::Callbacks {
     const H2Stream::Offer offer = stream->offer();
     const std::size_t n = std::min(most, offer.n);
     if (n == 0 && !(offer.end && offer.n == 0)) return NGHTTP2_ERR_DEFERRED;
+    server.crumb_ = n < offer.n && n < kCrumb;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (offer.end && n == offer.n) {
       *flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -171,6 +192,7 @@ struct H2Server::Callbacks {
     std::memcpy(room.data(), header, kHeader);
     if (length > 0) stream->take(room.subspan(kHeader, length));
     server.made_ += kHeader + length;
+    server.data_out_ += length;
     return server.into_.size() - server.made_ < kFrameRoom ? NGHTTP2_ERR_PAUSE : 0;
   }
 
@@ -197,6 +219,7 @@ struct H2Server::Callbacks {
       if (nghttp2_option_new(&made) != 0) throw std::bad_alloc();
       nghttp2_option_set_no_auto_window_update(made, 1);
       nghttp2_option_set_no_closed_streams(made, 1);
+      nghttp2_option_set_max_deflate_dynamic_table_size(made, kTableForAnswers);
       nghttp2_option_set_max_outbound_ack(made, limits.max_queued_acks);
       nghttp2_option_set_max_settings(made, limits.max_settings);
       nghttp2_option_set_max_continuations(made, limits.max_continuations);
@@ -232,9 +255,10 @@ struct H2Server::Parked final : H2Stream {
 };
 
 H2Server::H2Server(const H2Limits& limits, const Limits& heads, H2Scratch& scratch, H2Handler& handler)
-    : limits_(&limits), heads_(&heads), scratch_(&scratch), handler_(&handler) {
+    : limits_(&limits), heads_(&heads), scratch_(&scratch), handler_(&handler), room_(std::make_unique<H2FrameRoom>()) {
   const Callbacks::Option option(limits);
-  if (nghttp2_session_server_new2(&session_, Callbacks::table(), this, option.made) != 0) throw std::bad_alloc();
+  if (nghttp2_session_server_new3(&session_, Callbacks::table(), this, option.made, &room_->allocator()) != 0)
+    throw std::bad_alloc();
   const std::array<nghttp2_settings_entry, 5> settings{{
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.max_streams},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits.stream_window},
@@ -250,11 +274,14 @@ H2Server::H2Server(const H2Limits& limits, const Limits& heads, H2Scratch& scrat
 
 H2Server::~H2Server() { nghttp2_session_del(session_); }
 
-bool H2Server::upgrade(std::string_view settings, bool head_request, H2Stream& stream) {
+bool H2Server::upgrade(ConstBytes settings, const RequestHead& head, TimePoint now) {
   if (nghttp2_session_upgrade2(session_, reinterpret_cast<const std::uint8_t*>(settings.data()), settings.size(),
-                               head_request ? 1 : 0, &stream) != 0)
+                               head.method == Method::Head ? 1 : 0, nullptr) != 0)
     return false;
-  ++streams_;
+  now_ = now;
+  last_id_ = 1;
+  fill_h2_block(head, *heads_, scratch_->block);
+  on_request(1, scratch_->block, true);
   return true;
 }
 
@@ -399,7 +426,7 @@ void H2Server::on_headers(std::int32_t id, bool request, bool end) {
   if (to == nullptr) return;
   scratch_->text.clear();
   if (!append_h2_trailers(block, *heads_, scratch_->text)) {
-    ++malformed_;
+    ++malformed_;  // its exchange says so
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR);
     return;
   }
@@ -411,18 +438,26 @@ void H2Server::on_request(std::int32_t id, H2Block& block, bool end) {
   tallies_[static_cast<std::size_t>(H2Abuse::Priorities)].pay_back(kPrioritiesForRequest);
   const H2Read read = read_h2_request(block, *heads_, end, scratch_->head);
   if (read.status == H2Read::Status::Malformed) {
-    ++malformed_;
+    malformed(id, block.decoded());
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR);
     return;
   }
+  // nghttp2 obeys it by itself, and does not tell.
+  const H2Priority wish = merge_priority(H2Priority{}, scratch_->head.fields.value(kPriorityField));
   H2Stream* made = handler_->on_request({id, scratch_->head, read.refusal, end, block.decoded()});
   if (parking_) return keep(id, block, end);
   if (made == nullptr) {
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
     return;
   }
+  keep_priority(id, wish);
   ++streams_;
   nghttp2_session_set_stream_user_data(session_, id, made);
+}
+
+void H2Server::malformed(std::int32_t id, std::size_t decoded) {
+  ++malformed_;
+  if (!parking_) handler_->on_malformed(id, decoded);
 }
 
 // ---- from thread to thread ----------------------------------------------------------------------------------------
@@ -507,7 +542,32 @@ void with_pairs(const H2Fields& fields, Submit&& submit) {
 
 }  // namespace
 
+// ---- priorities ---------------------------------------------------------------------------------------------------
+
+H2Priority H2Server::priority(std::int32_t id) const {
+  const auto known = std::ranges::find(priorities_, id, &std::pair<std::int32_t, H2Priority>::first);
+  return known == priorities_.end() ? H2Priority{} : known->second;
+}
+
+void H2Server::keep_priority(std::int32_t id, H2Priority priority) {
+  std::erase_if(priorities_, [id](const auto& one) { return one.first == id; });
+  if (priority != H2Priority{}) priorities_.emplace_back(id, priority);
+}
+
+// RFC 9218 section 8: what the origin says of its answer goes before what the visitor asked for.
+void H2Server::reprioritise(std::int32_t id, const ResponseHead& head) {
+  const H2Priority before = priority(id);
+  H2Priority merged = before;
+  for (const Field& field : head.fields)
+    if (iequals(field.name, kPriorityField)) merged = merge_priority(merged, field.value);
+  if (merged == before) return;
+  keep_priority(id, merged);
+  const nghttp2_extpri told{merged.urgency, merged.incremental ? 1 : 0};
+  nghttp2_session_change_extpri_stream_priority(session_, id, &told, 0);
+}
+
 void H2Server::respond(std::int32_t id, const ResponseHead& head, bool end, H2Source source) {
+  if (source == H2Source::Origin) reprioritise(id, head);
   scratch_->fields.set_response(head, source);
   with_pairs(scratch_->fields, [&](const nghttp2_nv* pairs, std::size_t count) {
     nghttp2_data_provider source{};
@@ -545,10 +605,15 @@ void H2Server::detach(std::int32_t id) {
   --streams_;
 }
 
-bool H2Server::window_shut(std::int32_t id) const {
-  return nghttp2_session_get_remote_window_size(session_) <= 0 ||
-         nghttp2_session_get_stream_remote_window_size(session_, id) <= 0;
+void H2Server::rest() {
+  if (streams_ == 0 && !in_block_ && !wants_write()) room_->rest();
 }
+
+bool H2Server::window_shut(std::int32_t id) const {
+  return connection_window_shut() || nghttp2_session_get_stream_remote_window_size(session_, id) <= 0;
+}
+
+bool H2Server::connection_window_shut() const { return nghttp2_session_get_remote_window_size(session_) <= 0; }
 
 // ---- the connection -----------------------------------------------------------------------------------------------
 

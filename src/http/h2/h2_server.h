@@ -14,11 +14,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "http/h2/h2_abuse.h"
+#include "http/h2/h2_priority.h"
 #include "http/h2/h2_request.h"
 #include "http/h2/h2_response.h"
 #include "http/limits.h"
@@ -75,6 +77,8 @@ class H2Handler {
  public:
   // None: it is refused, and may be asked again; or this called park().
   [[nodiscard]] virtual H2Stream* on_request(const H2Request& request) = 0;
+  // One came that was none (RFC 9113 section 8.1.1), and is answered by RST_STREAM. `decoded`: bytes of its head, as far as they were looked at.
+  virtual void on_malformed(std::int32_t /*id*/, std::size_t /*decoded*/) {}
 
  protected:
   ~H2Handler() = default;
@@ -88,6 +92,8 @@ struct H2Scratch {
   std::string text;
 };
 
+class H2FrameRoom;
+
 class H2Server {
  public:
   // produce() wants at least so much room: a frame of the size that every peer takes.
@@ -98,9 +104,9 @@ class H2Server {
   H2Server& operator=(const H2Server&) = delete;
   ~H2Server();
 
-  // The connection was HTTP/1.1 and changed by `Upgrade: h2c`; its request becomes stream 1, `settings` is HTTP2-Settings, base64url.
-  // False: those are wrong. Before anything else; on_request() is not called, the stream is the caller's.
-  [[nodiscard]] bool upgrade(std::string_view settings, bool head_request, H2Stream& stream);
+  // The connection was HTTP/1.1 and changed by `Upgrade: h2c` (h2_upgrade.h); its request becomes stream 1, and on_request() is called for it.
+  // `settings`: the payload that HTTP2-Settings has. False: that is wrong. Before anything else.
+  [[nodiscard]] bool upgrade(ConstBytes settings, const RequestHead& head, TimePoint now);
 
   // ---- from thread to thread ----
   // Called by on_request(): that request and what follows it in this feed() wait, until somebody else has the connection and unpark()s it.
@@ -129,8 +135,12 @@ class H2Server {
   void reset(std::int32_t id, H2Code code);
   void detach(std::int32_t id);                           // its H2Stream is going: nothing of it is called any more
   [[nodiscard]] bool window_shut(std::int32_t id) const;  // the visitor lets nothing more be sent on it
+  [[nodiscard]] bool connection_window_shut() const;      // nor on any
+  [[nodiscard]] H2Priority priority(std::int32_t id) const;
 
   // ---- the connection ----
+  // Nothing will move for a while: gives back what only moving takes. It costs a system call.
+  void rest();
   void notice_shutdown();  // GOAWAY that refuses nothing yet
   void shutdown();         // no request from now on; those that are here are finished
   void end(H2Code code);   // GOAWAY, and no more
@@ -139,6 +149,9 @@ class H2Server {
   [[nodiscard]] std::optional<H2Abuse> abuse() const { return abuse_; }
   [[nodiscard]] bool in_block() const { return in_block_; }  // a header block is not whole
   [[nodiscard]] std::uint64_t malformed() const { return malformed_; }
+  // Bytes of bodies, of all streams so far.
+  [[nodiscard]] std::uint64_t data_in() const { return data_in_; }
+  [[nodiscard]] std::uint64_t data_out() const { return data_out_; }
 
  private:
   struct Callbacks;
@@ -158,11 +171,15 @@ class H2Server {
   void keep(std::int32_t id, const H2Block& block, bool end);
   [[nodiscard]] H2Stream* stream(std::int32_t id) const;
   void submit_trailers(std::int32_t id, std::string_view lines);
+  void reprioritise(std::int32_t id, const ResponseHead& head);
+  void keep_priority(std::int32_t id, H2Priority priority);
+  void malformed(std::int32_t id, std::size_t decoded);
 
   const H2Limits* limits_;
   const Limits* heads_;
   H2Scratch* scratch_;
   H2Handler* handler_;
+  std::unique_ptr<H2FrameRoom> room_;
   nghttp2_session* session_ = nullptr;
   std::unique_ptr<H2Block> held_;  // a block that is not whole yet, between calls of feed()
   std::vector<std::unique_ptr<Parked>> parked_;
@@ -188,11 +205,15 @@ class H2Server {
   TimePoint now_{};
   std::size_t streams_ = 0;
   std::uint64_t malformed_ = 0;
+  std::uint64_t data_in_ = 0, data_out_ = 0;
+  // Of the streams that have another than the default; no more than may be open.
+  std::vector<std::pair<std::int32_t, H2Priority>> priorities_;
   std::optional<H2Abuse> abuse_;
   bool in_block_ : 1 = false;
   bool ended_ : 1 = false;
   bool noticed_ : 1 = false, final_ : 1 = false;  // GOAWAY, and the last one
   bool parking_ : 1 = false;
+  bool crumb_ : 1 = false;   // the DATA at hand is one that the visitor's window made tiny
   bool failed_ : 1 = false;  // nothing can be sent any more either
 };
 

@@ -180,12 +180,6 @@ void Exchange::on_end(Stream&, StreamEnd end_of_stream) {
   fail(failure_of(end_of_stream.reason));
 }
 
-std::uint64_t Exchange::least_in_window() const {
-  const HttpIngressOptions& options = context_.options;
-  return static_cast<std::uint64_t>(options.min_visitor_rate *
-                                    std::chrono::duration<double>(options.rate_window).count());
-}
-
 // Once the answer has begun the two may talk in turns.
 bool Exchange::visitor_owes_body() const { return !request_.done() && status_ == 0 && body_asked_ && !streams_; }
 
@@ -194,7 +188,7 @@ Duration Exchange::time_left(TimePoint now) {
   if (throttle_ && throttle_->waits()) return options.stall_timeout;  // it is we who hold it up
   const bool waits = status_ == 0 && request_sent();
   Duration left = progress_ + (waits ? options.response_timeout : options.stall_timeout) - now;
-  const std::uint64_t least = least_in_window();
+  const std::uint64_t least = options.least_in_window();
   if (least == 0) return left;
   // Bytes that are there and that nobody asks for: it is not he who is slow.
   if (!visitor_owes_body() || visitor_->readable() || !visitor_->input().empty()) sends_.go();

@@ -124,7 +124,6 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner, 
   void lose(const Failure& failure);  // before a response: retried, or failed
   void fail(const Failure& failure);  // by a page, or cut off when a response is under way
   void end(Outcome outcome, const Failure* failure = nullptr);
-  [[nodiscard]] std::uint64_t least_in_window() const;
   [[nodiscard]] bool visitor_owes_body() const;
   void made_progress() { progress_ = context_.shard.now(); }
 

@@ -52,10 +52,13 @@ void HttpIngress::adopt_http2(Http2Parcel parcel) {
   if (add_http2(std::move(parcel), {}, std::move(slot))) ++stats.visitors;
 }
 
-bool HttpIngress::add_http2(Http2Parcel parcel, std::string_view early_bytes, VisitorSlot slot) {
+bool HttpIngress::add_http2(Http2Parcel parcel, std::string_view early_bytes, VisitorSlot slot, bool upgrades) {
   auto connection = std::make_unique<Http2Connection>(
       context_, static_cast<Http2Owner&>(*this), std::move(parcel.stream), parcel.peer, parcel.tls, std::move(slot));
-  if (!(parcel.server ? connection->go_on(std::move(parcel.server)) : connection->start(early_bytes))) {
+  const bool good = parcel.server ? connection->go_on(std::move(parcel.server)).has_value()
+                    : upgrades    ? connection->take_over(early_bytes)
+                                  : connection->start(early_bytes).has_value();
+  if (!good) {
     ++context_.stats.refused;
     return false;
   }
@@ -69,7 +72,8 @@ bool HttpIngress::add_http2(Http2Parcel parcel, std::string_view early_bytes, Vi
 void HttpIngress::on_http2(VisitorConnection& visitor) {
   VisitorConnection::Parts parts = visitor.release();
   delete &visitor;
-  if (!add_http2({std::move(parts.stream), parts.peer, parts.tls, nullptr}, parts.early, std::move(parts.slot)))
+  if (!add_http2({std::move(parts.stream), parts.peer, parts.tls, nullptr}, parts.early, std::move(parts.slot),
+                 parts.upgrades))
     --context_.stats.visitors;
 }
 
@@ -86,6 +90,7 @@ void HttpIngress::turn_away(transport::ByteStream& visitor) {
   page.slug = failure.slug;
   page.sentence = failure.sentence;
   page.retry_after = failure.retry_after;
+  page.templates = context_.pages.get();
   std::string text = http::make_error_response(page);
   iovec piece{text.data(), text.size()};
   (void)visitor.write({&piece, 1});

@@ -48,6 +48,7 @@ class HttpIngress final : private VisitorOwner, private Http2Owner {
   void set_gate(const TunnelKey& tunnel, VisitorGatePtr gate);
   // For requests that come from now on.
   void set_https(HttpsRules rules) { context_.https = std::move(rules); }
+  void set_pages(http::PageTemplatesPtr pages) { context_.pages = std::move(pages); }
   // Says that the server is full, and closes; nothing is spent on it.
   void turn_away(transport::ByteStream& visitor);
 
@@ -64,7 +65,7 @@ class HttpIngress final : private VisitorOwner, private Http2Owner {
   void on_http2(VisitorConnection& visitor) override;
   void on_http2_over(Http2Connection& connection) override;
   // False: it is closed.
-  bool add_http2(Http2Parcel parcel, std::string_view early_bytes, VisitorSlot slot);
+  bool add_http2(Http2Parcel parcel, std::string_view early_bytes, VisitorSlot slot, bool upgrades = false);
 
   using Visitors = boost::intrusive::list<VisitorConnection, boost::intrusive::base_hook<VisitorHook>,
                                           boost::intrusive::constant_time_size<false>>;

@@ -44,6 +44,13 @@ struct OriginPoolOptions {
   Duration h2_lifetime = std::chrono::hours(1);  // a connection so old takes no more requests
 };
 
+// What of HTTP/2 is spoken without TLS.
+enum class H2c : std::uint8_t {
+  Off,
+  Prior,    // by prior knowledge: the connection begins with the preface
+  Upgrade,  // and by `Upgrade: h2c`
+};
+
 struct HttpIngressOptions {
   http::Limits limits;
   OriginPoolOptions pool;
@@ -64,7 +71,12 @@ struct HttpIngressOptions {
       nullptr;      // those of the server, where they are counted; past its limit newcomers hear 503 and no more
   std::string via;  // how this server calls itself in Via, so that it knows its own requests again; "": no Via
   bool trust_forwarded = false;  // visitors are proxies whose X-Forwarded-* is true
+  // Of min_visitor_rate, in one window.
+  [[nodiscard]] std::uint64_t least_in_window() const {
+    return static_cast<std::uint64_t>(min_visitor_rate * std::chrono::duration<double>(rate_window).count());
+  }
   http::H2Limits h2;
+  H2c h2c = H2c::Prior;
   Duration h2_max_age{};  // an HTTP/2 connection so old is told to go (GOAWAY) and finishes; 0: never
   Duration h2_drain_gap = std::chrono::milliseconds(500);  // from "it goes" to "no request any more"
 };
@@ -141,10 +153,14 @@ struct HttpIngressStats {
   std::uint64_t origins_dropped = 0;  // idle ones that ended, spoke, or grew too old or too many
   std::uint64_t retries = 0;
   std::uint64_t h2_origin_abuse = 0;  // connections to HTTP/2 services, ended because of what these did (H2Limits)
+  std::uint64_t redirects = 0;      // to the HTTPS port
+  std::uint64_t rule_timeouts = 0;  // a rule had not decided after response_timeout
+  std::uint64_t auth_busy = 0;      // passwords that were not checked, since too many waited
   std::size_t h2_visitors = 0;     // of visitors, those who speak HTTP/2
   std::uint64_t h2_requests = 0;   // of requests, theirs
   std::uint64_t h2_malformed = 0;  // theirs, answered by RST_STREAM
   std::uint64_t h2_stalled = 0;    // streams and connections whose visitor read nothing for stall_timeout
+  std::uint64_t h2_upgrades = 0;   // connections that came by `Upgrade: h2c`
   http::H2AbuseCounts h2_abuse{};  // connections ended with ENHANCE_YOUR_CALM, by what they did
 };
 

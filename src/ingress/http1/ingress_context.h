@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "http/h2/h2_server.h"
 #include "http/message.h"
+#include "http/page_template.h"
 #include "ingress/http1/http_ingress_host.h"
 #include "ingress/http1/origin_pool.h"
 #include "ingress/limits/visitor_gate.h"
@@ -69,6 +70,7 @@ struct IngressContext {
   // Of the tunnels that have any limit.
   boost::unordered_flat_map<TunnelKey, VisitorGatePtr, TunnelKeyHash> gates;
   HttpsRules https;
+  http::PageTemplatesPtr pages;  // of failures; none: those of ours
   HttpIngressStats stats;
   bool draining = false;
   JitterRng ids;

@@ -96,6 +96,7 @@ std::string make_page(const plugin::Reply& reply, const ReplyContext& context) {
   page.retry_after = reply.retry_after;
   page.more = more;
   page.hsts = context.hsts;
+  page.templates = context.templates;
   return http::make_error_response(page);
 }
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "http/h2/h2_server.h"
+#include "http/h2/h2_upgrade.h"
 #include "http/https_redirect.h"
+#include "ingress/http2/http2_connection.h"
 
 namespace ferrotunnel::ingress {
 
@@ -94,6 +96,7 @@ void VisitorConnection::on_deadline() {
     if (state_ != State::Deciding) return;
     state_ = State::Reading;
     rules_.reset();
+    ++context_.stats.rule_timeouts;
     (void)answer(failures::kRuleTimeout, 0, false);
     return step();
   }
@@ -159,7 +162,7 @@ VisitorConnection::Next VisitorConnection::read_request() {
   while (true) {
     const std::string_view input = socket_.input();
     // Nothing of HTTP/1 begins like the preface of HTTP/2 (RFC 9113 section 3.4).
-    const bool maybe_http2 = !asked_ && http::kH2Preface.starts_with(input.substr(0, http::kH2Preface.size()));
+    const bool maybe_http2 = !asked_ && context_.options.h2c != H2c::Off && http::kH2Preface.starts_with(input.substr(0, http::kH2Preface.size()));
     if (maybe_http2 && input.size() >= http::kH2Preface.size()) {
       owner_.on_http2(*this);
       return Next::Wait;
@@ -194,8 +197,13 @@ VisitorConnection::Next VisitorConnection::refuse_for_memory() {
 }
 
 VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes) {
-  asked_ = true;
   http::RequestHead& head = context_.request;
+  if (asks_http2(head, head_bytes)) {
+    asked_ = true;
+    owner_.on_http2(*this);
+    return Next::Wait;
+  }
+  asked_ = true;
   const bool holds = head_bytes > kAlwaysServed || socket_.input().size() > head_bytes;
   Placement place = place_request(context_, head, tls_.get(), peer_, holds, rules_.get());
   if (!place.resumed) rules_.reset();
@@ -221,10 +229,18 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
   return Next::Again;
 }
 
+// Nothing follows it before our 101, and nothing is under way.
+bool VisitorConnection::asks_http2(const http::RequestHead& head, std::size_t head_bytes) const {
+  std::string_view settings;
+  return context_.options.h2c == H2c::Upgrade && tls_ == nullptr && rules_ == nullptr && !context_.draining &&
+         socket_.input().size() == head_bytes && http::asks_h2c(head, settings) &&
+         !Http2Connection::settings_of(settings).empty();
+}
+
 VisitorConnection::Parts VisitorConnection::release() {
   std::string early(socket_.input());
   socket_.consume(early.size());
-  return {socket_.release(), peer_, std::move(early), tls_ ? *tls_ : VisitorTls{}, std::move(slot_)};
+  return {socket_.release(), peer_, std::move(early), tls_ ? *tls_ : VisitorTls{}, std::move(slot_), asked_};
 }
 
 VisitorConnection::Next VisitorConnection::move_to(unsigned shard) {
@@ -250,6 +266,7 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
   page.request_id = id.text();
   page.host = host;
   page.hsts = hsts();
+  page.templates = context_.pages.get();
   if (understood) {
     page.accept = head.fields.value(http::FieldId::Accept);
     page.head_request = head.method == http::Method::Head;
@@ -306,6 +323,7 @@ VisitorConnection::Next VisitorConnection::redirect(std::size_t head_bytes) {
   record.request_id = id.text();
   record.status = http::kPermanentRedirect;
   record.bytes_in = head_bytes;
+  ++context_.stats.redirects;
   return told(http::make_https_redirect(to), record, head_bytes, to.keep_alive);
 }
 

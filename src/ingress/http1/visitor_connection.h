@@ -69,6 +69,7 @@ class VisitorConnection final : public VisitorHook,
     std::string early;  // was read
     VisitorTls tls;
     VisitorSlot slot;
+    bool upgrades = false;  // `early` is a request that asks for HTTP/2, not HTTP/2
   };
   [[nodiscard]] Parts release();
 
@@ -94,6 +95,7 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] Next advance();
   [[nodiscard]] Next read_request();
   [[nodiscard]] Next begin_request(std::size_t head_bytes);
+  [[nodiscard]] bool asks_http2(const http::RequestHead& head, std::size_t head_bytes) const;
   // Says where it is to be asked for.
   [[nodiscard]] Next redirect(std::size_t head_bytes);
   [[nodiscard]] Next move_to(unsigned shard);

@@ -41,6 +41,7 @@ VisitorConnection::Next VisitorConnection::reply(std::size_t head_bytes, const T
   context.keep_alive = head.keep_alive && head.framing.empty() && !context_.draining;
   context.visitor_minor = head.minor;
   context.hsts = hsts();
+  context.templates = context_.pages.get();
 
   RequestRecord record;
   record.method = head.method_text;
@@ -55,6 +56,7 @@ VisitorConnection::Next VisitorConnection::reply(std::size_t head_bytes, const T
   record.tunnel = tunnel.tunnel;
   record.visitor = peer_;
   if (!given.slug.empty()) ++context_.stats.errors;
+  if (given.slug == "auth-busy") ++context_.stats.auth_busy;
   const Next next = told(make_reply(given, context), record, head_bytes, context.keep_alive);
   if (rules->wants(plugin::Phase::Log)) rules->on_log(record);
   return next;

@@ -45,6 +45,7 @@ VisitorConnection::Next VisitorConnection::settle_failed() {
   page.request_id = exchange_->id().text();
   page.host = exchange_->host();
   page.hsts = hsts();
+  page.templates = context_.pages.get();
   page.head_request = exchange_->head_request();
   page.keep_alive = exchange_->visitor_keeps() && exchange_->request_read() && !context_.draining;
   page.visitor_minor = exchange_->visitor_minor();

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 
+#include "http/h1_head.h"
+#include "http/h2/h2_upgrade.h"
 #include "transport/tcp/delivery.h"
+#include "wire/base64.h"
 
 namespace ferrotunnel::ingress {
 
@@ -53,6 +56,33 @@ Result<> Http2Connection::start(std::string_view early_bytes) {
   // Our SETTINGS wait for nothing.
   context_.shard.at_turn_end(*this);
   return {};
+}
+
+bool Http2Connection::take_over(std::string_view head) {
+  http::RequestHead& request = context_.request;
+  std::string_view settings;
+  if (!socket_.watch() || !http::parse_request_head(head, context_.options.limits, request).done() ||
+      !http::asks_h2c(request, settings))
+    return false;
+  feeding_ = true;
+  const std::string payload = settings_of(settings);
+  const bool good = server_->upgrade(as_bytes(payload), request, context_.shard.now());
+  feeding_ = false;
+  if (!good) return false;
+  ++context_.stats.h2_upgrades;
+  socket_.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", {});
+  wait();
+  context_.shard.at_turn_end(*this);
+  return true;
+}
+
+std::string Http2Connection::settings_of(std::string_view text) {
+  constexpr std::size_t kEntry = 6;
+  constexpr std::size_t kMost = std::size_t{4} * 1024;
+  if (text.size() > kMost) return {};
+  const auto bytes = wire::base64url_decode(text);
+  if (!bytes || bytes->size() % kEntry != 0) return {};
+  return std::string(as_text(*bytes));
 }
 
 void Http2Connection::drain() {
@@ -135,7 +165,9 @@ void Http2Connection::move() {
 
 void Http2Connection::feed(ConstBytes bytes) {
   feeding_ = true;
+  const bool in_block = server_->in_block();
   server_->feed(bytes, context_.shard.now());
+  if (!in_block) block_since_ = context_.shard.now();
   feeding_ = false;
 }
 
@@ -174,18 +206,21 @@ void Http2Connection::wait() {
   if (state_ == State::Lingering) {
     timer = Timer::Linger;
     after = options.linger_timeout;
-  } else if (socket_.pending()) {
-    timer = Timer::Stall;
-    after = options.stall_timeout;
-  } else if (noticed_ && !shut_) {
+  } else if (state_ == State::Open && noticed_ && !shut_) {
     timer = Timer::Drain;
     after = options.h2_drain_gap;
   } else if (!exchanges_.empty()) {
     timer = Timer::Exchange;
-    after = std::min(options.response_timeout, options.stall_timeout);
+    after = patience();
+  } else if (socket_.pending()) {
+    timer = Timer::Stall;
+    after = patience();
   } else if (server_->in_block()) {
     timer = Timer::Block;
     after = options.head_timeout;
+  } else if (asked_ && after > kRest) {
+    if (!rested_) timer = Timer::Rest;
+    after = rested_ ? after - kRest : kRest;
   }
   if (timer_ == timer) return;
   timer_ = timer;
@@ -195,22 +230,25 @@ void Http2Connection::wait() {
 void Http2Connection::on_deadline() {
   const HttpIngressOptions& options = context_.options;
   const TimePoint now = context_.shard.now();
-  switch (std::exchange(timer_, Timer::None)) {
+  const auto fired = std::exchange(timer_, Timer::None);
+  switch (fired) {
     case Timer::None: break;
     case Timer::Linger:
       if (!lingers_on()) return die();
       break;
     case Timer::Stall:
-      // Bytes that the socket does not take: it may have taken others since.
-      if (const Duration left = written_at_ + options.stall_timeout - now; left > Duration::zero()) {
-        timer_ = Timer::Stall;
-        return context_.shard.arm(*this, left);
+    case Timer::Exchange: {
+      Duration left = patience();
+      if (const Failure* why = check_socket(now, left); why != nullptr) return cut_off(*why);
+      left = std::min(left, check_exchanges(now));
+      if (server_->in_block() && now - block_since_ >= options.head_timeout) {
+        ++context_.stats.timeouts;
+        server_->end(http::H2Code::Calm);
       }
-      ++context_.stats.timeouts;
-      ++context_.stats.h2_stalled;
-      socket_.abort();
-      return die();
-    case Timer::Exchange: check_exchanges(); break;
+      timer_ = exchanges_.empty() ? Timer::Stall : Timer::Exchange;
+      context_.shard.arm(*this, left);
+      break;
+    }
     case Timer::Drain:
       shut_ = true;
       server_->shutdown();
@@ -219,28 +257,70 @@ void Http2Connection::on_deadline() {
       ++context_.stats.timeouts;
       server_->end(http::H2Code::Calm);
       break;
+    case Timer::Rest:
+      rested_ = true;
+      server_->rest();
+      break;
     case Timer::FirstByte:
     case Timer::Idle: server_->end(http::H2Code::NoError); break;
   }
   step();
 }
 
-void Http2Connection::check_exchanges() {
-  const TimePoint now = context_.shard.now();
-  Duration least = std::min(context_.options.response_timeout, context_.options.stall_timeout);
+// The longest that nothing has to be looked at.
+Duration Http2Connection::patience() const {
+  const HttpIngressOptions& options = context_.options;
+  const Duration after = std::min(options.response_timeout, options.stall_timeout);
+  return options.min_visitor_rate == 0 ? after : std::min(after, options.rate_window);
+}
+
+// Bytes that the socket does not take. Why it has to end, or none; `left`: until it is to be asked again.
+const Failure* Http2Connection::check_socket(TimePoint now, Duration& left) {
+  const HttpIngressOptions& options = context_.options;
+  if (!socket_.pending()) {
+    reads_.go();
+    return nullptr;
+  }
+  const Duration stall = written_at_ + options.stall_timeout - now;
+  if (stall <= Duration::zero()) {
+    ++context_.stats.h2_stalled;
+    return &failures::kVisitorStalled;
+  }
+  left = std::min(left, stall);
+  const std::uint64_t least = options.least_in_window();
+  if (least == 0) return nullptr;
+  if (!reads_.waiting()) reads_.wait(now, socket_.delivered());
+  if (reads_.left(now, options.rate_window) <= Duration::zero() && reads_.too_slow(now, socket_.delivered(), least)) {
+    ++context_.stats.too_slow;
+    return &failures::kVisitorSlow;
+  }
+  left = std::min(left, reads_.left(now, options.rate_window));
+  return nullptr;
+}
+
+void Http2Connection::cut_off(const Failure& failure) {
+  ++context_.stats.timeouts;
+  for (Http2Exchange& exchange : exchanges_) exchange.on_connection_cut(failure);
+  socket_.abort();
+  die();
+}
+
+Duration Http2Connection::check_exchanges(TimePoint now) {
+  Duration least = patience();
+  const bool full = !socket_.can_write();
+  const auto owing = static_cast<std::size_t>(std::ranges::count_if(exchanges_, &Http2Exchange::visitor_owes_body));
   for (Http2Exchange& exchange : exchanges_) {
-    const Duration left = exchange.time_left(now);
+    const Duration left = exchange.time_left(now, owing, full);
     if (left > Duration::zero()) {
       least = std::min(least, left);
       continue;
     }
     ++context_.stats.timeouts;
-    const bool shut = exchange.waits_for_visitor() && (!socket_.can_write() || server_->window_shut(exchange.id()));
+    const bool shut = exchange.waits_for_visitor() && (full || server_->window_shut(exchange.id()));
     if (shut) ++context_.stats.h2_stalled;
     exchange.on_timeout(shut);
   }
-  timer_ = Timer::Exchange;
-  context_.shard.arm(*this, least);
+  return least;
 }
 
 // ---- the end ------------------------------------------------------------------------------------------------------

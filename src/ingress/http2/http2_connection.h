@@ -8,6 +8,7 @@
 #pragma once
 
 #include <boost/intrusive/list.hpp>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -50,6 +51,10 @@ class Http2Connection final : public Http2Hook,
   ~Http2Connection();
 
   [[nodiscard]] Result<> start(std::string_view early_bytes);
+  // Instead of start(): `head` is a request of HTTP/1.1 that asks for HTTP/2 (http::asks_h2c()), and becomes its first. False: it is no good.
+  [[nodiscard]] bool take_over(std::string_view head);
+  // The payload of an HTTP2-Settings; "": it is none.
+  [[nodiscard]] static std::string settings_of(std::string_view text);
   // Instead of start(): it comes from another shard, with requests that wait.
   [[nodiscard]] Result<> go_on(std::unique_ptr<http::H2Server> server);
   // Says that it goes, and a little later that no request is taken any more (GOAWAY twice, RFC 9113 section 6.8); closes once none is left.
@@ -60,13 +65,14 @@ class Http2Connection final : public Http2Hook,
 
  private:
   enum class State : std::uint8_t { Open, Closing, Lingering };
-  enum class Timer : std::uint8_t { None, FirstByte, Idle, Block, Exchange, Drain, Stall, Linger };
+  enum class Timer : std::uint8_t { None, FirstByte, Rest, Idle, Block, Exchange, Drain, Stall, Linger };
 
   static constexpr std::size_t kReadSize = 64 * 1024;
   static constexpr std::size_t kWriteSize = 64 * 1024;  // is produced, then written
   static constexpr int kReadsPerTurn = 4;
   static constexpr int kWritesPerTurn = 16;
   static constexpr int kLingers = 3;
+  static constexpr Duration kRest = std::chrono::seconds(1);
   static constexpr std::size_t kAlwaysServed = BufferPool::kSizes.front();  // see VisitorConnection
 
   void on_ready(std::uint32_t what) override;
@@ -74,6 +80,7 @@ class Http2Connection final : public Http2Hook,
   void on_deadline() override;
   // http::H2Handler
   [[nodiscard]] http::H2Stream* on_request(const http::H2Request& request) override;
+  void on_malformed(std::int32_t id, std::size_t decoded) override;
   // Http2ExchangeOwner
   void on_exchange_news(Http2Exchange& exchange) override;
   void on_output() override { context_.shard.at_turn_end(*this); }
@@ -92,7 +99,11 @@ class Http2Connection final : public Http2Hook,
   void answer(Http2Exchange& exchange);
   [[nodiscard]] std::string_view accept_of(const Http2Exchange& exchange);
   void finish(Http2Exchange& exchange);
-  void check_exchanges();
+  void redirect(Http2Exchange& exchange, const http::RequestHead& head);
+  [[nodiscard]] Duration patience() const;
+  [[nodiscard]] const Failure* check_socket(TimePoint now, Duration& left);
+  [[nodiscard]] Duration check_exchanges(TimePoint now);
+  void cut_off(const Failure& failure);  // destroys it
   void wait();
   void close();
   [[nodiscard]] bool close_further();  // false: it is destroyed
@@ -121,13 +132,15 @@ class Http2Connection final : public Http2Hook,
   std::uint64_t acknowledged_ = 0;
   int lingers_ = 0;  // linger_timeout passed so often, without anything delivered
   std::uint64_t malformed_counted_ = 0;
-  TimePoint born_{}, written_at_{};
+  TimePoint born_{}, written_at_{}, block_since_{};
+  RateFloor reads_;  // his socket
   unsigned move_to_ = 0;
   State state_ = State::Open;
   Timer timer_ = Timer::None;
   bool asked_ : 1 = false;    // a request came
   bool noticed_ : 1 = false;  // GOAWAY was said
   bool shut_ : 1 = false;     // and that it is final
+  bool rested_ : 1 = false;   // nothing moved for kRest, and what only moving takes was given back
   bool feeding_ : 1 = false, pumping_ : 1 = false;
   bool abuse_counted_ : 1 = false;
 };

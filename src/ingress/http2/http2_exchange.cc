@@ -58,6 +58,12 @@ void Http2Exchange::begin(const http::H2Request& request, std::string_view host,
   status_ = 0;
   interim_ = 0;
   started_ = progress_ = context_.shard.now();
+  sends_.go();
+  reads_.go();
+  slow_ = nullptr;
+  body_came_ = 0;
+  body_asked_ = !head.expect_continue;
+  streams_ = head.upgrade || head.fields.value("content-type").starts_with("application/grpc");
   outcome_ = Outcome::Running;
   raw_ = origin_keeps_ = answered_ = fin_ = reused_ = retried_ = closed_ = in_data_ = response_sent_ = verdict_ = false;
   request_ended_ = request.end;
@@ -139,6 +145,8 @@ void Http2Exchange::keep_reply(const http::RequestHead& head) {
   context.host = host_;
   context.head_request = head_request();
   context.keep_alive = true;
+  context.templates = context_.pages.get();
+  if (given.slug == "auth-busy") ++context_.stats.auth_busy;
   own_failure_ = {given.status, given.status >= 500 ? http::FaultSide::Server : http::FaultSide::Visitor, given.slug,
                   given.sentence};
   if (grpc_ && !given.slug.empty()) {
@@ -221,6 +229,11 @@ void Http2Exchange::refuse(const Failure& failure, std::optional<Refusal> refuse
   fail(failure);
 }
 
+void Http2Exchange::redirect(std::string page) {
+  reply_ = std::move(page);
+  end(Outcome::Answered);
+}
+
 void Http2Exchange::refuse(const http::Refusal& refusal) {
   own_failure_ = {refusal.status, http::FaultSide::Visitor, refusal.slug, refusal.sentence};
   fail(own_failure_);
@@ -258,6 +271,9 @@ void Http2Exchange::on_body(ConstBytes bytes) {
     owner_->on_output();
   }
   if (over()) return;
+  if (in_.empty()) held_since_ = context_.shard.now();
+  body_came_ += bytes.size();
+  body_asked_ = true;
   if (!in_.push(context_.shard.buffers(), bytes)) return server_->reset(id_, http::H2Code::FlowControl);
   if (origin_) origin_->stream().want_write();
 }
@@ -329,6 +345,7 @@ void Http2Exchange::fill_body(Fill& fill, MutBytes into) {
   fill.n += n;
   body_sent_ += n;
   if (n > 0) give_back(n);
+  if (n > 0 && in_.empty()) body_went_on();
   if (!in_.empty()) {
     fill.more = body_left() > 0;
   } else if (request_ended_) {
@@ -353,6 +370,7 @@ void Http2Exchange::fill_chunk(Fill& fill, MutBytes into) {
       chunk_left_ -= static_cast<std::uint32_t>(n);
       body_sent_ += n;
       give_back(n);
+      if (in_.empty()) body_went_on();
       if (chunk_left_ == 0) say_line("\r\n");
     } else if (!in_.empty()) {
       begin_chunk(room.size());
@@ -402,44 +420,6 @@ void Http2Exchange::on_end(Stream&, StreamEnd end_of_stream) {
 }
 
 // ---- the end ------------------------------------------------------------------------------------------------------
-
-Duration Http2Exchange::time_left(TimePoint now) const {
-  if (throttle_ && throttle_->waits()) return context_.options.stall_timeout;  // it is we who hold it up
-  if (raw_ && out_.empty() && !over()) return context_.options.stall_timeout;  // a WebSocket may be silent
-  if (grpc_ && !over() && outcome_ != Outcome::Deciding) return call_time_left(now);
-  const bool waits = status_ == 0 && (request_sent() || outcome_ == Outcome::Deciding);
-  return progress_ + (waits ? context_.options.response_timeout : context_.options.stall_timeout) - now;
-}
-
-// A call lasts as long as its deadline says. One without may be silent once it was answered, as long as nobody is waited for.
-Duration Http2Exchange::call_time_left(TimePoint now) const {
-  const HttpIngressOptions& options = context_.options;
-  const bool waits_for_origin = head_sent_ < head_.size() || !in_.empty();
-  if (waits_for_origin || !out_.empty()) return progress_ + options.stall_timeout - now;
-  const bool unanswered = status_ == 0 && request_sent() && !call_timer_.armed();
-  return unanswered ? progress_ + options.response_timeout - now : options.stall_timeout;
-}
-
-void Http2Exchange::on_call_timeout() {
-  if (over()) return;
-  ++context_.stats.timeouts;
-  fail(failures::kGrpcDeadline);
-}
-
-void Http2Exchange::on_timeout(bool visitor_blocks) {
-  if (outcome_ == Outcome::Cut) return;  // his connection takes not even that
-  if (over()) {
-    // The response is here, and the visitor does not take it.
-    failure_ = &failures::kVisitorStalled;
-    outcome_ = Outcome::Cut;
-    return owner_->on_exchange_news(*this);
-  }
-  if (outcome_ == Outcome::Deciding) return fail(failures::kRuleTimeout);
-  if (status_ != 0) return fail(visitor_blocks && !out_.empty() ? failures::kVisitorStalled : failures::kOriginTimeout);
-  if (request_sent()) return fail(failures::kOriginTimeout);
-  const bool has_bytes = head_left() > 0 || body_left() > 0;
-  fail(has_bytes ? failures::kOriginStalled : failures::kRequestTimeout);
-}
 
 bool Http2Exchange::may_retry(bool unprocessed) const {
   if (!origin_ || retried_ || answered_) return false;

@@ -25,6 +25,7 @@
 #include "ingress/http1/origin_pool.h"
 #include "ingress/http1/rule_run.h"
 #include "ingress/http2/byte_queue.h"
+#include "ingress/limits/rate_floor.h"
 #include "ingress/limits/throttle.h"
 #include "transport/deadline.h"
 
@@ -98,7 +99,8 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   // Instead of connect(): it gets no further than this.
   void refuse(const Failure& failure, std::optional<Refusal> refused = {});
   void refuse(const http::Refusal& refusal);
-  void reset();  // as new, keeping storage
+  void redirect(std::string page);  // the same, and this is what he gets: a whole HTTP/1.1 response
+  void reset();                     // as new, keeping storage
 
   // Failed: a page of ours, a whole HTTP/1.1 response.
   void answer(std::string_view page);
@@ -106,10 +108,17 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void on_visitor_gone() { on_closed(0); }  // with his connection
   void refill();                            // the origin's bytes that did not fit
 
-  [[nodiscard]] Duration time_left(TimePoint now) const;
+  // How long it may still go on as it does, where `owing` of the connection's visitor_owes_body(), and its socket takes more or not; what
+  // happens when it did.
+  [[nodiscard]] Duration time_left(TimePoint now, std::size_t owing, bool socket_full);
   // What a caller of gRPC is told of a failure: a whole HTTP/1.1 response.
   [[nodiscard]] std::string grpc_answer(const Failure& failure) const;
   void on_timeout(bool visitor_blocks);
+  // The whole connection is cut off, for this.
+  void on_connection_cut(const Failure& failure);
+  [[nodiscard]] bool visitor_owes_body() const {
+    return !over() && origin_ && !request_ended_ && status_ == 0 && body_asked_ && !streams_;
+  }
 
   [[nodiscard]] std::int32_t id() const { return id_; }
   [[nodiscard]] Outcome outcome() const { return outcome_; }
@@ -144,6 +153,10 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void on_closed(std::uint32_t code) override;
 
   [[nodiscard]] transport::StreamHandler& handler();
+  [[nodiscard]] Duration sends_left(TimePoint now, std::size_t owing);
+  [[nodiscard]] Duration reads_left(TimePoint now, bool socket_full);
+  void body_went_on();
+  void cut_off(const Failure& failure);  // by a page, or by RST_STREAM
   void give_back(std::size_t n);
   [[nodiscard]] RequestRecord record() const;
   void write_head(http::RequestHead& head);
@@ -234,6 +247,11 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
     Http2Exchange& exchange;
   };
   CallTimer call_timer_{*this};
+  RateFloor sends_, reads_;                                  // the visitor
+  const Failure* slow_ = nullptr;                            // found by time_left()
+  std::uint64_t body_came_ = 0;                              // bytes of the request's
+  TimePoint held_since_{};                                   // when in_ began to hold any
+  std::uint64_t connection_sent_ = 0, connection_read_ = 0;  // by all of its streams when the window of the floor began
   Outcome outcome_ = Outcome::Running;
   bool request_ended_ : 1 = false;  // all of it came
   bool request_done_ : 1 = false;   // all of it went to the link
@@ -249,6 +267,8 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   bool retried_ : 1 = false;
   bool closed_ : 1 = false;
   bool in_data_ : 1 = false;
+  bool body_asked_ : 1 = true;      // he does not wait for a 100 to send it
+  bool streams_ : 1 = false;        // may be silent for long, and slow: gRPC, events
   bool response_sent_ : 1 = false;  // to its end
 };
 

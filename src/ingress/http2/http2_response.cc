@@ -87,6 +87,7 @@ std::size_t Http2Exchange::take_head(ConstBytes bytes) {
   const std::size_t used = parsed.consumed - before;
   bytes_out_ += parsed.consumed;
   if (head.interim()) {
+    body_asked_ = true;
     server_->interim(id_, head);
   } else {
     response_ = http::BodyFramer(head.framing, context_.options.limits);
@@ -118,6 +119,7 @@ void Http2Exchange::begin_response(http::ResponseHead& head) {
   origin_keeps_ = head.keep_alive;
   raw_ = head.upgrade;
   status_ = raw_ ? 200 : head.status;
+  if (head.fields.value("content-type").starts_with("text/event-stream")) streams_ = true;
   if (raw_) response_ = http::BodyFramer(http::Framing::until_close(), context_.options.limits);
   server_->respond(id_, head, response_.done(), raw_ ? http::H2Source::WebSocket : http::H2Source::Origin);
   if (!raw_) return;

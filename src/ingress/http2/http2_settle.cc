@@ -1,10 +1,18 @@
 // How requests begin on an HTTP/2 connection, and how those that are over are settled with the visitor.
+#include "http/https_redirect.h"
 #include "ingress/http2/http2_connection.h"
 
 namespace ferrotunnel::ingress {
 
+namespace {
+bool is_visitors(const Failure& failure) {
+  return &failure == &failures::kVisitorStalled || &failure == &failures::kVisitorSlow;
+}
+}  // namespace
+
 http::H2Stream* Http2Connection::on_request(const http::H2Request& request) {
   asked_ = true;
+  rested_ = false;
   Placement place;
   if (request.refusal == nullptr) {
     place = place_request(context_, request.head, tls_.on ? &tls_ : nullptr, peer_, request.decoded > kAlwaysServed);
@@ -28,7 +36,9 @@ http::H2Stream* Http2Connection::on_request(const http::H2Request& request) {
   const bool named = !request.head.host.empty();
   exchange.begin(request, named ? std::string_view(context_.host_name) : std::string_view{}, place.tunnel, peer_, proto,
                  *server_, *this);
-  if (place.shard || place.to_https) {
+  if (place.to_https) {
+    redirect(exchange, request.head);
+  } else if (place.shard) {
     exchange.refuse(failures::kMisdirected);
   } else if (place.failure != nullptr) {
     exchange.refuse(*place.failure, place.refused);
@@ -42,6 +52,30 @@ http::H2Stream* Http2Connection::on_request(const http::H2Request& request) {
     if (exchange.outcome() == Http2Exchange::Outcome::Running) exchange.connect(place.link);
   }
   return &exchange;
+}
+
+void Http2Connection::redirect(Http2Exchange& exchange, const http::RequestHead& head) {
+  http::HttpsRedirect to;
+  to.host = context_.host_name;
+  to.port = context_.https.port;
+  to.path_and_query = head.form == http::TargetForm::Asterisk ? std::string_view{} : head.path_and_query;
+  to.request_id = exchange.request_id().text();
+  to.keep_alive = true;
+  ++context_.stats.redirects;
+  exchange.redirect(http::make_https_redirect(to));
+}
+
+// Which has no exchange: nothing of it was understood.
+void Http2Connection::on_malformed(std::int32_t, std::size_t decoded) {
+  asked_ = true;
+  const RequestId id = context_.next_id();
+  RequestRecord record;
+  record.request_id = id.text();
+  record.bytes_in = decoded;
+  record.slug = "malformed";
+  record.side = http::FaultSide::Visitor;
+  record.visitor = peer_;
+  context_.host.on_request(record);
 }
 
 // With nothing under way, and nothing of it in a buffer of this shard.
@@ -73,8 +107,8 @@ void Http2Connection::settle(Http2Exchange& exchange) {
     case Http2Exchange::Outcome::Retry: return exchange.connect(context_.links.find(exchange.tunnel().session));
     case Http2Exchange::Outcome::Cut:
       ++context_.stats.cut;
-      return server_->reset(exchange.id(), &exchange.failure() == &failures::kVisitorStalled ? http::H2Code::Cancel
-                                                                                             : http::H2Code::Internal);
+      return server_->reset(exchange.id(),
+                            is_visitors(exchange.failure()) ? http::H2Code::Cancel : http::H2Code::Internal);
   }
 }
 
@@ -104,6 +138,7 @@ void Http2Connection::answer(Http2Exchange& exchange) {
   page.head_request = exchange.head_request();
   page.keep_alive = true;
   page.accept = accept_of(exchange);
+  page.templates = context_.pages.get();
   exchange.answer(http::make_error_response(page));
   ++context_.stats.errors;
 }

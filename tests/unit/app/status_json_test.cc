@@ -60,6 +60,14 @@ TEST(StatusJson, ReadsBackAsTheSame) {
   status.direct_refused = 4;
   status.handshakes_failed = 5;
   status.sessions.front().links = 2;
+  status.http.requests = 8;
+  status.http.h2_stalled = 9;
+  status.http.h2_abuse.queued = 10;
+  const HttpStatus http = status_from_json(status_json(status)).http;
+  EXPECT_EQ(http, status.http);
+  add(status.http, http);
+  EXPECT_EQ(status.http.requests, 16u);
+  EXPECT_EQ(status.http.h2_abuse.queued, 20u);
   EXPECT_EQ(status_json(status_from_json(status_json(status))), status_json(status));
   ClientStatus one = client();
   one.memory_resets = 6;

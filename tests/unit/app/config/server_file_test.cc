@@ -31,7 +31,7 @@ https_cert = "/c"
 https_key = "/k"
 certificates_dir = "/d"
 http_tls_minimum = "1.3"
-http2 = true
+http2 = false
 https_redirect = true
 hsts = "365d"
 [certificates.app]
@@ -50,7 +50,7 @@ key = "/other.key"
   EXPECT_EQ(config->https_key, "/k");
   EXPECT_EQ(config->certificates_dir, "/d");
   EXPECT_EQ(config->http_tls_minimum, TlsMinimum::V13);
-  EXPECT_TRUE(config->http2);
+  EXPECT_FALSE(config->http2);
   EXPECT_TRUE(config->https_redirect);
   EXPECT_EQ(config->hsts, std::chrono::days(365));
   EXPECT_THAT(config->certificates,
@@ -62,7 +62,7 @@ TEST(ConfigServer, HttpsIsOffUnlessItIsAsked) {
   const auto config = Loading().server("[server]\nhttps_listen = \"off\"\n");
   ASSERT_TRUE(config);
   EXPECT_EQ(config->https_listen, "");
-  EXPECT_FALSE(config->http2);
+  EXPECT_TRUE(config->http2);
   EXPECT_EQ(config->http_tls_minimum, TlsMinimum::V12);
 }
 
