@@ -29,7 +29,7 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t VisitorTlsStatus:
     {"plain_http", &VisitorTlsStatus::plain_http},
 }};
 
-constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 23> kHttp{{
+constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 24> kHttp{{
     {"visitors", &HttpStatus::visitors},
     {"h2_visitors", &HttpStatus::h2_visitors},
     {"upgraded", &HttpStatus::upgraded},
@@ -53,6 +53,7 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 2
     {"h2_upgrades", &HttpStatus::h2_upgrades},
     {"h2_malformed", &HttpStatus::h2_malformed},
     {"h2_stalled", &HttpStatus::h2_stalled},
+    {"h2_origin_abuse", &HttpStatus::h2_origin_abuse},
 }};
 
 constexpr std::array<std::pair<std::string_view, std::uint64_t Http2Abuse::*>, 11> kH2Abuse{{
