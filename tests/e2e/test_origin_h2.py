@@ -111,6 +111,21 @@ def test_over_tls(world, server):
     assert curl(f"http://{HOST}/a.txt", server) == b"over tls"
 
 
+def test_http2_and_tls_on_both_sides(world):
+    authority = Authority(world.work, "ca")
+    service = Nghttpd(world, authority.issue("localhost"))
+    data = os.urandom(1_000_000)
+    service.file("a.bin", data)
+    certificate, key = authority.issue("site", names=f"DNS:{HOST}")
+    config = world.work / "server.toml"
+    config.write_text("[server]\nhttp2 = true\n")
+    server = world.server("--config", config, "--https-listen", "127.0.0.1:0", "--https-cert", certificate, "--https-key", key)
+    world.http_tunnel(server, f"h2s://localhost:{service.port}", HOST, "--origin-tls-ca", authority.file)
+    got = world.work / "got.bin"
+    said = curl(f"https://{HOST}/a.bin", server, "--http2", "--cacert", authority.file, "-o", got, "-w", "%{http_version} %{http_code}")
+    assert said == b"2 200" and got.read_bytes() == data
+
+
 def test_a_service_of_http1(world, server, nginx):
     """What it is, and what to do."""
     world.http_tunnel(server, f"h2c://127.0.0.1:{nginx.port}", HOST)

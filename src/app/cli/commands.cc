@@ -300,6 +300,7 @@ constexpr std::array kHttpExamples = {
     Example{"The files of a directory:", "ferrotunnel http ./dist"},
     Example{"A service that speaks HTTPS, with a certificate of its own making:",
             "ferrotunnel http https://localhost:8443 --origin-tls-ca ca.pem"},
+    Example{"One that speaks HTTP/2, such as gRPC (h2s:// over TLS):", "ferrotunnel http h2c://localhost:50051"},
     Example{"For those who know a password:", "ferrotunnel http 8080 --basic-auth ann:correct-horse"},
 };
 

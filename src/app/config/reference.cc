@@ -116,6 +116,7 @@ is HTTP.
 |---|---|---|
 | `"http://127.0.0.1:8080"`, `"8080"` | `"http://app.example.com"` | one host |
 | `"https://localhost:8443"` | `"http://app.example.com"` | the same, where the service speaks HTTPS: `origin_tls_…` say how it is verified |
+| `"h2c://localhost:50051"`, `"h2s://…"` | `"http://grpc.example.com"` | the same, where it speaks HTTP/2, such as gRPC; in the clear, and over TLS |
 | `"unix:/run/app.sock"` | `"http://*.dev.example.com"` | every name under one |
 | `"./dist"`, `"dir:/srv/www"` | `"http://"`, or none | the files of a directory, under a name that the server picks |
 | `"tcp://127.0.0.1:22"` | `"tcp://:2222"` | one port |

@@ -15,6 +15,11 @@ using http::H2Code;
 using transport::ResetReason;
 using transport::StreamEnd;
 
+namespace {
+// Most heads fit, and little of the body comes along before the service has seen the head.
+constexpr std::size_t kHeadPiece = 1024;
+}  // namespace
+
 // ---- the request --------------------------------------------------------------------------------------------------
 
 void H2OriginStream::want_write() {
@@ -31,9 +36,9 @@ void H2OriginStream::want_write() {
 bool H2OriginStream::gather_head() {
   while (text_in_.find("\r\n\r\n") == std::string::npos) {
     const std::size_t before = text_in_.size();
-    text_in_.resize(before + kSlice);
+    text_in_.resize(before + kHeadPiece);
     const transport::Fill fill =
-        handler_->fill(*this, {reinterpret_cast<std::byte*>(text_in_.data()) + before, kSlice});
+        handler_->fill(*this, {reinterpret_cast<std::byte*>(text_in_.data()) + before, kHeadPiece});
     if (dead_) return false;
     text_in_.resize(before + fill.n);
     if (fill.n == 0) return false;

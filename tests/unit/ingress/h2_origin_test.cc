@@ -286,6 +286,30 @@ TEST_P(H2OriginTest, AnAnswerThatIsNone) {
   expect_page(w.world, visitor, 502, "origin", "bad-response");
 }
 
+TEST_P(H2OriginTest, AFloodEndsItsConnectionAndNoMore) {
+  H2OriginWorld w(portable());
+  Visitor& visitor = w.ask(h2_site_get());
+  std::string flood;
+  for (int i = 0; i < 300; ++i) flood += h2_frame(6, 0, 0, "12345678");
+  w.service().raw(flood);
+  w.speak();
+  expect_page(w.world, visitor, 502, "origin", "bad-response");
+  EXPECT_EQ(w.world.ingress->stats().h2_origin_abuse, 1u);
+  EXPECT_TRUE(w.stream().dead);
+  Visitor& next = w.ask(h2_site_get(), 1, 1);
+  w.service(1).answer(1, "next");
+  EXPECT_TRUE(w.until_got(next, "next"));
+}
+
+TEST_P(H2OriginTest, WhereMemoryIsUsedUpItGoesOn) {
+  H2OriginWorld w(portable(), {}, {}, 1);
+  Visitor& first = w.ask(h2_site_get("/1"), 1);
+  Visitor& second = w.ask(h2_site_get("/2"), 3);
+  for (const std::int32_t id : {1, 3}) w.service().answer(id, std::string(1'500'000, 'x') + "end");
+  EXPECT_TRUE(w.until_got(first, "end\r\n0\r\n\r\n"));
+  EXPECT_TRUE(w.until_got(second, "end\r\n0\r\n\r\n"));
+}
+
 TEST_P(H2OriginTest, AVisitorWhoGoesAwayIsCancelled) {
   H2OriginWorld w(portable());
   Visitor& visitor = w.ask(h2_site_get());
