@@ -271,7 +271,7 @@ void Http2Exchange::on_body(ConstBytes bytes) {
     owner_->on_output();
   }
   if (over()) return;
-  if (in_.empty()) held_since_ = context_.shard.now();
+  if (body_left() == 0) held_since_ = context_.shard.now();
   body_came_ += bytes.size();
   body_asked_ = true;
   if (!in_.push(context_.shard.buffers(), bytes)) return server_->reset(id_, http::H2Code::FlowControl);
@@ -345,7 +345,7 @@ void Http2Exchange::fill_body(Fill& fill, MutBytes into) {
   fill.n += n;
   body_sent_ += n;
   if (n > 0) give_back(n);
-  if (n > 0 && in_.empty()) body_went_on();
+  if (n > 0 && body_left() == 0) body_went_on();
   if (!in_.empty()) {
     fill.more = body_left() > 0;
   } else if (request_ended_) {

@@ -250,7 +250,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   RateFloor sends_, reads_;                                  // the visitor
   const Failure* slow_ = nullptr;                            // found by time_left()
   std::uint64_t body_came_ = 0;                              // bytes of the request's
-  TimePoint held_since_{};                                   // when in_ began to hold any
+  TimePoint held_since_{};                                   // when in_ began to hold any that may go
   std::uint64_t connection_sent_ = 0, connection_read_ = 0;  // by all of its streams when the window of the floor began
   Outcome outcome_ = Outcome::Running;
   bool request_ended_ : 1 = false;  // all of it came

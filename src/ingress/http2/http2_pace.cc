@@ -56,7 +56,7 @@ void Http2Exchange::on_call_timeout() {
 
 Duration Http2Exchange::sends_left(TimePoint now, std::size_t owing) {
   const HttpIngressOptions& options = context_.options;
-  const bool held = !in_.empty() && now - held_since_ > kHeldUp;
+  const bool held = body_left() > 0 && now - held_since_ > kHeldUp;
   if (held || !visitor_owes_body()) {
     sends_.go();
     return options.stall_timeout;
