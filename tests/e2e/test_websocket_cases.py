@@ -31,7 +31,7 @@ def test_cases(world):
     out = world.work / "reports"
     select = [] if ALL else [word for case in SELECTION for word in ("-i", case)]
     done = subprocess.run([kosoku, "-m", "fuzzingclient", "-p", "2", "-o", out, *select, server.http], capture_output=True, text=True,
-                          timeout=1800 if ALL else 240)
+                          timeout=3600 if ALL else 240)
     [reports] = list(out.rglob("index.json"))
     [cases] = json.loads(reports.read_text()).values()
     assert len(cases) >= (517 if ALL else 200), f"{len(cases)} cases ran\n{done.stdout[-2000:]}{done.stderr[-2000:]}"

@@ -10,6 +10,7 @@
 namespace ferrotunnel::app::config {
 
 // Name, host, kind and PROXY header; not where it leads to.
+// Without `to`: with a service that is good for all.
 [[nodiscard]] Result<> check_tunnel(const TunnelConfig& tunnel);
 // How its service is spoken to over TLS, with where that is.
 [[nodiscard]] Result<> check_origin(const TunnelConfig& tunnel);

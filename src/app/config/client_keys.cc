@@ -254,7 +254,7 @@ Result<> check_tunnel(const TunnelConfig& tunnel) {
   ClientConfig probe = right();
   const std::string to = probe.tunnels[0].to;
   probe.tunnels = {tunnel};
-  probe.tunnels[0].to = to;
+  if (tunnel.to.empty()) probe.tunnels[0].to = to;
   return plans(probe);
 }
 

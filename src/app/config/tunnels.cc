@@ -198,6 +198,7 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
   ruled.paths = tunnel.paths;
   ruled.methods = tunnel.methods;
   ruled.headers = tunnel.headers;
+  ruled.client_ca = tunnel.client_ca;
   if (!http) ruled.rules = tunnel.rules;
   if (const auto checked = check_tunnel(ruled); !checked) {
     errors_.add(table.place, checked.error().context);
