@@ -77,6 +77,8 @@ Result<OriginPtr> OriginPool::share(transport::Link* link, const TunnelKey& tunn
   auto placed = h2_.open(link, tunnel, visitor, handler, scheme, fresh);
   if (!placed) return std::unexpected(std::move(placed.error()));
   if (placed->stream == nullptr) return OriginPtr{};
+  // Whoever asks for a new one may not want to share it: no other request is to come on it.
+  if (fresh && !placed->shared) placed->stream->keep_alone();
   ++(placed->shared ? counters_.reused : counters_.opened);
   auto connection = std::make_unique<OriginConnection>(*this, tunnel);
   connection->stream_ = placed->stream;

@@ -86,7 +86,8 @@ class OriginPool final : private transport::Deadline {
   // A new one. Errors are the link's.
   [[nodiscard]] Result<OriginPtr> open(transport::Link& link, const TunnelKey& tunnel,
                                        const transport::PeerAddress& visitor, transport::StreamHandler& handler);
-  // Either, as the tunnel's service is spoken to. No `link`: it is lost, and without a warm one there is none. `fresh`: no warm one.
+  // Either, as the tunnel's service is spoken to. No `link`: it is lost, and without a warm one there is none. `fresh`: no warm one,
+  // and none that others share.
   [[nodiscard]] Result<OriginPtr> reach(transport::Link* link, const TunnelKey& tunnel,
                                         const transport::PeerAddress& visitor, transport::StreamHandler& handler,
                                         route::OriginSpeech speech, bool fresh);

@@ -299,6 +299,10 @@ void H2OriginStream::leave() {
   connection_->schedule();
 }
 
+void H2OriginStream::keep_alone() {
+  if (connection_ != nullptr) connection_->tire();
+}
+
 void H2OriginStream::finish() {
   if (dead_) return;
   // Its payload is here to the last byte; the frame that says so is about to come.

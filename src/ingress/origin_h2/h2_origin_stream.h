@@ -54,6 +54,9 @@ class H2OriginStream final : public H2OriginStreamHook,
   // Instead of reset(): its response was taken to its end.
   void finish();
 
+  // No other request is to come on its connection.
+  void keep_alone();
+
   // ---- for its connection ----
   void work();  // sends the head, once the exchange has given all of it; what came goes to the exchange
   void end(transport::ResetReason reason);

@@ -223,10 +223,10 @@ TEST_P(H2OriginTest, AfterGoawayTheNextGoElsewhere) {
   Visitor& second = w.ask(h2_site_get("/2"), 3);
   w.service().goaway(1);
   ASSERT_TRUE(w.until([&] { return w.asked(1, 1); })) << "the second was not looked at";
-  Visitor& third = w.ask(h2_site_get("/3"), 3, 1);
+  Visitor& third = w.ask(h2_site_get("/3"), 1, 2);
   w.service(0).answer(1, "first");
   w.service(1).answer(1, "second");
-  w.service(1).answer(3, "third");
+  w.service(2).answer(1, "third");
   EXPECT_TRUE(w.until_got(first, "first") && w.until_got(second, "second") && w.until_got(third, "third"));
   EXPECT_TRUE(w.until([&] { return w.stream(0).got_fin || w.stream(0).dead; })) << "the first connection goes";
 }
@@ -257,6 +257,41 @@ TEST_P(H2OriginTest, ADeadWarmConnectionIsReplaced) {
   ASSERT_TRUE(w.until([&] { return w.asked(1, 1); }));
   w.service(1).answer(1, "two");
   EXPECT_TRUE(w.until_got(visitor, "two"));
+}
+
+// What is asked for as fresh is not shared: a service that is told of its visitor by the connection has to be right about him.
+TEST_P(H2OriginTest, AFreshConnectionIsNobodyElses) {
+  H2OriginWorld w(portable());
+  transport::Shard& shard = w.world.shard;
+  class User final : public transport::StreamHandler {
+   public:
+    std::size_t on_data(transport::Stream&, ConstBytes bytes) override { return bytes.size(); }
+    void on_fin(transport::Stream&) override {}
+    void on_end(transport::Stream&, transport::StreamEnd) override {}
+    transport::Fill fill(transport::Stream&, MutBytes) override { return {}; }
+  } user;
+  OriginPool pool(shard, {});
+  std::vector<OriginPtr> taken;
+  for (int i = 0; i < 100; ++i) {
+    auto one = pool.reach(&w.world.link, {1, 1}, {}, user, route::OriginSpeech::Http2, true);
+    ASSERT_TRUE(one.has_value() && *one != nullptr);
+    EXPECT_FALSE((*one)->reused());
+    taken.push_back(std::move(*one));
+  }
+  EXPECT_EQ(w.connections(), 100u);
+  auto shared = pool.reach(&w.world.link, {1, 1}, {}, user, route::OriginSpeech::Http2, false);
+  ASSERT_TRUE(shared.has_value() && *shared != nullptr);
+  EXPECT_FALSE((*shared)->reused());
+  auto again = pool.reach(&w.world.link, {1, 1}, {}, user, route::OriginSpeech::Http2, false);
+  ASSERT_TRUE(again.has_value() && *again != nullptr);
+  EXPECT_TRUE((*again)->reused());
+  EXPECT_EQ(w.connections(), 101u);
+  taken.clear();
+  EXPECT_TRUE(w.until([&] {
+    std::size_t gone = 0;
+    for (const auto& stream : w.world.link.streams) gone += stream->got_fin || stream->dead ? 1u : 0u;
+    return gone == 100;
+  }));
 }
 
 TEST_P(H2OriginTest, WhoeverIsNotThere) {
