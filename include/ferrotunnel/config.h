@@ -120,10 +120,11 @@ struct ServerConfig {
   std::vector<HttpsCertificate> certificates;  // more
   std::string certificates_dir;                // and those in here
   TlsMinimum http_tls_minimum = TlsMinimum::V12;
-  bool http2 = true;                  // HTTP/2 is offered to visitors of the HTTPS port
-  H2c h2c = H2c::PriorKnowledge;      // and, without TLS, to those of the HTTP port
-  bool https_redirect = false;        // requests at http_listen are sent to the HTTPS port by a 308
-  std::string error_pages;            // a directory (404.html, 5xx.json, error.txt) or a file of pages for failures. "": the built-in ones
+  bool http2 = true;              // HTTP/2 is offered to visitors of the HTTPS port
+  H2c h2c = H2c::PriorKnowledge;  // and, without TLS, to those of the HTTP port
+  bool https_redirect = false;    // requests at http_listen are sent to the HTTPS port by a 308
+  std::string
+      error_pages;  // a directory (404.html, 5xx.json, error.txt) or a file of pages for failures. "": the built-in ones
   std::chrono::milliseconds hsts{0};  // Strict-Transport-Security: max-age, in answers over TLS. 0: not said
   std::string tcp_listen_host;
   std::vector<std::string> public_addresses;

@@ -103,17 +103,19 @@ struct Http2Abuse {
 struct HttpStatus {
   // Now: connections; of them those over HTTP/2, and upgraded ones (of HTTP/2: streams); warm connections to local services.
   std::uint64_t visitors = 0, h2_visitors = 0, upgraded = 0, idle_origins = 0;
-  std::uint64_t accepted = 0, moved = 0;           // connections so far; those that went to another thread
-  std::uint64_t requests = 0, h2_requests = 0;     // that found a tunnel; of them those over HTTP/2
-  std::uint64_t errors = 0, redirects = 0;         // answered by the server itself: by a page, by a 308 to HTTPS
-  std::uint64_t cut = 0;                           // answers that broke off
-  std::uint64_t timeouts = 0, too_slow = 0;        // of any kind; of them those by min_visitor_rate
-  std::uint64_t no_memory = 0;                     // refused because memory_limit was reached
-  std::uint64_t retries = 0;                       // of requests whose warm connection was dead
+  std::uint64_t accepted = 0, moved = 0;        // connections so far; those that went to another thread
+  std::uint64_t requests = 0, h2_requests = 0;  // that found a tunnel; of them those over HTTP/2
+  std::uint64_t errors = 0, redirects = 0;      // answered by the server itself: by a page, by a 308 to HTTPS
+  std::uint64_t cut = 0;                        // answers that broke off
+  std::uint64_t timeouts = 0, too_slow = 0;     // of any kind; of them those by min_visitor_rate
+  std::uint64_t no_memory = 0;                  // refused because memory_limit was reached
+  std::uint64_t retries = 0;                    // of requests whose warm connection was dead
   std::uint64_t origins_opened = 0, origins_reused = 0, origins_dropped = 0;  // connections to local services
-  std::uint64_t rule_timeouts = 0, auth_busy = 0;  // requests whose rules, or whose password, could not be decided in time
-  std::uint64_t h2_upgrades = 0;                   // connections that came by Upgrade: h2c
-  std::uint64_t h2_malformed = 0, h2_stalled = 0;  // requests that were none; streams and connections that read nothing for a minute
+  std::uint64_t rule_timeouts = 0,
+                auth_busy = 0;    // requests whose rules, or whose password, could not be decided in time
+  std::uint64_t h2_upgrades = 0;  // connections that came by Upgrade: h2c
+  std::uint64_t h2_malformed = 0,
+                h2_stalled = 0;  // requests that were none; streams and connections that read nothing for a minute
   std::uint64_t h2_origin_abuse = 0;  // connections to local services over HTTP/2, ended because of what these did
   Http2Abuse h2_abuse{};
   friend bool operator==(const HttpStatus&, const HttpStatus&) = default;

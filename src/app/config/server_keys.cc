@@ -158,7 +158,8 @@ constexpr std::array kServerKeys = {
     Key{.name = "h2c",
         .type = Type::Choice,
         .fallback = "`\"prior-knowledge\"`",
-        .text = "HTTP/2 without TLS, at `http_listen`: `off`; `prior-knowledge`, where the connection begins with it; `upgrade`, by "
+        .text = "HTTP/2 without TLS, at `http_listen`: `off`; `prior-knowledge`, where the connection begins with it; "
+                "`upgrade`, by "
                 "`Upgrade: h2c` too, which is not for servers behind a proxy that passes Upgrade on.",
         .example = "\"off\"",
         .set =
@@ -169,7 +170,8 @@ constexpr std::array kServerKeys = {
     Key{.name = "error_pages",
         .type = Type::Path,
         .fallback = "the built-in pages",
-        .text = "Pages of your own for what the server answers itself: a directory with `404.html`, `5xx.json`, `error.txt` and the "
+        .text = "Pages of your own for what the server answers itself: a directory with `404.html`, `5xx.json`, "
+                "`error.txt` and the "
                 "like, or one file for all ([how](http/errors.md)).",
         .example = "\"/etc/ferrotunnel/pages\"",
         .set = [](Target& t, Read&& r) { t.server->error_pages = std::move(r.text); }},

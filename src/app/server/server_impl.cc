@@ -14,8 +14,8 @@
 
 #include "app/grant_store.h"
 #include "app/limits.h"
-#include "app/server/grants.h"
 #include "app/server/error_pages.h"
+#include "app/server/grants.h"
 #include "app/server/https_files.h"
 #include "app/server/random_name.h"
 #include "app/server/server_shard.h"

@@ -20,9 +20,7 @@ ingress::HttpIngressOptions http_options(ServerImpl& server) {
   options.via = server.via();
   options.min_visitor_rate = server.options().min_visitor_rate;
   const H2c h2c = server.options().h2c;
-  options.h2c = h2c == H2c::Off       ? ingress::H2c::Off
-                : h2c == H2c::Upgrade ? ingress::H2c::Upgrade
-                                      : ingress::H2c::Prior;
+  options.h2c = h2c == H2c::Off ? ingress::H2c::Off : h2c == H2c::Upgrade ? ingress::H2c::Upgrade : ingress::H2c::Prior;
   options.max_visitors = SIZE_MAX;  // that one counts for all shards
   return options;
 }

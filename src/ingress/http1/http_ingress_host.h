@@ -156,12 +156,12 @@ struct HttpIngressStats {
   std::uint64_t redirects = 0;      // to the HTTPS port
   std::uint64_t rule_timeouts = 0;  // a rule had not decided after response_timeout
   std::uint64_t auth_busy = 0;      // passwords that were not checked, since too many waited
-  std::size_t h2_visitors = 0;     // of visitors, those who speak HTTP/2
-  std::uint64_t h2_requests = 0;   // of requests, theirs
-  std::uint64_t h2_malformed = 0;  // theirs, answered by RST_STREAM
-  std::uint64_t h2_stalled = 0;    // streams and connections whose visitor read nothing for stall_timeout
-  std::uint64_t h2_upgrades = 0;   // connections that came by `Upgrade: h2c`
-  http::H2AbuseCounts h2_abuse{};  // connections ended with ENHANCE_YOUR_CALM, by what they did
+  std::size_t h2_visitors = 0;      // of visitors, those who speak HTTP/2
+  std::uint64_t h2_requests = 0;    // of requests, theirs
+  std::uint64_t h2_malformed = 0;   // theirs, answered by RST_STREAM
+  std::uint64_t h2_stalled = 0;     // streams and connections whose visitor read nothing for stall_timeout
+  std::uint64_t h2_upgrades = 0;    // connections that came by `Upgrade: h2c`
+  http::H2AbuseCounts h2_abuse{};   // connections ended with ENHANCE_YOUR_CALM, by what they did
 };
 
 }  // namespace ferrotunnel::ingress

@@ -2,6 +2,7 @@
 #include "ingress/http2/http2_connection.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "http/h1_head.h"
 #include "http/h2/h2_upgrade.h"
@@ -146,8 +147,12 @@ void Http2Connection::read() {
     early_.clear();
     feed(as_bytes(early));
   }
-  for (int i = 0; i < kReadsPerTurn && !server_->ended() && !server_->parked(); ++i) {
-    const MutBytes room = context_.shard.read_buffer().first(kReadSize);
+  // Requests cost more than bodies do: of those no more than a few at a time, so that others have their turn in between.
+  const bool bodies = server_->data_in() != std::exchange(data_seen_, server_->data_in());
+  const int reads = bodies ? kReadsPerTurn : 1;
+  const std::size_t size = bodies ? kReadSize : kReadOfHeads;
+  for (int i = 0; i < reads && !server_->ended() && !server_->parked(); ++i) {
+    const MutBytes room = context_.shard.read_buffer().first(size);
     std::size_t n = 0;
     if (socket_.read_into(room, n) != Read::Some) return;
     feed(room.first(n));

@@ -69,6 +69,7 @@ class Http2Connection final : public Http2Hook,
 
   static constexpr std::size_t kReadSize = 64 * 1024;
   static constexpr std::size_t kWriteSize = 64 * 1024;  // is produced, then written
+  static constexpr std::size_t kReadOfHeads = std::size_t{8} * 1024;
   static constexpr int kReadsPerTurn = 4;
   static constexpr int kWritesPerTurn = 16;
   static constexpr int kLingers = 3;
@@ -130,7 +131,8 @@ class Http2Connection final : public Http2Hook,
   std::string early_;         // were read elsewhere, until the first step
   std::size_t lingered_ = 0;  // bytes read away
   std::uint64_t acknowledged_ = 0;
-  int lingers_ = 0;  // linger_timeout passed so often, without anything delivered
+  std::uint64_t data_seen_ = 0;  // of bodies, at the last read
+  int lingers_ = 0;              // linger_timeout passed so often, without anything delivered
   std::uint64_t malformed_counted_ = 0;
   TimePoint born_{}, written_at_{}, block_since_{};
   RateFloor reads_;  // his socket
