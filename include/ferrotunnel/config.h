@@ -80,8 +80,8 @@ struct TunnelConfig {
   // The local service: "http://127.0.0.1:8080", "127.0.0.1:8080", "8080", "unix:/run/app.sock"; of Http also "./dist". Over TLS
   // "https://…", of Tcp "tls://…".
   std::string to;
-  std::string host;                                   // Http; "": the server picks one
-  std::uint16_t port = 0;                             // Tcp; 0: the server picks one
+  std::string host;        // Http; "": the server picks one
+  std::uint16_t port = 0;  // Tcp; 0: the server picks one
   // Who the visitor is, in front of each connection to the local service. Of Http none carries a second request then.
   ProxyProtocol proxy_protocol = ProxyProtocol::Off;
   TunnelLimits limits;

@@ -1,12 +1,15 @@
 """Rules of HTTP tunnels with the real programs: flags, files, reloads, and what curl and a hand-made origin see."""
+import base64
 import json
+import re
+import subprocess
 import threading
 import zlib
 
 import pytest
 
 import origins
-from processes import until
+from processes import program, until
 from visitors import HttpVisitor, curl
 
 HOST = "app.test"
@@ -337,6 +340,15 @@ def test_addresses_and_rates_hold_for_http2_and_with_rules(world, server, origin
         denied = curl(f"http://free.{HOST}/", server, version, "-i", "--interface", "127.0.0.3").decode().lower()
         assert " 403" in denied.splitlines()[0], denied
         assert b"X-A: b" in curl(f"http://free.{HOST}/", server, version)
-        got = [status(f"http://{HOST}/", server, version, "-u", "ann:secret") for _ in range(8)]
-        assert 200 in got and 429 in got and set(got) <= {200, 429}, got
+    # One that is let in, and among many at once those that are not.
+    key = "Authorization: Basic " + base64.b64encode(b"ann:secret").decode()
+    until(lambda: status(f"http://{HOST}/", server, "-H", key) == 200, "one is let in")
+    with HttpVisitor(server.http_address) as visitor:
+        visitor.send(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n{key}\r\n\r\n" * 20)
+        got = [visitor.response().status for _ in range(20)]
+    assert 429 in got and set(got) <= {200, 429}, got
+    told = subprocess.run([program("h2load"), "-n", "20", "-c", "1", "-m", "20", "-H", f":authority: {HOST}", "-H", key, f"http://{server.http}/"],
+                          capture_output=True, text=True, timeout=100).stdout
+    limited = int(re.search(r"(\d+) 4xx", told)[1])
+    assert limited > 0 and f"{20 - limited} 2xx" in told, told
     server.wait_event("request", status=403)

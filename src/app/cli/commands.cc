@@ -252,7 +252,8 @@ constexpr std::array kHttpTunnelFlags = {
     Flag{"host", "HOST",
          "The name that visitors use, or *.NAME for every name under it. Default: the server picks one."},
     Flag{"client-ca", "FILE",
-         "Visitors come over TLS and show a certificate that one of these authorities (PEM) signed. Default: they show none."},
+         "Visitors come over TLS and show a certificate that one of these authorities (PEM) signed. Default: they show "
+         "none."},
     Flag{"name", "NAME", "What the tunnel is called in logs. Default http."},
     Flag{"proxy-protocol", "v1|v2",
          "Tell the service each visitor's address in a PROXY header before the first byte; the service has to expect "
@@ -267,9 +268,12 @@ constexpr std::array kRuleFlags = {
          "Share requests below this path only, such as /api; other tunnels may have the rest of the host. May be "
          "repeated. Default: all.",
          true},
-    Flag{"method", "METHOD", "Share requests with this method only; other tunnels may have the rest. May be repeated. Default: all.", true},
+    Flag{"method", "METHOD",
+         "Share requests with this method only; other tunnels may have the rest. May be repeated. Default: all.", true},
     Flag{"with-header", "NAME: VALUE",
-         "Share requests with this header only, or without a value with any of that name. May be repeated: all of them. Default: all.", true},
+         "Share requests with this header only, or without a value with any of that name. May be repeated: all of "
+         "them. Default: all.",
+         true},
     Flag{"strip-prefix", "PATH", "A prefix of the path that the service does not see. Default: none."},
     Flag{"add-prefix", "PATH", "What comes before the path at the service. Default: none."},
     Flag{"host-rewrite", "HOST", "The Host that the service gets; origin for its own address. Default: the visitor's."},
@@ -285,7 +289,8 @@ constexpr std::array kRuleFlags = {
          true},
     Flag{"max-body", "SIZE",
          "Requests with a larger body get 413; with K, M or G behind the number. Default: no limit."},
-    Flag{"compress", "", "Compress text that the service sends plain, as zstd, br or gzip, where the visitor takes that."},
+    Flag{"compress", "",
+         "Compress text that the service sends plain, as zstd, br or gzip, where the visitor takes that."},
 };
 constexpr std::array kHttpGroups = {
     FlagGroup{"TUNNEL", kHttpTunnelFlags}, FlagGroup{"RULES", kRuleFlags},  FlagGroup{"LIMITS", kLimitFlags},

@@ -67,9 +67,9 @@ class ServerSession final : private transport::LinkHandler,
     std::unique_ptr<ingress::TcpIngress> tcp;
     TunnelCountsPtr counts;
     wire::Carry carry = wire::Carry::Auto;
-    std::vector<std::string> places;  // in the router, of HTTP: hosts, or hosts with paths
-    plugin::ChainPtr chain;           // of its rules
-    bool single_use = false;          // of HTTP: RouteTarget::single_use
+    std::vector<std::string> places;          // in the router, of HTTP: hosts, or hosts with paths
+    plugin::ChainPtr chain;                   // of its rules
+    bool single_use = false;                  // of HTTP: RouteTarget::single_use
     transport::ClientAuthorityPtr client_ca;  // the same
     route::OriginSpeech speech = route::OriginSpeech::Http1;  // of HTTP
     std::uint32_t number = 0;
@@ -94,7 +94,7 @@ class ServerSession final : private transport::LinkHandler,
   [[nodiscard]] Result<> register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<> register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<std::string> pick_host(std::uint32_t number, Tunnel& tunnel, const std::string& prefix,
-                                             const http::HeadMatch& match);
+                                              const http::HeadMatch& match);
   [[nodiscard]] Result<> claim_all(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<> claim(const std::string& place, std::uint32_t number, Tunnel& tunnel,
                                const http::HeadMatch& match);

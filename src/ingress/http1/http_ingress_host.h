@@ -25,9 +25,9 @@ namespace ferrotunnel::ingress {
 
 // What the visitor's connection is, below HTTP.
 struct VisitorTls {
-  bool on = false;   // TLS: the scheme is https
-  bool h2 = false;   // ALPN chose h2
-  std::string name;  // SNI, in the one spelling; empty: none was sent
+  bool on = false;                                 // TLS: the scheme is https
+  bool h2 = false;                                 // ALPN chose h2
+  std::string name;                                // SNI, in the one spelling; empty: none was sent
   transport::VisitorCertificatePtr certificate{};  // that he has shown; null: none
 };
 

@@ -81,7 +81,7 @@ struct IngressContext {
   std::string text;
   std::string host_name;
   http::H2Scratch h2;
-  std::string path;  // of the request, in the one spelling, where that decides anything
+  std::string path;                      // of the request, in the one spelling, where that decides anything
   std::unique_ptr<std::byte[]> changed;  // of a ChangedBody; made with the first
 
  private:

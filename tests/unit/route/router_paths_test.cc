@@ -101,7 +101,8 @@ TEST(RouterMatches, MethodsAndHeadersDecideAmongEqualPaths) {
   EXPECT_EQ(session_of(router, {.name = "x-beta", .value = "yes"}), 3u);
   EXPECT_EQ(session_of(router, {.name = "x-beta", .value = "no"}), 1u);
   EXPECT_EQ(session_of(router, {.method = "POST", .name = "X-BETA", .value = "no"}), 4u) << "it asks for more";
-  EXPECT_EQ(session_of(router, {.method = "PUT", .name = "X-Beta", .value = "yes"}), 3u) << "a header weighs more than a method";
+  EXPECT_EQ(session_of(router, {.method = "PUT", .name = "X-Beta", .value = "yes"}), 3u)
+      << "a header weighs more than a method";
   EXPECT_EQ(session_of(router, {.method = "POST", .path = "/api/x", .name = "X-Beta", .value = "yes"}), 5u)
       << "the longest path goes first";
   EXPECT_EQ(router.snapshot()->host("a.test")->all(), nullptr);
@@ -114,7 +115,8 @@ TEST(RouterMatches, APlaceIsItsMatchToo) {
   const std::string place = place_of("a.test", "/x", put);
   EXPECT_EQ(place, "a.test/x POST,PUT a b=\"2\"");
   EXPECT_EQ(place, place_of("a.test", "/x", match_of({"POST", "PUT"}, {"A", "b:2"})));
-  EXPECT_NE(place_of("a.test", "", match_of({}, {R"(A: 1" b="2)"})), place_of("a.test", "", match_of({}, {"A: 1", "B: 2"})));
+  EXPECT_NE(place_of("a.test", "", match_of({}, {R"(A: 1" b="2)"})),
+            place_of("a.test", "", match_of({}, {"A: 1", "B: 2"})));
   EXPECT_EQ(host_of(place), "a.test");
   EXPECT_EQ(prefix_of(place), "/x");
   EXPECT_EQ(host_of("*.test GET"), "*.test");

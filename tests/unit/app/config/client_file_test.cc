@@ -101,8 +101,9 @@ TEST(ConfigClient, UrlsThatAreNone) {
   EXPECT_THAT(url("tcp://:99999"), HasSubstr("has no port"));
   EXPECT_THAT(url("https://a.example.com"), HasSubstr("does not do https"));
   EXPECT_THAT(url("a.example.com"), HasSubstr("neither http://HOST nor tcp://:PORT"));
-  EXPECT_THAT(said("to = \"h2c://localhost:80\"\nproxy_protocol = \"v1\""),
-              HasSubstr("client.toml:3:1: tunnels.x.proxy_protocol: the tunnel probe shares a service that speaks HTTP/2"));
+  EXPECT_THAT(
+      said("to = \"h2c://localhost:80\"\nproxy_protocol = \"v1\""),
+      HasSubstr("client.toml:3:1: tunnels.x.proxy_protocol: the tunnel probe shares a service that speaks HTTP/2"));
   EXPECT_EQ(said("url = \"tcp://\""),
             "client.toml:1:10: tunnels.x needs its local service: to = \"http://127.0.0.1:8080\"");
 }

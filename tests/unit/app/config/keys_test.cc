@@ -89,7 +89,8 @@ TEST_P(ConfigKeys, ItsExampleLoads) {
 }
 
 TEST_P(ConfigKeys, AnotherTypeIsOneMistakeAtTheKey) {
-  const std::string value = GetParam().key->type == Type::Bool || GetParam().key->type == Type::TextsOrTrue ? "7" : "false";
+  const std::string value =
+      GetParam().key->type == Type::Bool || GetParam().key->type == Type::TextsOrTrue ? "7" : "false";
   const std::string said = errors(file_with(GetParam(), "  " + key(), value));
   EXPECT_TRUE(said.starts_with(file() + ":2:3: ")) << said;
   EXPECT_THAT(said, HasSubstr("." + key() + ": "));
