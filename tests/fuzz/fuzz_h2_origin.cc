@@ -49,7 +49,11 @@ bool of_the_hop(const RequestHead& head, const Field& field) {
 void try_request(std::string_view text) {
   RequestHead head;
   const Parse parsed = parse_request_head(text, {}, head);
-  if (!parsed.done() || head.authority.empty() || head.form == TargetForm::Absolute) return;
+  // As forwarding writes it: HTTP/1.1 in origin-form.
+  if (!parsed.done() || head.minor == 0 || head.authority.empty() || head.form == TargetForm::Absolute) return;
+  // The model joins crumbs, and takes none that leaves a space at an end.
+  for (const Field& field : head.fields)
+    if (iequals(field.name, "cookie") && field.value.empty()) return;
   H2Fields fields;
   fields.set_request(head, "http");
   H2Block block;

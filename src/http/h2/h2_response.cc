@@ -73,7 +73,10 @@ bool passes(const RequestHead& head, const Field& field, bool websocket) {
 
 }  // namespace
 
-bool is_websocket(const RequestHead& head) { return head.upgrade && iequals(head.upgrade_protocol, "websocket"); }
+// RFC 6455 section 4.1: a GET.
+bool is_websocket(const RequestHead& head) {
+  return head.upgrade && head.method == Method::Get && iequals(head.upgrade_protocol, "websocket");
+}
 
 void H2Fields::set_request(const RequestHead& head, std::string_view scheme) {
   reserve(bound_of(head.fields));
