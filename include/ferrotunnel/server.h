@@ -115,7 +115,7 @@ struct HttpStatus {
                 auth_busy = 0;    // requests whose rules, or whose password, could not be decided in time
   std::uint64_t h2_upgrades = 0;  // connections that came by Upgrade: h2c
   std::uint64_t h2_malformed = 0,
-                h2_stalled = 0;  // requests that were none; streams and connections that read nothing for a minute
+                h2_stalled = 0;       // requests that were none; streams and connections that read nothing for a minute
   std::uint64_t h2_origin_abuse = 0;  // connections to local services over HTTP/2, ended because of what these did
   Http2Abuse h2_abuse{};
   friend bool operator==(const HttpStatus&, const HttpStatus&) = default;

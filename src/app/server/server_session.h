@@ -67,10 +67,10 @@ class ServerSession final : private transport::LinkHandler,
     std::unique_ptr<ingress::TcpIngress> tcp;
     TunnelCountsPtr counts;
     wire::Carry carry = wire::Carry::Auto;
-    std::vector<std::string> places;          // in the router, of HTTP: hosts, or hosts with paths
-    plugin::ChainPtr chain;                   // of its rules
-    bool single_use = false;                  // of HTTP: RouteTarget::single_use
-    transport::ClientAuthorityPtr client_ca;  // the same
+    std::vector<std::string> places;                          // in the router, of HTTP: hosts, or hosts with paths
+    plugin::ChainPtr chain;                                   // of its rules
+    bool single_use = false;                                  // of HTTP: RouteTarget::single_use
+    transport::ClientAuthorityPtr client_ca;                  // the same
     route::OriginSpeech speech = route::OriginSpeech::Http1;  // of HTTP
     std::uint32_t number = 0;
     wire::Limits asked;              // by the client

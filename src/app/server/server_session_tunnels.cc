@@ -205,7 +205,8 @@ Result<> ServerSession::claim_all(const wire::Register& request, std::uint32_t n
   return {};
 }
 
-Result<> ServerSession::claim(const std::string& place, std::uint32_t number, Tunnel& of, const http::HeadMatch& match) {
+Result<> ServerSession::claim(const std::string& place, std::uint32_t number, Tunnel& of,
+                              const http::HeadMatch& match) {
   const std::string host(route::host_of(place));
   if (!grant_->allows_host(host)) {
     return refused(ErrorCode::Refused,
@@ -216,8 +217,10 @@ Result<> ServerSession::claim(const std::string& place, std::uint32_t number, Tu
     if (contains(tunnel.places, place))
       return refused(ErrorCode::AddressInUse, "this client has a tunnel for " + place + " already", true);
   }
-  auto claimed =
-      shard_.server().router().claim(place, owner_, {id_, number, shard_.shard().index(), !further_.empty(), of.chain, of.single_use, of.client_ca, of.speech}, match);
+  auto claimed = shard_.server().router().claim(
+      place, owner_,
+      {id_, number, shard_.shard().index(), !further_.empty(), of.chain, of.single_use, of.client_ca, of.speech},
+      match);
   if (claimed) of.places.push_back(place);
   return claimed;
 }

@@ -165,8 +165,8 @@ Fill Exchange::fill(Stream&, MutBytes into) {
 }
 
 void Exchange::on_end(Stream&, StreamEnd end_of_stream) {
-  const bool again = may_retry(end_of_stream.reason == ResetReason::Unprocessed) &&
-                     end_of_stream.reason != ResetReason::LinkLost;
+  const bool again =
+      may_retry(end_of_stream.reason == ResetReason::Unprocessed) && end_of_stream.reason != ResetReason::LinkLost;
   if (origin_) origin_->release();
   if (outcome_ == Outcome::Upgrade) {
     origin_.reset();
@@ -256,9 +256,7 @@ bool Exchange::may_retry(bool unprocessed) const {
   return head_sent_ == 0 || (body_sent_ == 0 && http::is_idempotent(method_));
 }
 
-void Exchange::lose(const Failure& failure) {
-  may_retry() ? retry() : fail(failure);
-}
+void Exchange::lose(const Failure& failure) { may_retry() ? retry() : fail(failure); }
 
 void Exchange::retry() {
   retried_ = true;

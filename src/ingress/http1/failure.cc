@@ -99,9 +99,9 @@ const Failure& failure_of(ResetReason reason) {
   static constexpr Failure kOriginTls{
       502, FaultSide::Origin, "origin-tls",
       "The tunnel to {host} is up, but no TLS connection that can be trusted is to be had with its local service."};
-  static constexpr Failure kUnprocessed{
-      503, FaultSide::Origin, "origin-busy",
-      "The tunnel to {host} is up, but its local service takes no more requests now.", 1};
+  static constexpr Failure kUnprocessed{503, FaultSide::Origin, "origin-busy",
+                                        "The tunnel to {host} is up, but its local service takes no more requests now.",
+                                        1};
   static constexpr Failure kNotHttp2{502, FaultSide::Origin, "origin-not-http2",
                                      "The local service of {host} does not answer in HTTP/2: share it as http:// or "
                                      "https://, and gRPC over TLS as h2s://."};

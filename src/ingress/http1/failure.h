@@ -26,8 +26,7 @@ struct Failure {
 namespace failures {
 extern const Failure kNoSuchHost, kNoSuchPath, kHostMissing, kLinkLost, kClientAway, kLoop, kLinkLimit, kLinkClosing,
     kServerMemory;
-extern const Failure kOriginTimeout, kOriginStalled, kOriginClosed, kBadResponse, kResponseCut,
-    kGrpcDeadline;
+extern const Failure kOriginTimeout, kOriginStalled, kOriginClosed, kBadResponse, kResponseCut, kGrpcDeadline;
 extern const Failure kMisdirected;
 extern const Failure kVisitorDenied, kTunnelLimit, kAddressLimit, kVisitorRate, kServerLimit;
 extern const Failure kBadBody, kRequestTimeout, kRequestSlow, kRequestCut, kVisitorGone, kVisitorStalled, kVisitorSlow,

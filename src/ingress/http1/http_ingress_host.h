@@ -40,7 +40,7 @@ struct OriginPoolOptions {
   Duration close_timeout = std::chrono::seconds(5);  // from our FIN to the origin's; then it is reset
   // Of services that speak HTTP/2. What one may do, and how many requests share a connection at most (h2.max_streams):
   http::H2Limits h2{};
-  std::size_t h2_connections_per_tunnel = 64;        // of a shard; past them requests wait for their turn
+  std::size_t h2_connections_per_tunnel = 64;    // of a shard; past them requests wait for their turn
   Duration h2_lifetime = std::chrono::hours(1);  // a connection so old takes no more requests
 };
 
@@ -153,15 +153,15 @@ struct HttpIngressStats {
   std::uint64_t origins_dropped = 0;  // idle ones that ended, spoke, or grew too old or too many
   std::uint64_t retries = 0;
   std::uint64_t h2_origin_abuse = 0;  // connections to HTTP/2 services, ended because of what these did (H2Limits)
-  std::uint64_t redirects = 0;      // to the HTTPS port
-  std::uint64_t rule_timeouts = 0;  // a rule had not decided after response_timeout
-  std::uint64_t auth_busy = 0;      // passwords that were not checked, since too many waited
-  std::size_t h2_visitors = 0;      // of visitors, those who speak HTTP/2
-  std::uint64_t h2_requests = 0;    // of requests, theirs
-  std::uint64_t h2_malformed = 0;   // theirs, answered by RST_STREAM
-  std::uint64_t h2_stalled = 0;     // streams and connections whose visitor read nothing for stall_timeout
-  std::uint64_t h2_upgrades = 0;    // connections that came by `Upgrade: h2c`
-  http::H2AbuseCounts h2_abuse{};   // connections ended with ENHANCE_YOUR_CALM, by what they did
+  std::uint64_t redirects = 0;        // to the HTTPS port
+  std::uint64_t rule_timeouts = 0;    // a rule had not decided after response_timeout
+  std::uint64_t auth_busy = 0;        // passwords that were not checked, since too many waited
+  std::size_t h2_visitors = 0;        // of visitors, those who speak HTTP/2
+  std::uint64_t h2_requests = 0;      // of requests, theirs
+  std::uint64_t h2_malformed = 0;     // theirs, answered by RST_STREAM
+  std::uint64_t h2_stalled = 0;       // streams and connections whose visitor read nothing for stall_timeout
+  std::uint64_t h2_upgrades = 0;      // connections that came by `Upgrade: h2c`
+  http::H2AbuseCounts h2_abuse{};     // connections ended with ENHANCE_YOUR_CALM, by what they did
 };
 
 }  // namespace ferrotunnel::ingress

@@ -36,9 +36,9 @@ def status_of(block):
     static = {8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500}
     at = 0
     while block[at] & 0xE0 == 0x20:  # a new size of the table
-        at += 1
-        while block[at - 1] & 0x1F == 0x1F and block[at] & 128:
-            at += 1
+        more, at = block[at] & 0x1F == 0x1F, at + 1
+        while more:
+            more, at = block[at] & 128, at + 1
     first = block[at]
     if first & 0x80:
         return static[first & 0x7F]
