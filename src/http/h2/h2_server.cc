@@ -95,7 +95,7 @@ struct H2Server::Callbacks {
       if (server.stream(update.stream_id) != nullptr)
         server.keep_priority(update.stream_id, merge_priority(H2Priority{}, wish));
     } else {
-      server.on_frame(frame->hd.type, frame->hd.flags, frame->hd.length, frame->hd.stream_id);
+      server.on_frame(frame->hd.type, frame->hd.flags, frame->hd.stream_id);
     }
     return 0;
   }
@@ -353,6 +353,10 @@ void H2Server::on_frame_head() {
   if (type == NGHTTP2_PRIORITY || type == NGHTTP2_PRIORITY_UPDATE)
     (void)spend(H2Abuse::Priorities, limits_->priorities);
   if (type > NGHTTP2_CONTINUATION && type != NGHTTP2_PRIORITY_UPDATE) (void)spend(H2Abuse::Unknown, limits_->unknown);
+  if (type == NGHTTP2_DATA && frame_left_ == 0 && (head[4] & NGHTTP2_FLAG_END_STREAM) == 0)
+    (void)spend(H2Abuse::EmptyFrames, limits_->empty_frames);
+  if (type == NGHTTP2_WINDOW_UPDATE && frame_id_ != 0 && nghttp2_session_find_stream(session_, frame_id_) == nullptr)
+    (void)spend(H2Abuse::WindowUpdates, limits_->window_updates);
   if (type == NGHTTP2_PRIORITY && frame_id_ == 0) return end(H2Code::Protocol);
   if (in_block_ || noticed_ || frame_id_ % 2 == 0 || (type != NGHTTP2_DATA && type != NGHTTP2_HEADERS)) return;
   if (frame_id_ > last_id_) {
@@ -361,7 +365,10 @@ void H2Server::on_frame_head() {
   }
   if (nghttp2_session_find_stream(session_, frame_id_) != nullptr) return;
   const auto known = std::ranges::find(closed_, frame_id_, &Closed::id);
-  if (known != closed_.end() && known->by_us) return;
+  if (known != closed_.end() && known->by_us) {
+    if (type == NGHTTP2_HEADERS) (void)spend(H2Abuse::MadeResets, limits_->made_resets);
+    return;
+  }
   end(known == closed_.end() && type == NGHTTP2_HEADERS ? H2Code::Protocol : H2Code::StreamClosed);
 }
 
@@ -400,15 +407,11 @@ void H2Server::abused(H2Abuse kind) {
   end(H2Code::Calm);
 }
 
-void H2Server::on_frame(std::uint8_t type, std::uint8_t flags, std::size_t length, std::int32_t id) {
+void H2Server::on_frame(std::uint8_t type, std::uint8_t flags, std::int32_t id) {
   switch (type) {
     case NGHTTP2_DATA:
       tallies_[static_cast<std::size_t>(H2Abuse::Pings)].pay_back(kPingsForData);
-      if ((flags & NGHTTP2_FLAG_END_STREAM) != 0) {
-        if (H2Stream* to = stream(id); to != nullptr) to->on_request_end({});
-      } else if (length == 0) {
-        (void)spend(H2Abuse::EmptyFrames, limits_->empty_frames);
-      }
+      if (H2Stream* to = stream(id); to != nullptr && (flags & NGHTTP2_FLAG_END_STREAM) != 0) to->on_request_end({});
       return;
     case NGHTTP2_RST_STREAM: (void)spend(H2Abuse::Resets, limits_->resets); return;
     case NGHTTP2_SETTINGS: (void)spend(H2Abuse::Settings, limits_->settings); return;

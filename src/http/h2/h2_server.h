@@ -165,7 +165,7 @@ class H2Server {
   void on_priority(ConstBytes payload);
   void closed(std::int32_t id, bool by_us);
   void receive(ConstBytes bytes);
-  void on_frame(std::uint8_t type, std::uint8_t flags, std::size_t length, std::int32_t id);
+  void on_frame(std::uint8_t type, std::uint8_t flags, std::int32_t id);
   void on_headers(std::int32_t id, bool request, bool end);
   void on_request(std::int32_t id, H2Block& block, bool end);
   void keep(std::int32_t id, const H2Block& block, bool end);

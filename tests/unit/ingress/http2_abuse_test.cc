@@ -100,6 +100,24 @@ TEST_P(Http2Abuse, EmptyData) {
   });
 }
 
+// On a stream that was answered before its end, and so reset: nghttp2 says nothing of what comes for it.
+TEST_P(Http2Abuse, FramesForAStreamThatIsOver) {
+  const auto post = [](int i) {
+    return i == 0 ? h2_headers(1, {{":method", "POST"}, {":scheme", "http"}, {":authority", "a.test"}, {":path", "/"}},
+                               false)
+                  : std::string();
+  };
+  const auto flood = [&](H2Abuse kind, const std::string& frame) {
+    HttpWorld world(portable());
+    world.link.origin = answer_heads([](std::string_view) { return ok("no"); });
+    attack(world, kind, [&](int i) { return i == 0 ? post(i) : frame; });
+  };
+  flood(H2Abuse::EmptyFrames, h2_frame(0, 0, 1));
+  flood(H2Abuse::WindowUpdates, h2_frame(8, 0, 1, std::string_view("\0\0\0\1", 4)));
+  flood(H2Abuse::MadeResets, h2_headers(1, {{"x-a", "b"}}));
+  flood(H2Abuse::Resets, rst(1));
+}
+
 TEST_P(Http2Abuse, Continuations) {
   HttpWorld world(portable());
   attack(world, H2Abuse::Continuations,
