@@ -247,7 +247,7 @@ def test_slowhttptest(world, nginx, mode, path, flags):
         until(lambda: status()["http"]["visitors"] <= 5, "they are cut off", patience=30)
         assert time.monotonic() - began < SLOW + 2, time.monotonic() - began  # the status itself takes its time here
         http = status()["http"]
-        assert http["timeouts"] >= CROWD - 2, http  # slowhttptest may have given one up itself
+        assert http["timeouts"] >= CROWD - 5, http  # as many may still be there
     finally:
         child.terminate()
         child.wait(30)
