@@ -71,8 +71,8 @@ const Failure& failure_of(http::PathFault fault) {
   const auto of = [](http::PathFault what) {
     return Failure{400, FaultSide::Visitor, "ambiguous-path", http::sentence(what)};
   };
-  static const std::array kFaults = {of(None), of(Escape), of(EncodedSlash), of(Control), of(Backslash), of(Parameter)};
-  return kFaults[static_cast<std::size_t>(fault)];
+  static const std::array faults = {of(None), of(Escape), of(EncodedSlash), of(Control), of(Backslash), of(Parameter)};
+  return faults[static_cast<std::size_t>(fault)];
 }
 
 const Failure& failure_of(ResetReason reason) {
