@@ -113,7 +113,7 @@ bool TunnelMaker::read_url(const std::string& url, Place place, Address& into) {
     return true;
   }
   if (rest.starts_with("https://"))
-    return bad("a server does not do https for visitors; write http:// and put a proxy with the certificate in front");
+    return bad("whether visitors come by https is the server's to say (its https_listen): write http://HOST");
   return bad("'" + url + "' is neither http://HOST nor tcp://:PORT");
 }
 

@@ -99,7 +99,7 @@ TEST(ConfigClient, UrlsThatAreNone) {
   EXPECT_THAT(url("http://a b"), HasSubstr("client.toml:3:1: tunnels.x.url: "));
   EXPECT_THAT(url("tcp://host:80"), HasSubstr("has a host"));
   EXPECT_THAT(url("tcp://:99999"), HasSubstr("has no port"));
-  EXPECT_THAT(url("https://a.example.com"), HasSubstr("does not do https"));
+  EXPECT_THAT(url("https://a.example.com"), HasSubstr("is the server's to say"));
   EXPECT_THAT(url("a.example.com"), HasSubstr("neither http://HOST nor tcp://:PORT"));
   EXPECT_THAT(
       said("to = \"h2c://localhost:80\"\nproxy_protocol = \"v1\""),
