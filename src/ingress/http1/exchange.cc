@@ -26,54 +26,21 @@ constexpr std::size_t kKeptHead = 4096;
 void Exchange::begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
                      const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor,
                      ExchangeOwner& owner, const VisitorTls* tls, std::unique_ptr<RuleRun> rules) {
+  ExchangeBase::begin(head, host, tunnel, peer, head_bytes, tls != nullptr);
   visitor_ = &visitor;
   owner_ = &owner;
-  failure_ = nullptr;
-  host_.assign(host);
-  upgrade_.assign(head.upgrade ? head.upgrade_protocol : std::string_view{});
-  tunnel_ = tunnel;
-  peer_ = peer;
   rules_ = std::move(rules);
-  id_ = rules_ ? rules_->id() : context_.next_id();
-  method_ = head.method;
+  request_id_ = rules_ ? rules_->id() : context_.next_id();
   minor_ = head.minor;
   request_ = http::BodyFramer(head.framing, context_.options.limits);
-  head_sent_ = 0;
-  head_bytes_ = head_bytes;
-  body_sent_ = 0;
-  scanner_.reset();
-  gathered_size_ = 0;
-  status_ = 0;
-  interim_ = 0;
-  started_ = progress_ = context_.shard.now();
   written_before_ = visitor.written();
   outcome_ = Outcome::Running;
-  sends_.go();
-  reads_.go();
-  slow_ = nullptr;
-  body_asked_ = !head.expect_continue;
-  streams_ = head.fields.value("content-type").starts_with("application/grpc");
   visitor_keeps_ = head.keep_alive;
-  secure_ = tls != nullptr;
-  keep_alive_ = origin_keeps_ = dechunk_ = answered_ = fin_ = reused_ = retried_ = false;
+  keep_alive_ = dechunk_ = false;
 
-  head_.clear();
-  append_origin_head(head_, head, context_, head.minor == 0 ? "1.0" : "1.1", secure_ ? "https" : "http", peer, id_,
-                     rules_ ? rules_->host_for_origin() : std::string_view{},
-                     tls != nullptr ? tls->certificate.get() : nullptr);
+  write_origin_head(head, head.minor == 0 ? "1.0" : "1.1", tls != nullptr ? tls->certificate.get() : nullptr);
   if (rules_) rules_->release_head();
-  charge_head(context_, charged_, head_.size());
-}
-
-void Exchange::limit(Admission admission) {
-  admission_ = std::move(admission);
-  if (const VisitorGatePtr& gate = admission_.gate(); gate != nullptr && gate->throttles())
-    throttle_ =
-        std::make_unique<Throttle>(gate, static_cast<StreamHandler&>(*this), static_cast<ThrottleOwner&>(*this));
-}
-
-transport::StreamHandler& Exchange::handler() {
-  return throttle_ ? static_cast<StreamHandler&>(*throttle_) : static_cast<StreamHandler&>(*this);
+  charge(head_.size());
 }
 
 void Exchange::on_allowance(Way way) {
@@ -87,25 +54,12 @@ void Exchange::connect(transport::Link* link) {
   fin_ = false;
   head_sent_ = 0;
   made_progress();
-  // A second dead one would not be retried: it gets a new one.
-  auto reached = context_.pool.reach(link, tunnel_, peer_, handler(), speech_, retried_ || alone_);
-  if (!reached) return fail(failure_of(reached.error()));
-  if (*reached == nullptr) return fail(retried_ ? failures::kLinkLost : failures::kClientAway);
-  origin_ = std::move(*reached);
-  if (alone_) origin_->spend();
-  reused_ = reused_ || origin_->reused();
-  origin_->stream().want_write();
+  if (const Failure* failure = reach(link); failure != nullptr) fail(*failure);
 }
 
 void Exchange::reset() {
-  origin_.reset();
-  throttle_.reset();
-  admission_.reset();
-  rules_.reset();
-  changed_.reset();
-  gathered_.reset();
+  release();
   if (head_.capacity() > kKeptHead) std::string().swap(head_);
-  charge_head(context_, charged_, 0);
 }
 
 void Exchange::on_visitor_ready(std::uint32_t what) {
@@ -232,19 +186,12 @@ bool Exchange::rules_pass(http::BodyFramer before, ConstBytes bytes) {
     pass = pass && rules_->on_request_body(as_bytes(payload)) == plugin::Verdict::Pass;
   });
   if (pass) return true;
-  const plugin::Reply& reply = rules_->reply();
-  refused_by_rule_ = {reply.status, http::FaultSide::Visitor, reply.slug, reply.sentence, reply.retry_after};
-  fail(refused_by_rule_);
+  fail(rules_failure());
   return false;
 }
 
 void Exchange::show_rules(http::BodyFramer before, ConstBytes bytes) {
   (void)before.feed(as_text(bytes), [&](std::string_view payload) { rules_->on_response_body(as_bytes(payload)); });
-}
-
-void Exchange::tell(const RequestRecord& record) {
-  context_.host.on_request(record);
-  if (rules_want(plugin::Phase::Log)) rules_->on_log(record);
 }
 
 // ---- the end ------------------------------------------------------------------------------------------------------
@@ -285,33 +232,13 @@ transport::Stream* Exchange::take_stream() {
 void Exchange::compact() {
   head_.resize(std::min(head_.size(), head_.find('\r')));
   head_.shrink_to_fit();
-  charge_head(context_, charged_, head_.size());
+  charge(head_.size());
 }
 
 RequestRecord Exchange::record() const {
-  const std::string_view head = head_;
-  const std::size_t space = head.find(' ');
-  const std::string_view target = head.substr(space + 1);
-  RequestRecord record;
-  record.method = head.substr(0, space);
-  record.path = target.substr(0, target.find_first_of("? "));
-  if (rules_ && !rules_->asked_path().empty()) record.path = rules_->asked_path();
-  record.host = host_;
-  record.request_id = id_.text();
-  record.status = status_;
-  record.bytes_in = head_bytes_ + body_sent_;
+  RequestRecord record = about();
   record.bytes_out = visitor_->written() - written_before_;
-  record.duration = context_.shard.now() - started_;
-  if (failure_ != nullptr) {
-    record.slug = failure_->slug;
-    record.side = failure_->side;
-  }
-  record.session = tunnel_.session;
-  record.tunnel = tunnel_.tunnel;
-  record.visitor = peer_;
   record.upgraded = outcome_ == Outcome::Upgrade;
-  record.reused_origin = reused_;
-  record.retried = retried_;
   return record;
 }
 

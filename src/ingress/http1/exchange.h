@@ -16,7 +16,7 @@
 #include "http/body.h"
 #include "http/h1_head.h"
 #include "ingress/http1/changed_body.h"
-#include "ingress/http1/exchange_parts.h"
+#include "ingress/http1/exchange_base.h"
 #include "ingress/http1/failure.h"
 #include "ingress/http1/ingress_context.h"
 #include "ingress/http1/origin_pool.h"
@@ -35,7 +35,7 @@ class ExchangeOwner {
   ~ExchangeOwner() = default;
 };
 
-class Exchange final : private transport::StreamHandler, private ThrottleOwner, private ChangedBodyOwner {
+class Exchange final : public ExchangeBase, private ChangedBodyOwner {
  public:
   enum class Outcome : std::uint8_t {
     Running,
@@ -47,19 +47,13 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner, 
     VisitorGone,
   };
 
-  explicit Exchange(IngressContext& context) : context_(context) {}
-  ~Exchange() { charge_head(context_, charged_, 0); }
+  explicit Exchange(IngressContext& context) : ExchangeBase(context) {}
 
   // Takes what it needs from the head (the context's request), whose bytes may go afterwards. No `tls`: plain HTTP.
   void begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
              const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner,
              const VisitorTls* tls, std::unique_ptr<RuleRun> rules = nullptr);
-  // After begin(): its place in a tunnel that has limits.
-  void limit(Admission admission);
-  // After begin(): its connection to the service is for it alone.
-  void single_use(bool alone) { alone_ = alone; }
-  [[nodiscard]] const VisitorGatePtr& gate() const { return admission_.gate(); }
-  // The same: what its service is spoken to in.
+  // After begin(): what its service is spoken to in.
   void speak(route::OriginSpeech speech) { speech_ = speech; }
   // On a warm connection or, on a retry, a new one. No link: it is lost.
   void connect(transport::Link* link);
@@ -74,12 +68,6 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner, 
 
   [[nodiscard]] Outcome outcome() const { return outcome_; }
   [[nodiscard]] bool over() const { return outcome_ != Outcome::Running; }
-  [[nodiscard]] const Failure& failure() const { return *failure_; }  // Failed, Cut, VisitorGone
-  [[nodiscard]] const TunnelKey& tunnel() const { return tunnel_; }
-  [[nodiscard]] std::string_view host() const { return host_; }
-  [[nodiscard]] std::string_view head() const { return head_; }  // as sent to the origin
-  [[nodiscard]] const RequestId& id() const { return id_; }
-  [[nodiscard]] bool head_request() const { return method_ == http::Method::Head; }
   [[nodiscard]] std::uint8_t visitor_minor() const { return minor_; }
   [[nodiscard]] bool visitor_keeps() const { return visitor_keeps_; }  // the visitor asked for keep-alive
   [[nodiscard]] bool request_read() const {
@@ -94,8 +82,6 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner, 
   void compact();
   // Method, host, path and what was counted.
   [[nodiscard]] RequestRecord record() const;
-  // It is over, and settled like this.
-  void tell(const RequestRecord& record);
 
  private:
   [[nodiscard]] std::size_t on_data(transport::Stream& stream, ConstBytes bytes) override;
@@ -105,7 +91,6 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner, 
   void on_allowance(Way way) override;
   void on_pause() override;
 
-  [[nodiscard]] transport::StreamHandler& handler();
   [[nodiscard]] std::size_t take_head(ConstBytes bytes);
   void change_head(http::ResponseHead& head);
   [[nodiscard]] std::size_t take_body(std::string_view head, ConstBytes bytes);
@@ -114,7 +99,6 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner, 
   [[nodiscard]] bool finish_changed();
   void go_on_changing();
   void complete(bool excess);
-  [[nodiscard]] bool rules_want(plugin::Phase phase) const { return rules_ != nullptr && rules_->wants(phase); }
   [[nodiscard]] bool rules_pass(http::BodyFramer before, ConstBytes bytes);
   void show_rules(http::BodyFramer before, ConstBytes bytes);
 
@@ -125,60 +109,16 @@ class Exchange final : private transport::StreamHandler, private ThrottleOwner, 
   void fail(const Failure& failure);  // by a page, or cut off when a response is under way
   void end(Outcome outcome, const Failure* failure = nullptr);
   [[nodiscard]] bool visitor_owes_body() const;
-  void made_progress() { progress_ = context_.shard.now(); }
 
-  IngressContext& context_;
   VisitorSocket* visitor_ = nullptr;
   ExchangeOwner* owner_ = nullptr;
-  Admission admission_;
-  std::unique_ptr<Throttle> throttle_;  // where the bandwidth is limited
-  OriginPtr origin_;
-  const Failure* failure_ = nullptr;
-
-  // The request.
-  std::string head_;                // for the origin
-  std::size_t charged_ = 0;         // of head_, to the memory budget
-  std::string host_;                // in the one spelling
-  std::string upgrade_;             // the protocol that was asked for
-  std::unique_ptr<RuleRun> rules_;  // of a tunnel that has any
-  Failure refused_by_rule_;
-  TunnelKey tunnel_;
-  transport::PeerAddress peer_;
-  RequestId id_;
-  http::Method method_ = http::Method::Get;
-  route::OriginSpeech speech_ = route::OriginSpeech::Http1;
   std::uint8_t minor_ = 1;
   http::BodyFramer request_;
-  std::size_t head_sent_ = 0;
-  std::uint64_t head_bytes_ = 0;  // as the visitor sent it
-  std::uint64_t body_sent_ = 0;
-
-  // The response.
-  http::HeadScanner scanner_{http::HeadScanner::Kind::Response};
-  Buffer gathered_;  // a head that did not come in one piece
-  std::size_t gathered_size_ = 0;
-  http::BodyFramer response_;
-  std::unique_ptr<ChangedBody> changed_;  // where a filter makes it another
-  std::uint16_t status_ = 0;              // of the final response; 0 before it
-  std::uint32_t interim_ = 0;             // 1xx so far
-
-  TimePoint started_{}, progress_{};
-  RateFloor sends_, reads_;        // the visitor
-  const Failure* slow_ = nullptr;  // found by time_left()
   std::uint64_t written_before_ = 0;
   Outcome outcome_ = Outcome::Running;
-  bool body_asked_ : 1 = true;  // he does not wait for a 100 to send it
-  bool streams_ : 1 = false;    // may be silent for long: gRPC
-  bool secure_ : 1 = false;     // the visitor speaks TLS
   bool visitor_keeps_ : 1 = true;
   bool keep_alive_ : 1 = false;
-  bool origin_keeps_ : 1 = false;
   bool dechunk_ : 1 = false;
-  bool answered_ : 1 = false;  // a byte came from the origin
-  bool fin_ : 1 = false;       // so did its FIN
-  bool reused_ : 1 = false;
-  bool alone_ : 1 = false;  // its connection to the service is not another's, before or after
-  bool retried_ : 1 = false;
 };
 
 }  // namespace ferrotunnel::ingress

@@ -50,14 +50,14 @@ void Exchange::on_fin(transport::Stream&) {
 // One head, 1xx or final, or a part of it; with a final one goes what is there of its body. Returns the bytes that were taken.
 std::size_t Exchange::take_head(ConstBytes bytes) {
   const std::size_t before = gathered_size_;
-  const std::string_view view = before == 0 ? as_text(bytes) : gather_head(context_, gathered_, gathered_size_, bytes);
+  const std::string_view view = before == 0 ? as_text(bytes) : gather(bytes);
   http::RequestContext asked;
   asked.head = head_request();
   asked.upgrade_protocol = upgrade_;
   const http::Parse parsed =
       http::parse_response_head(view, context_.options.limits, scanner_, asked, context_.response);
   if (parsed.need_more()) {
-    if (before == 0) (void)gather_head(context_, gathered_, gathered_size_, bytes);
+    if (before == 0) (void)gather(bytes);
     return gathered_size_ - before;
   }
   const http::ResponseHead& head = context_.response;

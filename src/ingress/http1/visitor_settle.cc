@@ -42,7 +42,7 @@ VisitorConnection::Next VisitorConnection::settle_failed() {
   page.slug = failure.slug;
   page.sentence = sentence;
   page.retry_after = failure.retry_after;
-  page.request_id = exchange_->id().text();
+  page.request_id = exchange_->request_id().text();
   page.host = exchange_->host();
   page.hsts = hsts();
   page.templates = context_.pages.get();

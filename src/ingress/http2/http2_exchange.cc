@@ -36,36 +36,21 @@ void Http2Exchange::begin(const http::H2Request& request, std::string_view host,
                           const transport::PeerAddress& peer, std::string_view proto, http::H2Server& server,
                           Http2ExchangeOwner& owner) {
   http::RequestHead& head = request.head;
+  ExchangeBase::begin(head, host, tunnel, peer, request.decoded, proto == "https");
   server_ = &server;
   owner_ = &owner;
-  failure_ = nullptr;
   refused_.reset();
-  host_.assign(host);
-  upgrade_.assign(head.upgrade ? head.upgrade_protocol : std::string_view{});
-  tunnel_ = tunnel;
-  peer_ = peer;
   request_id_ = context_.next_id();
   id_ = request.id;
-  method_ = head.method;
   framing_ = head.framing;
-  head_sent_ = tail_sent_ = 0;
+  tail_sent_ = 0;
   owed_ = 0;
-  head_bytes_ = request.decoded;
-  body_sent_ = bytes_out_ = 0;
-  scanner_.reset();
-  gathered_size_ = 0;
+  bytes_out_ = 0;
   trailers_.clear();
-  status_ = 0;
-  interim_ = 0;
-  started_ = progress_ = context_.shard.now();
-  sends_.go();
-  reads_.go();
-  slow_ = nullptr;
   body_came_ = 0;
-  body_asked_ = !head.expect_continue;
-  streams_ = head.upgrade || head.fields.value("content-type").starts_with("application/grpc");
+  streams_ = streams_ || head.upgrade;
   outcome_ = Outcome::Running;
-  raw_ = origin_keeps_ = answered_ = fin_ = reused_ = retried_ = closed_ = in_data_ = response_sent_ = verdict_ = false;
+  raw_ = closed_ = in_data_ = response_sent_ = verdict_ = false;
   request_ended_ = request.end;
   request_done_ = request.end && !head.upgrade;
   grpc_ = http::is_grpc(head.fields.value("content-type"));
@@ -74,7 +59,6 @@ void Http2Exchange::begin(const http::H2Request& request, std::string_view host,
 
   head_.clear();
   tail_.clear();
-  secure_ = proto == "https";
   if (request.refusal == nullptr) write_head(head);  // else nothing of it goes anywhere
 }
 
@@ -88,11 +72,9 @@ void Http2Exchange::write_head(http::RequestHead& head) {
     head.fields.remove("sec-websocket-key");
     head.fields.add("Sec-WebSocket-Key", key);
   }
-  head_.clear();
-  append_origin_head(head_, head, context_, "2.0", secure_ ? "https" : "http", peer_, request_id_,
-                     rules_ ? rules_->host_for_origin() : std::string_view{}, certificate_.get());
+  write_origin_head(head, "2.0", certificate_.get());
   if (head.upgrade) head.fields.remove("sec-websocket-key");  // the view goes
-  charge_head(context_, charged_, head_.size() + (kept_ ? kept_->bytes() : 0));
+  charge(head_.size() + (kept_ ? kept_->bytes() : 0));
 }
 
 // ---- rules --------------------------------------------------------------------------------------------------------
@@ -124,11 +106,11 @@ void Http2Exchange::run_rules(http::RequestHead& head) {
       write_head(head);
       rules_->release_head();
       kept_.reset();  // the head's views go
-      charge_head(context_, charged_, head_.size());
+      charge(head_.size());
       return;
     case plugin::Verdict::Wait:
       outcome_ = Outcome::Deciding;
-      charge_head(context_, charged_, head_.size() + kept_->bytes());
+      charge(head_.size() + kept_->bytes());
       return;
     case plugin::Verdict::Answer: break;
   }
@@ -179,25 +161,12 @@ void Http2Exchange::reply() {
 bool Http2Exchange::rules_pass(ConstBytes payload) {
   if (payload.empty() || !rules_want(plugin::Phase::RequestBody)) return true;
   if (rules_->on_request_body(payload) == plugin::Verdict::Pass) return true;
-  const plugin::Reply& reply = rules_->reply();
-  own_failure_ = {reply.status, http::FaultSide::Visitor, reply.slug, reply.sentence, reply.retry_after};
-  fail(own_failure_);
+  fail(rules_failure());
   return false;
 }
 
 void Http2Exchange::speak(route::OriginSpeech speech) {
   speech_ = grpc_ && !alone_ && speech == route::OriginSpeech::Http1 ? route::OriginSpeech::Http2 : speech;
-}
-
-void Http2Exchange::limit(Admission admission) {
-  admission_ = std::move(admission);
-  if (const VisitorGatePtr& gate = admission_.gate(); gate != nullptr && gate->throttles())
-    throttle_ =
-        std::make_unique<Throttle>(gate, static_cast<StreamHandler&>(*this), static_cast<ThrottleOwner&>(*this));
-}
-
-StreamHandler& Http2Exchange::handler() {
-  return throttle_ ? static_cast<StreamHandler&>(*throttle_) : static_cast<StreamHandler&>(*this);
 }
 
 void Http2Exchange::on_allowance(Way way) {
@@ -214,14 +183,7 @@ void Http2Exchange::connect(transport::Link* link) {
   say_line({});
   request_done_ = request_ended_ && framing_.empty() && upgrade_.empty();
   made_progress();
-  // A second dead one would not be retried: it gets a new one.
-  auto reached = context_.pool.reach(link, tunnel_, peer_, handler(), speech_, retried_ || alone_);
-  if (!reached) return fail(failure_of(reached.error()));
-  if (*reached == nullptr) return fail(retried_ ? failures::kLinkLost : failures::kClientAway);
-  origin_ = std::move(*reached);
-  if (alone_) origin_->spend();
-  reused_ = reused_ || origin_->reused();
-  origin_->stream().want_write();
+  if (const Failure* failure = reach(link); failure != nullptr) fail(*failure);
 }
 
 void Http2Exchange::refuse(const Failure& failure, std::optional<Refusal> refused) {
@@ -243,21 +205,15 @@ void Http2Exchange::reset() {
   detail::ExchangeHook<detail::WithNews>::unlink();
   detail::ExchangeHook<detail::Hungry>::unlink();
   call_timer_.disarm();
-  origin_.reset();
-  throttle_.reset();
-  admission_.reset();
-  rules_.reset();
+  release();
   kept_.reset();
   certificate_.reset();
-  changed_.reset();
-  gathered_.reset();
   in_.clear();
   out_.clear();
   shrink(trailers_);
   shrink(tail_);
   shrink(head_);
   std::string().swap(reply_);
-  charge_head(context_, charged_, 0);
 }
 
 // ---- from the visitor ---------------------------------------------------------------------------------------------
@@ -452,37 +408,11 @@ void Http2Exchange::end(Outcome outcome, const Failure* failure) {
   owner_->on_exchange_news(*this);
 }
 
-void Http2Exchange::tell() const {
-  const RequestRecord told = record();
-  context_.host.on_request(told);
-  if (rules_want(plugin::Phase::Log)) rules_->on_log(told);
-}
-
 RequestRecord Http2Exchange::record() const {
-  const std::string_view head = head_;
-  const std::size_t space = head.find(' ');
-  const std::string_view target = head.substr(space + 1);
-  RequestRecord record;
-  record.method = head.substr(0, space);
-  record.path = target.substr(0, target.find_first_of("? "));
-  if (rules_ && !rules_->asked_path().empty()) record.path = rules_->asked_path();
-  record.host = host_;
-  record.request_id = request_id_.text();
-  record.status = status_;
-  record.bytes_in = head_bytes_ + body_sent_;
+  RequestRecord record = about();
   record.bytes_out = bytes_out_;
-  record.duration = context_.shard.now() - started_;
-  if (failure_ != nullptr) {
-    record.slug = failure_->slug;
-    record.side = failure_->side;
-  }
-  record.session = tunnel_.session;
-  record.tunnel = tunnel_.tunnel;
   record.refused = refused_;
-  record.visitor = peer_;
   record.upgraded = raw_;
-  record.reused_origin = reused_;
-  record.retried = retried_;
   return record;
 }
 

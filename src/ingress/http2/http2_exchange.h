@@ -19,7 +19,7 @@
 #include "http/h2/h2_server.h"
 #include "http/kept_head.h"
 #include "ingress/http1/changed_body.h"
-#include "ingress/http1/exchange_parts.h"
+#include "ingress/http1/exchange_base.h"
 #include "ingress/http1/failure.h"
 #include "ingress/http1/ingress_context.h"
 #include "ingress/http1/origin_pool.h"
@@ -58,8 +58,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
                             public detail::ExchangeHook<detail::WithNews>,
                             public detail::ExchangeHook<detail::Hungry>,
                             public http::H2Stream,
-                            private transport::StreamHandler,
-                            private ThrottleOwner,
+                            public ExchangeBase,
                             private RuleRunOwner,
                             private ChangedBodyOwner {
  public:
@@ -77,8 +76,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
     VisitorGone,
   };
 
-  explicit Http2Exchange(IngressContext& context) : context_(context) {}
-  ~Http2Exchange() { charge_head(context_, charged_, 0); }
+  explicit Http2Exchange(IngressContext& context) : ExchangeBase(context) {}
 
   // Before begin(): what the visitor has shown.
   void shown(transport::VisitorCertificatePtr certificate) { certificate_ = std::move(certificate); }
@@ -86,10 +84,6 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void begin(const http::H2Request& request, std::string_view host, const TunnelKey& tunnel,
              const transport::PeerAddress& peer, std::string_view proto, http::H2Server& server,
              Http2ExchangeOwner& owner);
-  // After begin(): its place in a tunnel that has limits.
-  void limit(Admission admission);
-  // After begin(): its connection to the service is for it alone.
-  void single_use(bool alone) { alone_ = alone; }
   // After begin() and before connect(): the tunnel's rules, on the head of begin(). connect() only where the outcome is Running then.
   void apply(plugin::ChainPtr chain, http::RequestHead& head);
   // The same: what its service is spoken to in. gRPC is spoken in HTTP/2 whatever that is.
@@ -126,14 +120,8 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   [[nodiscard]] bool closed() const { return closed_; }  // the visitor's stream is gone
   [[nodiscard]] bool waits_for_visitor() const { return status_ != 0 && (over() || !out_.empty()); }
   [[nodiscard]] bool upgraded() const { return raw_; }
-  [[nodiscard]] const Failure& failure() const { return *failure_; }
-  [[nodiscard]] const TunnelKey& tunnel() const { return tunnel_; }
-  [[nodiscard]] std::string_view host() const { return host_; }
-  [[nodiscard]] std::string_view head() const { return head_; }  // as sent to the origin
-  [[nodiscard]] const RequestId& request_id() const { return request_id_; }
-  [[nodiscard]] bool head_request() const { return method_ == http::Method::Head; }
   [[nodiscard]] bool grpc() const { return grpc_; }
-  void tell() const;  // it is over, and settled
+  [[nodiscard]] RequestRecord record() const;
 
  private:
   // transport::StreamHandler
@@ -152,17 +140,14 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void on_response_sent() override { response_sent_ = true; }
   void on_closed(std::uint32_t code) override;
 
-  [[nodiscard]] transport::StreamHandler& handler();
   [[nodiscard]] Duration sends_left(TimePoint now, std::size_t owing);
   [[nodiscard]] Duration reads_left(TimePoint now, bool socket_full);
   void body_went_on();
   void cut_off(const Failure& failure);  // by a page, or by RST_STREAM
   void give_back(std::size_t n);
-  [[nodiscard]] RequestRecord record() const;
   void write_head(http::RequestHead& head);
   void run_rules(http::RequestHead& head);
   void keep_reply(const http::RequestHead& head);
-  [[nodiscard]] bool rules_want(plugin::Phase phase) const { return rules_ != nullptr && rules_->wants(phase); }
   [[nodiscard]] bool rules_pass(ConstBytes payload);
   [[nodiscard]] std::size_t take_head(ConstBytes bytes);
   void change_head(http::ResponseHead& head);
@@ -188,58 +173,31 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void end(Outcome outcome, const Failure* failure = nullptr);
   [[nodiscard]] Duration call_time_left(TimePoint now) const;
   void on_call_timeout();
-  void made_progress() { progress_ = context_.shard.now(); }
 
-  IngressContext& context_;
   http::H2Server* server_ = nullptr;
   Http2ExchangeOwner* owner_ = nullptr;
-  Admission admission_;
-  std::unique_ptr<Throttle> throttle_;  // where the bandwidth is limited
-  OriginPtr origin_;
-  const Failure* failure_ = nullptr;
-  Failure own_failure_;  // what failure_ points to where the head was not taken, or a rule refused
   std::optional<Refusal> refused_;
 
   // The request.
-  std::unique_ptr<RuleRun> rules_;  // of a tunnel that has any
   transport::VisitorCertificatePtr certificate_;
   std::unique_ptr<http::KeptHead> kept_;  // while Deciding
   std::string reply_;                     // of a rule, while Answered; like answer()'s
-  std::string head_;                      // for the origin
-  std::size_t charged_ = 0;               // of head_, to the memory budget
-  std::string host_;                      // in the one spelling
-  std::string upgrade_;                   // "websocket", or nothing
   std::string accept_;                    // what Sec-WebSocket-Accept has to be
   std::string tail_;                      // of a chunked body: the last chunk, trailers
   std::string line_;                      // of a chunked body: a chunk's size, or its end
   std::uint32_t line_sent_ = 0;
   std::uint32_t chunk_left_ = 0;  // bytes of in_ that the chunk at hand still takes
-  TunnelKey tunnel_;
-  transport::PeerAddress peer_;
-  RequestId request_id_;
   ByteQueue in_;
   std::uint32_t owed_ = 0;  // of in_, what the connection's window was not given back for
   std::int32_t id_ = 0;
-  http::Method method_ = http::Method::Get;
-  route::OriginSpeech speech_ = route::OriginSpeech::Http1;
   http::Framing framing_;
-  std::size_t head_sent_ = 0, tail_sent_ = 0;
-  std::uint64_t head_bytes_ = 0;  // as the visitor sent it, decoded
-  std::uint64_t body_sent_ = 0;
+  std::size_t tail_sent_ = 0;
 
   // The response.
-  http::HeadScanner scanner_{http::HeadScanner::Kind::Response};
-  Buffer gathered_;  // a head that did not come in one piece
-  std::size_t gathered_size_ = 0;
-  http::BodyFramer response_;
-  std::unique_ptr<ChangedBody> changed_;  // where a filter makes it another
   ByteQueue out_;
   std::string trailers_;
-  std::uint16_t status_ = 0;   // of the final response; 0 before it
-  std::uint32_t interim_ = 0;  // 1xx so far
   std::uint64_t bytes_out_ = 0;
 
-  TimePoint started_{}, progress_{};
   // Of a gRPC call that has a deadline; the connection's own timer is for silence.
   struct CallTimer final : transport::Deadline {
     explicit CallTimer(Http2Exchange& of) : exchange(of) {}
@@ -247,28 +205,17 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
     Http2Exchange& exchange;
   };
   CallTimer call_timer_{*this};
-  RateFloor sends_, reads_;                                  // the visitor
-  const Failure* slow_ = nullptr;                            // found by time_left()
   std::uint64_t body_came_ = 0;                              // bytes of the request's
   TimePoint held_since_{};                                   // when in_ began to hold any that may go
   std::uint64_t connection_sent_ = 0, connection_read_ = 0;  // by all of its streams when the window of the floor began
   Outcome outcome_ = Outcome::Running;
   bool request_ended_ : 1 = false;  // all of it came
   bool request_done_ : 1 = false;   // all of it went to the link
-  bool secure_ : 1 = false;         // the visitor speaks TLS
   bool grpc_ : 1 = false;           // it is a call of gRPC
   bool verdict_ : 1 = false;        // what was waited for is there
   bool raw_ : 1 = false;            // after a 101: bytes are the protocol's
-  bool origin_keeps_ : 1 = false;
-  bool answered_ : 1 = false;  // a byte came from the origin
-  bool fin_ : 1 = false;       // so did its FIN
-  bool reused_ : 1 = false;
-  bool alone_ : 1 = false;  // its connection to the service is not another's, before or after
-  bool retried_ : 1 = false;
   bool closed_ : 1 = false;
   bool in_data_ : 1 = false;
-  bool body_asked_ : 1 = true;      // he does not wait for a 100 to send it
-  bool streams_ : 1 = false;        // may be silent for long, and slow: gRPC, events
   bool response_sent_ : 1 = false;  // to its end
 };
 

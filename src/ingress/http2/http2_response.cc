@@ -68,14 +68,14 @@ std::size_t Http2Exchange::room_out() const {
 // One head, 1xx or final, or a part of it. Returns the bytes that were taken.
 std::size_t Http2Exchange::take_head(ConstBytes bytes) {
   const std::size_t before = gathered_size_;
-  const std::string_view view = before == 0 ? as_text(bytes) : gather_head(context_, gathered_, gathered_size_, bytes);
+  const std::string_view view = before == 0 ? as_text(bytes) : gather(bytes);
   http::RequestContext asked;
   asked.head = head_request();
   asked.upgrade_protocol = upgrade_;
   http::ResponseHead& head = context_.response;
   const http::Parse parsed = http::parse_response_head(view, context_.options.limits, scanner_, asked, head);
   if (parsed.need_more()) {
-    if (before == 0) (void)gather_head(context_, gathered_, gathered_size_, bytes);
+    if (before == 0) (void)gather(bytes);
     return gathered_size_ - before;
   }
   const bool unasked =

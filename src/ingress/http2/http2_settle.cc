@@ -146,7 +146,7 @@ void Http2Connection::answer(Http2Exchange& exchange) {
 void Http2Connection::finish(Http2Exchange& exchange) {
   server_->detach(exchange.id());
   if (exchange.upgraded()) --context_.stats.upgraded;
-  exchange.tell();
+  exchange.tell(exchange.record());
   exchange.detail::ExchangeHook<detail::OfConnection>::unlink();
   context_.give_back(std::unique_ptr<Http2Exchange>(&exchange));
 }
