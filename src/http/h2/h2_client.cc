@@ -1,47 +1,26 @@
 #include "http/h2/h2_client.h"
 
-#include <nghttp2/nghttp2.h>
-
 #include <algorithm>
 #include <cassert>
 #include <cstring>
 #include <new>
 #include <utility>
-#include <vector>
+
+#include "http/h2/h2_session.h"
 
 namespace ferrotunnel::http {
 
 namespace {
 
-std::string_view text_of(nghttp2_rcbuf* buffer) {
-  const nghttp2_vec view = nghttp2_rcbuf_get_buf(buffer);
-  return {reinterpret_cast<const char*>(view.base), view.len};
-}
-
-// What is useful pays for what goes along with it.
-constexpr std::uint32_t kUpdatesForData = 4;
-constexpr std::uint32_t kPingsForData = 1;
-
 // What an origin begins with that speaks HTTP/1 only.
 constexpr std::string_view kHttp1 = "HTTP/";
 constexpr std::uint8_t kLookedAt = 255;
 
-// The names and values live until the call is over, which copies them.
-template <class Submit>
-void with_pairs(const H2Fields& fields, Submit&& submit) {
-  thread_local std::vector<nghttp2_nv> pairs;
-  pairs.clear();
-  for (const H2Fields::Line& line : fields.lines()) {
-    const auto bytes = [](std::string_view text) {
-      return const_cast<std::uint8_t*>(reinterpret_cast<const std::uint8_t*>(text.data()));
-    };
-    // What is a secret is not to be found out by the sizes of what others ask on the same connection (RFC 7541 section 7.1.3).
-    const bool secret = line.name == "authorization" || line.name == "cookie" || line.name == "proxy-authorization";
-    const auto flags = static_cast<std::uint8_t>(secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
-    pairs.push_back({bytes(line.name), bytes(line.value), line.name.size(), line.value.size(), flags});
-  }
-  submit(pairs.data(), pairs.size());
-}
+// What is a secret is not to be found out by the sizes of what others ask on the same connection (RFC 7541 section 7.1.3).
+constexpr auto kSecretsApart = [](std::string_view name) {
+  const bool secret = name == "authorization" || name == "cookie" || name == "proxy-authorization";
+  return static_cast<std::uint8_t>(secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
+};
 
 }  // namespace
 
@@ -65,12 +44,6 @@ struct H2Client::Callbacks {
     if (client.block_->decoded() > std::size_t{client.limits_.header_bytes_factor} * client.heads_.head_bytes)
       client.abused(H2Abuse::HeaderBytes);
     return 0;
-  }
-
-  // A name or value that no head may have. Left to itself nghttp2 would drop the field and go on.
-  static int on_invalid_header(nghttp2_session*, const nghttp2_frame*, nghttp2_rcbuf*, nghttp2_rcbuf*, std::uint8_t,
-                               void*) {
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
 
   static int on_frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user) {
@@ -139,40 +112,13 @@ struct H2Client::Callbacks {
   }
 
   static nghttp2_session_callbacks* table() {
-    static nghttp2_session_callbacks* const made = [] {
-      nghttp2_session_callbacks* all = nullptr;
-      if (nghttp2_session_callbacks_new(&all) != 0) throw std::bad_alloc();
-      nghttp2_session_callbacks_set_on_begin_headers_callback(all, on_begin_headers);
-      nghttp2_session_callbacks_set_on_header_callback2(all, on_header);
-      nghttp2_session_callbacks_set_on_invalid_header_callback2(all, on_invalid_header);
-      nghttp2_session_callbacks_set_on_frame_recv_callback(all, on_frame_recv);
-      nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, on_data_chunk);
-      nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, on_invalid_frame);
-      nghttp2_session_callbacks_set_on_frame_send_callback(all, on_frame_send);
-      nghttp2_session_callbacks_set_on_stream_close_callback(all, on_stream_close);
-      return all;
-    }();
+    static nghttp2_session_callbacks* const made = new_h2_callbacks<Callbacks>();
     return made;
   }
-
-  struct Option {
-    explicit Option(const H2Limits& limits) {
-      if (nghttp2_option_new(&made) != 0) throw std::bad_alloc();
-      nghttp2_option_set_no_auto_window_update(made, 1);
-      nghttp2_option_set_no_closed_streams(made, 1);
-      nghttp2_option_set_max_outbound_ack(made, limits.max_queued_acks);
-      nghttp2_option_set_max_settings(made, limits.max_settings);
-      nghttp2_option_set_max_continuations(made, limits.max_continuations);
-    }
-    ~Option() { nghttp2_option_del(made); }
-    Option(const Option&) = delete;
-    Option& operator=(const Option&) = delete;
-    nghttp2_option* made = nullptr;
-  };
 };
 
 H2Client::H2Client(const H2Limits& limits, const Limits& heads) : limits_(limits), heads_(heads) {
-  const Callbacks::Option option(limits);
+  const H2SessionOption option(limits);
   if (nghttp2_session_client_new2(&session_, Callbacks::table(), this, option.made) != 0) throw std::bad_alloc();
   const std::array<nghttp2_settings_entry, 4> settings{{
       {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
@@ -321,7 +267,7 @@ std::optional<std::int32_t> H2Client::submit(const RequestHead& head, std::strin
   if (!open()) return std::nullopt;
   fields_.set_request(head, scheme);
   std::int32_t id = -1;
-  with_pairs(fields_, [&](const nghttp2_nv* pairs, std::size_t count) {
+  with_pairs(fields_, kSecretsApart, [&](const nghttp2_nv* pairs, std::size_t count) {
     nghttp2_data_provider source{};
     source.read_callback = Callbacks::read;
     id = nghttp2_submit_request(session_, nullptr, pairs, count, end ? nullptr : &source, &asker);
@@ -336,7 +282,7 @@ std::optional<std::int32_t> H2Client::submit(const RequestHead& head, std::strin
 
 void H2Client::submit_trailers(std::int32_t id, std::string_view lines) {
   fields_.set_trailers(lines);
-  with_pairs(fields_,
+  with_pairs(fields_, kSecretsApart,
              [&](const nghttp2_nv* pairs, std::size_t count) { nghttp2_submit_trailer(session_, id, pairs, count); });
 }
 

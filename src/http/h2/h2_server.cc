@@ -1,7 +1,5 @@
 #include "http/h2/h2_server.h"
 
-#include <nghttp2/nghttp2.h>
-
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -10,6 +8,7 @@
 
 #include "http/chars.h"
 #include "http/h2/h2_frame_room.h"
+#include "http/h2/h2_session.h"
 #include "http/h2/h2_upgrade.h"
 
 namespace ferrotunnel::http {
@@ -33,14 +32,6 @@ std::string_view to_string(H2Abuse kind) {
 
 namespace {
 
-std::string_view text_of(nghttp2_rcbuf* buffer) {
-  const nghttp2_vec view = nghttp2_rcbuf_get_buf(buffer);
-  return {reinterpret_cast<const char*>(view.base), view.len};
-}
-
-// What is useful pays for what goes along with it.
-constexpr std::uint32_t kUpdatesForData = 4;
-constexpr std::uint32_t kPingsForData = 1;
 constexpr std::uint32_t kPrioritiesForRequest = 4;
 
 constexpr std::string_view kPriorityField = "priority";
@@ -75,12 +66,6 @@ struct H2Server::Callbacks {
     if (block.decoded() > std::size_t{server.limits_->header_bytes_factor} * server.heads_->head_bytes)
       server.abused(H2Abuse::HeaderBytes);
     return 0;
-  }
-
-  // A name or value that no head may have. Left to itself nghttp2 would drop the field and go on.
-  static int on_invalid_header(nghttp2_session*, const nghttp2_frame*, nghttp2_rcbuf*, nghttp2_rcbuf*, std::uint8_t,
-                               void*) {
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
 
   static int on_frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user) {
@@ -198,39 +183,20 @@ struct H2Server::Callbacks {
 
   static nghttp2_session_callbacks* table() {
     static nghttp2_session_callbacks* const made = [] {
-      nghttp2_session_callbacks* all = nullptr;
-      if (nghttp2_session_callbacks_new(&all) != 0) throw std::bad_alloc();
-      nghttp2_session_callbacks_set_on_begin_headers_callback(all, on_begin_headers);
-      nghttp2_session_callbacks_set_on_header_callback2(all, on_header);
-      nghttp2_session_callbacks_set_on_invalid_header_callback2(all, on_invalid_header);
-      nghttp2_session_callbacks_set_on_frame_recv_callback(all, on_frame_recv);
-      nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, on_data_chunk);
-      nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, on_invalid_frame);
-      nghttp2_session_callbacks_set_on_frame_send_callback(all, on_frame_send);
-      nghttp2_session_callbacks_set_on_stream_close_callback(all, on_stream_close);
+      nghttp2_session_callbacks* all = new_h2_callbacks<Callbacks>();
       nghttp2_session_callbacks_set_send_data_callback(all, send_data);
       return all;
     }();
     return made;
   }
 
-  struct Option {
-    explicit Option(const H2Limits& limits) {
-      if (nghttp2_option_new(&made) != 0) throw std::bad_alloc();
-      nghttp2_option_set_no_auto_window_update(made, 1);
-      nghttp2_option_set_no_closed_streams(made, 1);
+  struct Option : H2SessionOption {
+    explicit Option(const H2Limits& limits) : H2SessionOption(limits) {
       nghttp2_option_set_max_deflate_dynamic_table_size(made, kTableForAnswers);
-      nghttp2_option_set_max_outbound_ack(made, limits.max_queued_acks);
-      nghttp2_option_set_max_settings(made, limits.max_settings);
-      nghttp2_option_set_max_continuations(made, limits.max_continuations);
       // Counted here, with a code that says what it is.
       nghttp2_option_set_stream_reset_rate_limit(made, UINT32_MAX, UINT32_MAX);
       nghttp2_option_set_builtin_recv_extension_type(made, NGHTTP2_PRIORITY_UPDATE);
     }
-    ~Option() { nghttp2_option_del(made); }
-    Option(const Option&) = delete;
-    Option& operator=(const Option&) = delete;
-    nghttp2_option* made = nullptr;
   };
 };
 
@@ -529,19 +495,8 @@ H2Stream* H2Server::stream(std::int32_t id) const {
 
 namespace {
 
-// The names and values live until the call is over, which copies them.
-template <class Submit>
-void with_pairs(const H2Fields& fields, Submit&& submit) {
-  thread_local std::vector<nghttp2_nv> pairs;
-  pairs.clear();
-  for (const H2Fields::Line& line : fields.lines()) {
-    const auto bytes = [](std::string_view text) {
-      return const_cast<std::uint8_t*>(reinterpret_cast<const std::uint8_t*>(text.data()));
-    };
-    pairs.push_back({bytes(line.name), bytes(line.value), line.name.size(), line.value.size(), NGHTTP2_NV_FLAG_NONE});
-  }
-  submit(pairs.data(), pairs.size());
-}
+// Nothing that the origin answers is kept out of the table of what was said.
+constexpr auto kNoFlags = [](std::string_view) { return std::uint8_t{NGHTTP2_NV_FLAG_NONE}; };
 
 }  // namespace
 
@@ -572,7 +527,7 @@ void H2Server::reprioritise(std::int32_t id, const ResponseHead& head) {
 void H2Server::respond(std::int32_t id, const ResponseHead& head, bool end, H2Source source) {
   if (source == H2Source::Origin) reprioritise(id, head);
   scratch_->fields.set_response(head, source);
-  with_pairs(scratch_->fields, [&](const nghttp2_nv* pairs, std::size_t count) {
+  with_pairs(scratch_->fields, kNoFlags, [&](const nghttp2_nv* pairs, std::size_t count) {
     nghttp2_data_provider source{};
     source.read_callback = Callbacks::read;
     nghttp2_submit_response(session_, id, pairs, count, end ? nullptr : &source);
@@ -581,14 +536,14 @@ void H2Server::respond(std::int32_t id, const ResponseHead& head, bool end, H2So
 
 void H2Server::interim(std::int32_t id, const ResponseHead& head) {
   scratch_->fields.set_response(head);
-  with_pairs(scratch_->fields, [&](const nghttp2_nv* pairs, std::size_t count) {
+  with_pairs(scratch_->fields, kNoFlags, [&](const nghttp2_nv* pairs, std::size_t count) {
     nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, id, nullptr, pairs, count, nullptr);
   });
 }
 
 void H2Server::submit_trailers(std::int32_t id, std::string_view lines) {
   scratch_->fields.set_trailers(lines);
-  with_pairs(scratch_->fields,
+  with_pairs(scratch_->fields, kNoFlags,
              [&](const nghttp2_nv* pairs, std::size_t count) { nghttp2_submit_trailer(session_, id, pairs, count); });
 }
 
