@@ -14,7 +14,6 @@ using transport::kWritable;
 using transport::ResetReason;
 using transport::Stream;
 using transport::StreamEnd;
-using transport::StreamHandler;
 
 namespace {
 

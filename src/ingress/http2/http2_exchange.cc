@@ -16,7 +16,6 @@ using transport::Fill;
 using transport::ResetReason;
 using transport::Stream;
 using transport::StreamEnd;
-using transport::StreamHandler;
 
 namespace {
 
