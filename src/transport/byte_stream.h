@@ -60,6 +60,11 @@ class ByteStream {
   // Makes the close that follows send an RST.
   virtual void abort() = 0;
 
+  // For a plain socket on which a FIN is what tells the peer that it has all: from arm_reset() on the close sends an RST, also that of the kernel
+  // when this process dies, until disarm_reset() says that all was sent in order. Nothing where the end is a record of its own (TLS).
+  virtual void arm_reset() {}
+  virtual void disarm_reset() {}
+
   // The whole of why a read or write just said Error; a TLS connection knows more than errno.
   [[nodiscard]] virtual Error explain(const IoResult& failed) const {
     return errno_error(failed.error, Side::Tunnel, "the connection to the other end failed");

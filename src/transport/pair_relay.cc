@@ -30,6 +30,8 @@ bool PairRelay::watch(Side& side) {
 
 void PairRelay::start(ConstBytes to_first, ConstBytes to_second) {
   assert(to_first.size() <= kMaxHead && to_second.size() <= kMaxHead);
+  first_.socket->arm_reset();
+  second_.socket->arm_reset();
   if (!watch(first_) || !watch(second_)) return finish({false, ResetReason::Refused});
   if (!to_first.empty()) hold(ways_[1], shard_.buffers().borrow(to_first.size()), to_first);
   if (!to_second.empty()) hold(ways_[0], shard_.buffers().borrow(to_second.size()), to_second);
@@ -204,7 +206,11 @@ void PairRelay::finish(StreamEnd end) {
   for (Side* side : {&first_, &second_}) {
     if (side->watched) shard_.poller().remove(side->socket->fd(), *side);
     side->watched = false;
-    if (!end.clean) side->socket->abort();
+    if (end.clean) {
+      side->socket->disarm_reset();
+    } else {
+      side->socket->abort();
+    }
     side->socket.reset();
   }
   for (Way& way : ways_) {

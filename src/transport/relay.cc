@@ -44,6 +44,7 @@ Relay::~Relay() {
 void Relay::start(Stream& stream, StreamHandler* in_front) {
   stream_ = &stream;
   stream.set_handler(in_front != nullptr ? *in_front : *this);
+  socket_->arm_reset();
   const auto added = shard_.poller().add(socket_->fd(), *this);
   watched_ = added.has_value();
   if (!watched_) return fail(ResetReason::Refused);
@@ -197,7 +198,11 @@ void Relay::finish(StreamEnd end) {
   end_ = end;
   if (watched_) shard_.poller().remove(socket_->fd(), *this);
   watched_ = false;
-  if (!end.clean) socket_->abort();
+  if (end.clean) {
+    socket_->disarm_reset();
+  } else {
+    socket_->abort();
+  }
   // TLS and plain alike: the descriptor closes here, which sends the FIN or the RST.
   socket_.reset();
   shard_.at_turn_end(*this);

@@ -1,15 +1,21 @@
 """What comes back by itself: after kill -9 of either end, a restart of the server with 200 clients, a server that is not there yet."""
 # ctest: timeout=300
+import json
 import signal
 import socket
 import time
 
 import pytest
 
+from origins import TcpOrigin
 from processes import address, until
 from visitors import HttpVisitor, connect, curl, read_exactly
 
 CLIENTS = 200
+
+
+def status(world, server):
+    return json.loads(world.run("status", "--json", "--state", server.state).stdout)
 
 
 def restart(world, server, *flags):
@@ -79,17 +85,36 @@ def test_kill_9_of_the_client_leaves_its_host_to_its_grant(world, nginx):
     assert not second.events("tunnel_rejected")
 
 
-def test_visitors_of_a_client_that_was_killed_do_not_hang(world, echo):
-    server = world.server()
-    client = world.tcp_tunnel(server, echo.port)
-    with connect(client.public) as visitor:
-        visitor.sendall(b"ping")
-        assert read_exactly(visitor, 4) == b"ping"
-        client.kill()
+@pytest.mark.parametrize("killed", ["client", "server"])
+@pytest.mark.parametrize("carry", ["mux", "direct"])
+@pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
+def test_kill_9_is_no_end_for_anybody(world, killed, carry, tls):
+    """A FIN says that all was sent: whoever reads until the end must not get one because a process between died."""
+    ends = []
+
+    def upload(connection):
+        connection.sendall(b"ready")
         try:
-            assert visitor.recv(1) == b""
+            while connection.recv(65536):
+                pass
+            ends.append("FIN")
         except ConnectionResetError:
-            pass
+            ends.append("RST")
+
+    origin = TcpOrigin(world, upload)
+    server = world.server(*(() if tls else ("--tls", "off")))
+    client = world.tcp_tunnel(server, origin.port, "--carry", carry)
+    if carry == "direct":
+        until(lambda: status(world, server)["sessions"][0]["direct_warm"] >= 1, "a warm direct link")
+    with connect(client.public) as visitor:
+        visitor.sendall(b"the beginning")
+        assert read_exactly(visitor, 5) == b"ready"
+        assert status(world, server)["sessions"][0]["direct"] == (1 if carry == "direct" else 0)
+        {"client": client, "server": server}[killed].kill()
+        with pytest.raises(ConnectionResetError):
+            visitor.recv(1)
+    until(lambda: ends, "the origin's connection is over")
+    assert ends == ["RST"]
 
 
 def test_a_session_that_hangs_does_not_hold_its_host_against_its_own_client(world, nginx):

@@ -155,6 +155,7 @@ void DirectLinks::opened(Warm& warm, const wire::OpenPayload& open) {
   ++counters_.opened;
   warm.unwatch();
   transport::ByteStreamPtr stream = std::move(warm.stream);
+  stream->arm_reset();  // a FIN from here on would be the origin's
   std::string early(as_text(warm.early));
   const wire::OpenPayload copy = open;
   forget(warm);

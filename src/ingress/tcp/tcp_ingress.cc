@@ -225,6 +225,7 @@ Result<> TcpIngress::listen(const transport::SocketAddress& address) {
   const auto local = transport::local_address(fd->get());
   if (!local) return std::unexpected(local.error());
   port_ = local->port();
+  transport::close_with_reset(fd->get());  // visitors inherit it: what is not over is no end for them, whoever dies
   listener_ = std::make_unique<transport::Listener>(
       shard_, std::move(*fd), [this](transport::UniqueFd visitor, const transport::SocketAddress& peer) {
         accept(std::move(visitor), transport::to_peer_address(peer));
@@ -265,7 +266,7 @@ void TcpIngress::let_in(transport::UniqueFd fd, const transport::PeerAddress& pe
   }
   ++counters_.accepted;
   auto visitor = std::make_unique<Visitor>(*this, std::move(slot), std::move(admission));
-  switch (visitor->start(std::make_unique<transport::TcpStream>(std::move(fd)), peer)) {
+  switch (visitor->start(std::make_unique<transport::TcpStream>(std::move(fd), true), peer)) {
     case Visitor::Begun::Yes: break;
     case Visitor::Begun::NoStream:
       ++counters_.refused;
@@ -278,8 +279,7 @@ void TcpIngress::let_in(transport::UniqueFd fd, const transport::PeerAddress& pe
 }
 
 void TcpIngress::refuse(transport::UniqueFd fd, Refusal why) {
-  transport::close_with_reset(fd.get());
-  fd.reset();
+  fd.reset();  // an RST, see listen()
   host_.on_refused(tunnel_, why);
 }
 

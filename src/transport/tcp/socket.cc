@@ -248,4 +248,9 @@ void close_with_reset(int fd) {
   ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
+void close_with_fin(int fd) {
+  const linger off{0, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
+}
+
 }  // namespace ferrotunnel::transport

@@ -75,6 +75,7 @@ void set_nodelay(int fd);
 void set_keepalive(int fd, Duration silence);
 // For a direct link, which carries one visitor and nothing that has to overtake him: as tune_link() found it, and watched by the kernel.
 void tune_direct(int fd, Duration silence);
-void close_with_reset(int fd);  // SO_LINGER 0: the close that follows sends an RST
+void close_with_reset(int fd);  // SO_LINGER 0: the close that follows, or the end of the process, sends an RST
+void close_with_fin(int fd);    // takes that back
 
 }  // namespace ferrotunnel::transport

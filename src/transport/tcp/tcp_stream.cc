@@ -1,6 +1,7 @@
 #include "transport/tcp/tcp_stream.h"
 
 #include <cerrno>
+#include <utility>
 
 namespace ferrotunnel::transport {
 namespace {
@@ -38,5 +39,13 @@ IoResult TcpStream::send_pieces(std::span<const iovec> pieces, int flags) {
 }
 
 void TcpStream::shutdown_write() { ::shutdown(fd_.get(), SHUT_WR); }
+
+void TcpStream::arm_reset() {
+  if (!std::exchange(armed_, true)) close_with_reset(fd_.get());
+}
+
+void TcpStream::disarm_reset() {
+  if (std::exchange(armed_, false)) close_with_fin(fd_.get());
+}
 
 }  // namespace ferrotunnel::transport

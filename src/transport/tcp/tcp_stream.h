@@ -10,19 +10,23 @@ namespace ferrotunnel::transport {
 
 class TcpStream final : public ByteStream {
  public:
-  explicit TcpStream(UniqueFd fd) : fd_(std::move(fd)) {}  // connected, non-blocking
+  // Connected, non-blocking; `armed`: as after arm_reset(), by the listener that it comes from.
+  explicit TcpStream(UniqueFd fd, bool armed = false) : fd_(std::move(fd)), armed_(armed) {}
 
   [[nodiscard]] int fd() const override { return fd_.get(); }
   [[nodiscard]] IoResult read(MutBytes into) override;
   [[nodiscard]] IoResult write(std::span<const iovec> pieces) override { return send_pieces(pieces, 0); }
   [[nodiscard]] IoResult write_more(std::span<const iovec> pieces) override { return send_pieces(pieces, MSG_MORE); }
   void shutdown_write() override;
-  void abort() override { close_with_reset(fd_.get()); }
+  void abort() override { arm_reset(); }
+  void arm_reset() override;
+  void disarm_reset() override;
   [[nodiscard]] bool plain() const override { return true; }
 
  private:
   [[nodiscard]] IoResult send_pieces(std::span<const iovec> pieces, int flags);
   UniqueFd fd_;
+  bool armed_;  // the close sends an RST
 };
 
 }  // namespace ferrotunnel::transport

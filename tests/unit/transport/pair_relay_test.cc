@@ -42,6 +42,7 @@ struct Script {
   std::deque<IoResult> reads, writes;  // when nothing is left, nothing is ready
   std::string written;
   bool aborted = false, half_closed = false, closed = false;
+  bool armed = false;  // arm_reset()
 };
 
 class ScriptedSocket final : public ByteStream {
@@ -64,6 +65,8 @@ class ScriptedSocket final : public ByteStream {
   bool read_pending() const override { return !script_.reads.empty(); }
   void shutdown_write() override { script_.half_closed = true; }
   void abort() override { script_.aborted = true; }
+  void arm_reset() override { script_.armed = true; }
+  void disarm_reset() override { script_.armed = false; }
 
  private:
   static IoResult take(std::deque<IoResult>& from) {
@@ -120,6 +123,18 @@ class PairRelayUnit : public testing::Test, public ShardFixture, public PairRela
   StreamEnd end;
   PairBytes bytes;
 };
+
+TEST_F(PairRelayUnit, UntilBothHaveAllADeathIsAnRst) {
+  first.reads = {kEof};
+  start();
+  run_ready();
+  EXPECT_TRUE(second.half_closed && first.armed && second.armed);
+  second.reads = {kEof};
+  poke(1);
+  ASSERT_TRUE(until([&] { return ends == 1; }));
+  EXPECT_TRUE(end.clean);
+  EXPECT_FALSE(first.armed || second.armed);
+}
 
 TEST_F(PairRelayUnit, BothWaysAndBothEnds) {
   first.reads = {ok(5), kEof};

@@ -290,5 +290,34 @@ TEST(TcpStreamTest, AbortIsAnRst) {
   EXPECT_EQ(got.error, ECONNRESET);
 }
 
+// What the kernel does with the descriptors of a process that dies is a close.
+TEST(TcpStreamTest, AnArmedOneEndsInAnRstUntilItIsDisarmed) {
+  enum class How { Armed, Disarmed, Listener, ListenerDisarmed };
+  for (const How how : {How::Armed, How::Disarmed, How::Listener, How::ListenerDisarmed}) {
+    const auto listener = listen_on(*parse_ip("127.0.0.1", 0), false);
+    ASSERT_TRUE(listener);
+    const bool inherits = how == How::Listener || how == How::ListenerDisarmed;
+    if (inherits) close_with_reset(listener->get());
+    auto there = connect_to(*local_address(listener->get()));
+    ASSERT_TRUE(there);
+    ASSERT_TRUE(becomes(listener->get(), POLLIN));
+    UniqueFd here(::accept4(listener->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    ASSERT_TRUE(here);
+    auto stream = std::make_unique<TcpStream>(std::move(here), inherits);
+    stream->arm_reset();
+    if (how == How::Disarmed || how == How::ListenerDisarmed) stream->disarm_reset();
+    stream.reset();
+    ASSERT_TRUE(becomes(there->fd.get(), POLLIN));
+    char byte = 0;
+    const auto got = ::recv(there->fd.get(), &byte, 1, 0);
+    if (how == How::Disarmed || how == How::ListenerDisarmed) {
+      EXPECT_EQ(got, 0);
+    } else {
+      EXPECT_EQ(got, -1);
+      EXPECT_EQ(errno, ECONNRESET);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ferrotunnel::transport::test
