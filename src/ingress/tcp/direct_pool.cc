@@ -116,7 +116,8 @@ DirectLink DirectPool::take(bool asks) {
 
 bool DirectPool::wait(DirectWaiter& waiter) {
   if (closed_ || !needed_) return false;
-  if (in_use_ >= most_) {  // none can come before somebody leaves
+  // None can come before somebody leaves; or fewer than are waited for.
+  if (const std::uint32_t most = want(); most == 0 || (most < would() && waiters_.size() >= most)) {
     ++counters_.limited;
     return false;
   }
@@ -162,6 +163,12 @@ void DirectPool::ask() {
 }
 
 std::uint32_t DirectPool::want() const {
+  const std::int64_t room =
+      std::min<std::int64_t>(host_.direct_room(), most_) + static_cast<std::int64_t>(warm_.size());
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(room, 0, would()));
+}
+
+std::uint32_t DirectPool::would() const {
   if (!needed_ || closed_) return 0;
   const auto room = most_ > in_use_ ? static_cast<std::uint32_t>(most_ - in_use_) : 0;
   return std::min(std::clamp(lately_, kLeastWarm, kMostWarm), room);
@@ -171,6 +178,8 @@ void DirectPool::run_turn() {
   const bool limited = needed_ && want() < std::clamp(lately_, kLeastWarm, kMostWarm);
   if (limited && !limited_) ++counters_.limited;
   limited_ = limited;
+  // Whoever gives descriptors back says nothing to those who want some.
+  if (want() < would() && !transport::Deadline::armed()) shard_.arm(*this, kLook);
   if (!tell_.armed()) tell();
 }
 

@@ -40,6 +40,8 @@ class DirectPoolHost {
  public:
   virtual void on_direct_wanted(std::uint32_t want) = 0;  // tell the client
   virtual void on_direct_unused() = 0;  // the last visitor on a direct link went; the pool may not die in it
+  // How many more the server has descriptors for; less than 0: so many too many.
+  [[nodiscard]] virtual std::int64_t direct_room() const { return INT64_MAX; }
 
  protected:
   ~DirectPoolHost() = default;
@@ -161,6 +163,7 @@ class DirectPool final : private transport::TurnTask, private transport::Deadlin
     if (!closed_) shard_.at_turn_end(*this);
   }
   [[nodiscard]] std::uint32_t want() const;
+  [[nodiscard]] std::uint32_t would() const;  // if the server had descriptors for all
 
   transport::Shard& shard_;
   DirectPoolHost& host_;
