@@ -25,7 +25,7 @@ std::uint64_t descriptor_reserve(std::uint64_t all) { return std::min(std::max(k
 DescriptorLines descriptor_lines(std::uint64_t all, std::uint64_t own) {
   if (all == UINT64_MAX) return {};
   const std::uint64_t reserve = descriptor_reserve(all);
-  const std::uint64_t kept = own + kDescriptorsKept;
+  const std::uint64_t kept = own + std::clamp(all / 16, kLeastDescriptorsKept, kDescriptorsKept);
   const std::uint64_t clients = std::max(all > kept ? all - kept : 0, kLeastLine * 4);
   // Of those, some for clients alone.
   const std::uint64_t for_clients = std::max(kLeastLine, std::min(reserve / 2, clients / 8));
@@ -39,7 +39,7 @@ std::uint64_t descriptor_limit() {
   return limit.rlim_cur;
 }
 
-std::uint64_t open_descriptors() {
+std::uint64_t descriptors_in_use() {
   // /dev/fd is there on Linux (as a link to /proc/self/fd), macOS and the BSDs.
   if (DIR* directory = ::opendir("/dev/fd")) {
     std::uint64_t count = 0;

@@ -28,8 +28,8 @@ struct DescriptorLines {
   friend bool operator==(const DescriptorLines&, const DescriptorLines&) = default;
 };
 
-// What is never given away: files that are read, the control socket, listeners' moments.
-inline constexpr std::uint64_t kDescriptorsKept = 16;
+// What is never given away: for files that are read, and the control socket. A sixteenth, where that is fewer; but some.
+inline constexpr std::uint64_t kDescriptorsKept = 16, kLeastDescriptorsKept = 8;
 // How many are kept from visitors where a process may have `all`, whatever it has open: 64, or an eighth where that is more; and never
 // more than half.
 [[nodiscard]] std::uint64_t descriptor_reserve(std::uint64_t all);
@@ -38,7 +38,7 @@ inline constexpr std::uint64_t kDescriptorsKept = 16;
 
 // Of the process, now (RLIMIT_NOFILE). UINT64_MAX: as many as it likes.
 [[nodiscard]] std::uint64_t descriptor_limit();
-[[nodiscard]] std::uint64_t open_descriptors();  // nearly: those of other threads come and go meanwhile
+[[nodiscard]] std::uint64_t descriptors_in_use();  // nearly: those of other threads come and go meanwhile
 
 class DescriptorBudget {
  public:

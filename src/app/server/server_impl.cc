@@ -405,7 +405,7 @@ void ServerImpl::set_descriptor_lines() {
   if (all == UINT64_MAX) return;
   const std::uint64_t pipes =
       std::min<std::uint64_t>(transport::PipePool::default_most() * 2 * shards_.size(), all / 8);
-  descriptors.set(descriptor_lines(all, open_descriptors() + pipes));
+  descriptors.set(descriptor_lines(all, descriptors_in_use() + pipes));
 }
 
 void ServerImpl::say_starved(int error) {

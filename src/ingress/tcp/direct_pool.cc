@@ -50,6 +50,12 @@ DirectUse::~DirectUse() {
   if (pool_ != nullptr) pool_->released();
 }
 
+void DirectWaiter::on_deadline() {
+  DirectWaiterHook::unlink();
+  pool_->vain_ = true;
+  on_direct_turn();
+}
+
 DirectPool::DirectPool(transport::Shard& shard, DirectPoolHost& host, std::uint32_t most,
                        std::shared_ptr<mux::StreamQuota> quota)
     : shard_(shard), host_(host), quota_(std::move(quota)), most_(most) {}
@@ -80,6 +86,7 @@ void DirectPool::set_needed(bool needed) {
 
 void DirectPool::add(transport::ByteStreamPtr stream, DirectPlace place, bool spoke) {
   ++counters_.attached;
+  vain_ = false;
   if (spoke) ++counters_.spoke;
   // Told to keep some, and told otherwise since.
   if (spoke || !needed_ || warm_.size() + in_use_ >= most_) return;
@@ -116,8 +123,8 @@ DirectLink DirectPool::take(bool asks) {
 
 bool DirectPool::wait(DirectWaiter& waiter) {
   if (closed_ || !needed_) return false;
-  // None can come before somebody leaves; or fewer than are waited for.
-  if (const std::uint32_t most = want(); most == 0 || (most < would() && waiters_.size() >= most)) {
+  // None can come before somebody leaves; or fewer than are waited for; or none comes.
+  if (const std::uint32_t most = want(); vain_ || most == 0 || (most < would() && waiters_.size() >= most)) {
     ++counters_.limited;
     return false;
   }
@@ -126,6 +133,7 @@ bool DirectPool::wait(DirectWaiter& waiter) {
     return false;
   }
   ++counters_.waited;
+  waiter.pool_ = this;
   waiters_.push_back(waiter);
   shard_.arm(waiter, kPatience);
   return true;

@@ -89,10 +89,8 @@ class DirectWaiter : public DirectWaiterHook, private transport::Deadline {
 
  private:
   friend class DirectPool;
-  void on_deadline() override {
-    DirectWaiterHook::unlink();
-    on_direct_turn();
-  }
+  void on_deadline() override;
+  DirectPool* pool_ = nullptr;  // while it waits
 };
 
 class DirectPool final : private transport::TurnTask, private transport::Deadline {
@@ -149,6 +147,7 @@ class DirectPool final : private transport::TurnTask, private transport::Deadlin
 
  private:
   friend class DirectUse;
+  friend class DirectWaiter;
   class Warm;
   using WarmLinks = std::list<std::unique_ptr<Warm>>;  // the one that came last is taken first
   void run_turn() override;
@@ -178,6 +177,7 @@ class DirectPool final : private transport::TurnTask, private transport::Deadlin
   std::uint32_t told_ = 0;
   Tell tell_{*this};      // armed: it was told a moment ago
   bool limited_ = false;  // fewer than would do
+  bool vain_ = false;     // somebody waited in vain, and none came since: the client opens no more, or cannot
   bool needed_ = false, road_lossy_ = false, closed_ = false;
   DirectCounters counters_;
 };
