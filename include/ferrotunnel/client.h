@@ -49,6 +49,8 @@ struct ClientStatus {
   std::uint64_t connects = 0;                 // how often it signed in
   std::uint64_t memory_resets = 0;            // visitors who were ended to make room for others' bytes
   std::size_t links = 0;                      // connections that carry visitors' streams now
+  // Times that the server wanted more connections of the client than it opens: direct links, links.
+  std::uint64_t direct_limited = 0, links_limited = 0;
   struct Tunnel {
     std::string name, public_url, to;
     bool up = false;

@@ -129,6 +129,20 @@ struct TunnelStatus {
   std::uint64_t throttled = 0;   // times that a visitor's bytes had to wait for bandwidth
 };
 
+// What connections take of the descriptors that the process may have. Visitors; connections that clients open for one visitor each (direct
+// links); clients' links; ports of TCP tunnels; those that have not signed in yet.
+struct DescriptorUses {
+  std::uint64_t visitors = 0, data = 0, clients = 0, ports = 0, handshakes = 0;
+  friend bool operator==(const DescriptorUses&, const DescriptorUses&) = default;
+};
+struct DescriptorStatus {
+  std::uint64_t limit = 0;  // of the process, now; 0: none
+  // None of these is let in once all of them together are so many; 0: no limit.
+  std::uint64_t visitors_line = 0, data_line = 0, clients_line = 0;
+  DescriptorUses now, refused;  // refused: for want of a descriptor
+  friend bool operator==(const DescriptorStatus&, const DescriptorStatus&) = default;
+};
+
 struct ServerStatus {
   std::vector<SessionStatus> sessions;
   std::vector<TunnelStatus> tunnels;
@@ -137,6 +151,8 @@ struct ServerStatus {
   std::uint64_t direct_refused = 0;      // further connections of sessions that were gone, or had max_direct
   std::uint64_t sign_ins_throttled = 0;  // connections of addresses that had failed too often
   std::size_t handshakes_waiting = 0;
+  // Of handshakes_failed: ended to make room for newcomers, of all or of their own address.
+  std::uint64_t handshakes_crowded_out = 0, handshakes_crowded_out_address = 0;
   std::uint64_t proxy_headers_refused = 0;  // connections of trusted proxies that ended for want of a good PROXY header
   std::size_t buffer_bytes = 0;             // lent for bytes in hand, all shards
   std::uint64_t memory_resets = 0;  // visitors who were ended to make room for others' bytes: the longest stalled
@@ -145,6 +161,7 @@ struct ServerStatus {
   RefusedVisitors refused{};
   std::uint64_t idle_ended = 0, throttled = 0;  // of all tunnels, also of those that are gone
   std::uint64_t accepts_failed = 0;             // for want of descriptors or memory; tried again, nobody is lost
+  DescriptorStatus descriptors{};
   VisitorTlsStatus visitor_tls{};
   HttpStatus http{};
 };

@@ -74,4 +74,25 @@ RefusedVisitors to_status(const ingress::RefusalCounts& counts) {
           of(ingress::Refusal::Rate),   of(ingress::Refusal::ServerLimit), of(ingress::Refusal::Memory)};
 }
 
+DescriptorStatus to_status(const DescriptorBudget& budget) {
+  const auto known = [](std::uint32_t line) { return line == UINT32_MAX ? 0 : line; };
+  const std::uint64_t limit = descriptor_limit();
+  const DescriptorLines lines = budget.lines();
+  DescriptorStatus status;
+  status.limit = limit == UINT64_MAX ? 0 : limit;
+  status.visitors_line = known(lines.visitors);
+  status.data_line = known(lines.data);
+  status.clients_line = known(lines.clients);
+  const auto each = [&](DescriptorUses& into, auto count) {
+    into.visitors = count(DescriptorUse::Visitor);
+    into.data = count(DescriptorUse::Data);
+    into.clients = count(DescriptorUse::Client);
+    into.ports = count(DescriptorUse::Port);
+    into.handshakes = count(DescriptorUse::Handshake);
+  };
+  each(status.now, [&](DescriptorUse use) { return budget.now(use); });
+  each(status.refused, [&](DescriptorUse use) { return budget.refused(use); });
+  return status;
+}
+
 }  // namespace ferrotunnel::app

@@ -18,5 +18,6 @@ namespace ferrotunnel::app {
 [[nodiscard]] wire::Limits lower_of(const wire::Limits& a, const wire::Limits& b);
 
 [[nodiscard]] RefusedVisitors to_status(const ingress::RefusalCounts& counts);
+[[nodiscard]] DescriptorStatus to_status(const DescriptorBudget& budget);
 
 }  // namespace ferrotunnel::app

@@ -90,6 +90,30 @@ json::object refused_json(const RefusedVisitors& refused) {
   return object;
 }
 
+constexpr std::array<std::pair<std::string_view, std::uint64_t DescriptorUses::*>, 5> kUses{
+    {{"visitors", &DescriptorUses::visitors},
+     {"data", &DescriptorUses::data},
+     {"clients", &DescriptorUses::clients},
+     {"ports", &DescriptorUses::ports},
+     {"handshakes", &DescriptorUses::handshakes}}};
+constexpr std::array<std::pair<std::string_view, std::uint64_t DescriptorStatus::*>, 4> kDescriptors{
+    {{"limit", &DescriptorStatus::limit},
+     {"visitors_line", &DescriptorStatus::visitors_line},
+     {"data_line", &DescriptorStatus::data_line},
+     {"clients_line", &DescriptorStatus::clients_line}}};
+
+json::object descriptors_json(const DescriptorStatus& status) {
+  json::object object, now, refused;
+  for (const auto& [name, count] : kDescriptors) object[name] = status.*count;
+  for (const auto& [name, count] : kUses) {
+    now[name] = status.now.*count;
+    refused[name] = status.refused.*count;
+  }
+  object["now"] = std::move(now);
+  object["refused"] = std::move(refused);
+  return object;
+}
+
 }  // namespace
 
 void add(HttpStatus& to, const HttpStatus& part) {
@@ -137,6 +161,8 @@ json::object status_json(const ServerStatus& status) {
           {"direct_refused", status.direct_refused},
           {"handshakes_failed", status.handshakes_failed},
           {"handshakes_waiting", status.handshakes_waiting},
+          {"handshakes_crowded_out", status.handshakes_crowded_out},
+          {"handshakes_crowded_out_address", status.handshakes_crowded_out_address},
           {"proxy_headers_refused", status.proxy_headers_refused},
           {"buffer_bytes", status.buffer_bytes},
           {"memory_resets", status.memory_resets},
@@ -146,6 +172,7 @@ json::object status_json(const ServerStatus& status) {
           {"idle_ended", status.idle_ended},
           {"throttled", status.throttled},
           {"accepts_failed", status.accepts_failed},
+          {"descriptors", descriptors_json(status.descriptors)},
           {"visitor_tls", visitor_tls_json(status.visitor_tls)},
           {"http", http_json(status.http)},
           {"draining", status.draining}};
@@ -166,6 +193,8 @@ json::object status_json(const ClientStatus& status) {
                       {"connects", status.connects},
                       {"links", status.links},
                       {"memory_resets", status.memory_resets},
+                      {"direct_limited", status.direct_limited},
+                      {"links_limited", status.links_limited},
                       {"tunnels", std::move(tunnels)}};
   if (status.rtt.count() > 0) object["rtt_ms"] = static_cast<double>(status.rtt.count()) / 1000;
   return object;
@@ -257,6 +286,8 @@ ClientStatus client_status_from_json(const json::object& object) {
   from.number("connects", status.connects);
   from.number("links", status.links);
   from.number("memory_resets", status.memory_resets);
+  from.number("direct_limited", status.direct_limited);
+  from.number("links_limited", status.links_limited);
   from.each("tunnels", [&status](const From& one) {
     ClientStatus::Tunnel& tunnel = status.tunnels.emplace_back();
     one.text("name", tunnel.name);
@@ -307,6 +338,8 @@ ServerStatus status_from_json(const json::object& object) {
   from.number("direct_refused", status.direct_refused);
   from.number("handshakes_failed", status.handshakes_failed);
   from.number("handshakes_waiting", status.handshakes_waiting);
+  from.number("handshakes_crowded_out", status.handshakes_crowded_out);
+  from.number("handshakes_crowded_out_address", status.handshakes_crowded_out_address);
   from.number("proxy_headers_refused", status.proxy_headers_refused);
   from.number("buffer_bytes", status.buffer_bytes);
   from.number("memory_resets", status.memory_resets);
@@ -316,6 +349,16 @@ ServerStatus status_from_json(const json::object& object) {
   from.number("idle_ended", status.idle_ended);
   from.number("throttled", status.throttled);
   from.number("accepts_failed", status.accepts_failed);
+  from.inside("descriptors", [&status](const From& one) {
+    for (const auto& [name, count] : kDescriptors) one.number(name, status.descriptors.*count);
+    const auto read = [&one](std::string_view key, DescriptorUses& into) {
+      one.inside(key, [&into](const From& uses) {
+        for (const auto& [name, count] : kUses) uses.number(name, into.*count);
+      });
+    };
+    read("now", status.descriptors.now);
+    read("refused", status.descriptors.refused);
+  });
   from.inside("visitor_tls", [&status](const From& tls) {
     tls.number("waiting", status.visitor_tls.waiting);
     for (const auto& [name, count] : kVisitorTls) tls.number(name, status.visitor_tls.*count);

@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/descriptor_budget.h"
+
 namespace ferrotunnel {
 
 std::string_view to_string(Side side) {
@@ -37,6 +39,15 @@ std::string_view to_string(ErrorCode code) {
   return "?";
 }
 
+namespace {
+
+std::string limit_text() {
+  const std::uint64_t limit = descriptor_limit();
+  return "this process may have " + (limit == UINT64_MAX ? std::string("no more") : std::to_string(limit));
+}
+
+}  // namespace
+
 Error errno_error(int err, Side side, std::string_view what) {
   ErrorCode code = ErrorCode::Io;
   bool retry = true;
@@ -54,6 +65,10 @@ Error errno_error(int err, Side side, std::string_view what) {
   std::string text(what);
   text += ": ";
   text += std::generic_category().message(err);
+  if (err == EMFILE || err == ENFILE) {
+    code = ErrorCode::Limit;
+    text += err == ENFILE ? " (of this machine: fs.file-max)" : " (" + limit_text() + ", as ulimit -n says)";
+  }
   return {code, side, retry, std::move(text)};
 }
 

@@ -35,7 +35,17 @@ Result<AttachPlacePtr> AttachBook::take(const wire::AttachId& attach, const std:
                                      (as == wire::AttachAs::Link ? " links beside the first (threads of the server)"
                                                                  : " direct links (max_direct of the server)")));
   }
-  return std::make_shared<const AttachPlace>(std::move(home), as);
+  const DescriptorUse use = as == wire::AttachAs::Link ? DescriptorUse::Client : DescriptorUse::Data;
+  DescriptorHold hold;
+  if (budget_ != nullptr) hold = DescriptorHold::take(*budget_, use);
+  if (budget_ != nullptr && !hold) {
+    count.attached.fetch_sub(1, std::memory_order_relaxed);
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    return std::unexpected(Error(ErrorCode::Limit, Side::Tunnel, true,
+                                 "the server is short of descriptors (ulimit -n): visitors go over the links that "
+                                 "there are"));
+  }
+  return std::make_shared<const AttachPlace>(std::move(home), as, std::move(hold));
 }
 
 }  // namespace ferrotunnel::session

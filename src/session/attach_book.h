@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 
+#include "base/descriptor_budget.h"
 #include "base/error.h"
 #include "wire/control.h"
 
@@ -33,7 +34,8 @@ struct AttachHome {
 // One connection's place; gives itself back when it dies, on whatever thread.
 class AttachPlace {
  public:
-  AttachPlace(std::shared_ptr<AttachHome> home, wire::AttachAs as) : home_(std::move(home)), as_(as) {}
+  AttachPlace(std::shared_ptr<AttachHome> home, wire::AttachAs as, DescriptorHold hold = {})
+      : home_(std::move(home)), as_(as), hold_(std::move(hold)) {}
   AttachPlace(const AttachPlace&) = delete;
   AttachPlace& operator=(const AttachPlace&) = delete;
   ~AttachPlace() { home_->count(as_).attached.fetch_sub(1, std::memory_order_relaxed); }
@@ -43,20 +45,26 @@ class AttachPlace {
  private:
   const std::shared_ptr<AttachHome> home_;
   const wire::AttachAs as_;
+  const DescriptorHold hold_;  // none: nobody counts
 };
 using AttachPlacePtr = std::shared_ptr<const AttachPlace>;
 
 class AttachBook {
  public:
+  AttachBook() = default;
+  // Each connection takes one of these. The budget outlives every place.
+  explicit AttachBook(DescriptorBudget& budget) : budget_(&budget) {}
   void add(const wire::AttachId& attach, std::shared_ptr<AttachHome> home);
   void remove(const wire::AttachId& attach);
-  // Errors: Closed (no such session, or not of this grant and client: both are "gone" to who asks), Limit.
+  // Errors: Closed (no such session, or not of this grant and client: both are "gone" to who asks), Limit (as many as it
+  // may have, or no descriptor is left for one).
   [[nodiscard]] Result<AttachPlacePtr> take(const wire::AttachId& attach, const std::string& grant,
                                             const wire::InstanceId& instance,
                                             wire::AttachAs as = wire::AttachAs::Direct);
   [[nodiscard]] std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
 
  private:
+  DescriptorBudget* const budget_ = nullptr;
   mutable std::mutex mutex_;
   std::map<wire::AttachId, std::shared_ptr<AttachHome>> homes_;
   std::atomic<std::uint64_t> refused_{0};

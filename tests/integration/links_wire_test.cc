@@ -247,6 +247,7 @@ class RawServer {
 
   MemoryBudget budget;
   transport::Shard shard{0, budget};
+  std::uint32_t limit = 8;  // of further links
   std::optional<RawLink> first;
   std::list<RawLink> further;
 
@@ -278,7 +279,7 @@ class RawServer {
     }
     home_->grant = "default";
     home_->instance = result->outcome.instance;
-    home_->links.limit = 8;
+    home_->links.limit = limit;
     book_.add(attach_, home_);
     first.emplace(shard, std::move(*result), mux::Role::Server);
   }
@@ -362,6 +363,21 @@ TEST_P(LinksOfAClient, TheyAreDialledAgainWhileTheyAreWanted) {
   // One that is drained, and wanted again before its place was known to be free.
   server.further.back().link->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "idle");
   EXPECT_TRUE(server.until([&] { return server.further.size() == 6; })) << "two are wanted still";
+}
+
+TEST_P(LinksOfAClient, NoMoreThanItsOwnLimitWhateverTheServerWants) {
+  constexpr std::uint32_t kMost = 64;  // ClientBuilder::Options::max_links
+  RawServer server;
+  server.limit = 1000;
+  TestClient client(server.token(), [&](ClientBuilder& b) { b.threads(GetParam()).tcp("t", "127.0.0.1:1"); });
+  ASSERT_TRUE(server.until([&] { return server.first.has_value(); }));
+  server.first->say(wire::LinksWanted{1000});
+  ASSERT_TRUE(server.until([&] { return server.further.size() == kMost; }));
+  server.first->say(wire::LinksWanted{999});
+  // Each shard has had the time to dial another one, once it has said how it is.
+  EXPECT_TRUE(server.until([&] { return client.client->status().links_limited == 2; }));
+  EXPECT_FALSE(run_until(server.shard, [&] { return server.further.size() > kMost; }, 500ms));
+  EXPECT_EQ(client.client->status().links, kMost + 1);
 }
 
 }  // namespace

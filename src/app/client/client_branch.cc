@@ -143,9 +143,14 @@ void ClientBranch::on_deadline() {
 
 void ClientBranch::on_direct_open(transport::ByteStreamPtr link, const wire::OpenPayload& open, std::string early) {
   const TunnelTable::Entry* tunnel = find(open.tunnel);
-  if (tunnel == nullptr || !tunnel->tcp) return link->abort();
+  if (tunnel == nullptr || !tunnel->tcp) {
+    direct_share_->visitor_gone();
+    return link->abort();
+  }
+  const std::uint64_t before = dispatcher_.counters().opened;
   dispatcher_.dispatch(std::move(link), std::move(early), open.tunnel, tunnel->target,
                        {open.family, open.port, open.address});
+  if (dispatcher_.counters().opened == before) direct_share_->visitor_gone();  // it was not taken
 }
 
 void ClientBranch::on_origin_failed(std::uint32_t tunnel, const Error& error) {
@@ -165,6 +170,7 @@ void ClientBranch::on_origin_count(std::uint32_t number, int change, transport::
 }
 
 void ClientBranch::on_direct_end(transport::RelayBytes bytes) {
+  direct_share_->visitor_gone();
   host_.on_branch_bytes(bytes.to_socket, bytes.from_socket);
 }
 

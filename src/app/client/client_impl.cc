@@ -6,6 +6,7 @@
 
 #include "app/status_json.h"
 #include "app/times.h"
+#include "base/descriptor_budget.h"
 #include "base/random.h"
 #include "ferrotunnel/version.h"
 #include "transport/tcp/road.h"
@@ -338,6 +339,8 @@ ClientStatus ClientImpl::status() const {
   self->shard_.post([this, &status, &done] {
     status.connects = connects_;
     status.memory_resets = budget_.resets();
+    status.direct_limited = asked_.direct_limited.load(std::memory_order_relaxed);
+    status.links_limited = asked_.links_limited.load(std::memory_order_relaxed);
     status.bytes_in = bytes_in_;
     status.bytes_out = bytes_out_;
     if (link_) {
@@ -700,7 +703,11 @@ void ClientImpl::on_origin_failed(std::uint32_t number, const Error& error) {
   Error told = error;
   if (const Tunnel* tunnel = by_number(number)) {
     told.context += ". The tunnel " + tunnel->plan.config.name + " is up; visitors get an error until ";
-    told.context += error.code == ErrorCode::Tls ? "that is mended" : "its service runs: is it started?";
+    told.context += error.code == ErrorCode::Tls ? "that is mended"
+                    : error.code == ErrorCode::Limit
+                        ? "some are free: raise the limit (ulimit -n, or LimitNOFILE= of its "
+                          "service), or let fewer in at once (max_visitors)"
+                        : "its service runs: is it started?";
   }
   options_.on_error(told);
 }
@@ -724,8 +731,10 @@ void ClientImpl::open_direct(const session::Dialed& dialed) {
   dial.handshake.attach = dialed.peer.outcome.attach;
   session::HeartbeatOptions heartbeat = options_.heartbeat;
   heartbeat.interval = std::chrono::milliseconds(dialed.peer.outcome.heartbeat_ms);
-  branch_options_ = app::BranchOptions{
-      dial, options_.mux, heartbeat, origin_connect_timeout_, connects_, std::make_shared<app::DirectShare>()};
+  asked_limits_ = app::asked_limits(options_.max_direct, options_.max_links, descriptor_limit());
+  origins_->share = std::make_shared<app::DirectShare>(asked_limits_.direct, asked_);
+  branch_options_ =
+      app::BranchOptions{dial, options_.mux, heartbeat, origin_connect_timeout_, connects_, origins_->share};
   links_known_ = (dialed.peer.outcome.features & wire::kFeatureLinks) != 0;
   if ((dialed.peer.outcome.features & wire::kFeatureDirect) == 0) return;
   direct_ = std::make_unique<app::DirectLinks>(shard_, std::move(dial), branch_options_->direct,
@@ -734,9 +743,15 @@ void ClientImpl::open_direct(const session::Dialed& dialed) {
 
 void ClientImpl::on_direct_open(transport::ByteStreamPtr link, const wire::OpenPayload& open, std::string early) {
   const Tunnel* tunnel = open.tunnel == 0 ? nullptr : by_number(open.tunnel);
-  if (tunnel == nullptr || tunnel->plan.proto() != wire::TunnelProto::Tcp) return link->abort();
+  const app::DirectSharePtr share = origins_->share;
+  if (tunnel == nullptr || tunnel->plan.proto() != wire::TunnelProto::Tcp) {
+    share->visitor_gone();
+    return link->abort();
+  }
+  const std::uint64_t before = origins_->dispatcher.counters().opened;
   origins_->dispatcher.dispatch(std::move(link), std::move(early), open.tunnel, tunnel->plan.target,
                                 {open.family, open.port, open.address});
+  if (origins_->dispatcher.counters().opened == before) share->visitor_gone();  // it was not taken
 }
 
 // While somebody is there whom it may concern.

@@ -125,12 +125,14 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
       client.on_origin_count(tunnel, change);
     }
     void on_direct_end(transport::RelayBytes bytes) override {
+      share->visitor_gone();
       client.bytes_in_ += bytes.to_socket;
       client.bytes_out_ += bytes.from_socket;
     }
     ClientImpl& client;
     origin::OriginDispatcher dispatcher;
     bool left = false;
+    app::DirectSharePtr share;  // of the session; none: the server knows no direct links
   };
   // Places (client_places.cc). The first five on their threads.
   void on_branch_visitor(bool came, const std::string& tunnel, std::uint64_t now, std::uint64_t total) override;
@@ -170,11 +172,13 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   wire::InstanceId instance_{};
 
   // The shard's, once it runs.
+  app::AskedLimits asked_limits_;  // of this session
   session::JoinToken token_;
   std::optional<transport::TlsClientContext> tls_;
   std::string tls_server_name_;
 
   MemoryBudget budget_;
+  app::AskedCounters asked_;
   transport::Shard shard_;
   std::thread thread_;
 

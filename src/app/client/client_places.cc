@@ -50,6 +50,8 @@ void ClientImpl::open_branches() {
 
 // More go to the places that have the fewest. Fewer: which ones, the server says by draining them.
 void ClientImpl::want_links(std::uint32_t links) {
+  if (links > asked_limits_.links) asked_.links_limited.fetch_add(1, std::memory_order_relaxed);
+  links = std::min(links, asked_limits_.links);
   links_wanted_ = links;
   if (!branch_options_ || !links_known_ || draining_ || peer_drains_) return;
   if (links > 0) open_branches();
@@ -67,6 +69,7 @@ void ClientImpl::want_links(std::uint32_t links) {
 // They are spread, the first shard's among them; with one thread that has them all.
 void ClientImpl::want_direct(std::uint32_t direct) {
   if (branch_options_) branch_options_->direct->want(direct);
+  direct = std::min({direct, asked_limits_.direct, app::DirectShare::kMostWarm});
   if (direct > 1) make_places();
   const bool alone = places_.empty() || places_.front()->own == nullptr;
   const auto shards = alone ? 1u : static_cast<std::uint32_t>(places_.size() + 1);

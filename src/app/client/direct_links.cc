@@ -90,14 +90,14 @@ DirectLinks::DirectLinks(transport::Shard& shard, session::DialOptions dial, Dir
 DirectLinks::~DirectLinks() { share_->give(have()); }
 
 void DirectLinks::want(std::uint32_t part) {
-  if (part > kMostWarm) ++counters_.limited;
-  most_ = std::max<std::size_t>(std::min(part, kMostWarm), have());
+  most_ = std::max<std::size_t>(std::min(part, DirectShare::kMostWarm), have());
   fill();
 }
 
 void DirectLinks::fill() {
   if (over_ || armed()) return;
   while (dialling_.size() < kMostDialling && have() < most_ && share_->take()) dial();
+  if (dialling_.empty() && have() < most_ && share_->lacks() && share_->full()) shard_.arm(*this, kRoomLook);
 }
 
 void DirectLinks::dial() {
@@ -158,7 +158,9 @@ void DirectLinks::opened(Warm& warm, const wire::OpenPayload& open) {
   stream->arm_reset();  // a FIN from here on would be the origin's
   std::string early(as_text(warm.early));
   const wire::OpenPayload copy = open;
-  forget(warm);
+  share_->give_to_visitor();
+  warm_.erase(warm.at);
+  fill();
   host_.on_direct_open(std::move(stream), copy, std::move(early));
 }
 

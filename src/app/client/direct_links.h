@@ -5,12 +5,12 @@
 // is still wanted. Owned by the client, beside the link that they belong to, and destroyed with it. The link's shard only.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
 #include <string>
 
+#include "app/client/asked.h"
 #include "session/dialer.h"
 #include "transport/deadline.h"
 #include "transport/shard.h"
@@ -20,7 +20,8 @@ namespace ferrotunnel::app {
 
 class DirectLinksHost {
  public:
-  // The server gave it a visitor. `early`: bytes of his that were read already. May not destroy the DirectLinks.
+  // The server gave it a visitor; DirectShare::visitor_gone() when he is. `early`: bytes of his that were read already. May not destroy the
+  // DirectLinks.
   virtual void on_direct_open(transport::ByteStreamPtr link, const wire::OpenPayload& open, std::string early) = 0;
 
  protected:
@@ -31,31 +32,13 @@ struct DirectLinkCounters {
   std::uint64_t dialled = 0, failed = 0, opened = 0;
   std::uint64_t closed = 0;      // by the server, while they were warm
   std::uint64_t violations = 0;  // something else than OPEN came
-  std::uint64_t limited = 0;     // times that the server wanted more than kMostWarm
 };
-
-// What the threads of one session share: how many links it shall have, and has or dials. Any thread.
-class DirectShare {
- public:
-  void want(std::uint32_t count) { want_.store(count); }
-  [[nodiscard]] bool take() {
-    std::uint32_t have = have_.load();
-    while (have < want_.load())
-      if (have_.compare_exchange_weak(have, have + 1)) return true;
-    return false;
-  }
-  void give(std::size_t count) { have_.fetch_sub(static_cast<std::uint32_t>(count)); }
-
- private:
-  std::atomic<std::uint32_t> want_{0}, have_{0};
-};
-using DirectSharePtr = std::shared_ptr<DirectShare>;
 
 class DirectLinks final : private transport::Deadline {
  public:
-  static constexpr std::uint32_t kMostWarm = 256;
   static constexpr std::size_t kMostDialling = 4;
   static constexpr Duration kFirstWait = std::chrono::milliseconds(100);  // after a failure; twice that after the next
+  static constexpr Duration kRoomLook = std::chrono::seconds(1);          // while visitors have as many as there may be
   static constexpr Duration kLongestWait = std::chrono::seconds(10);
   static constexpr Duration kKeepAlive = std::chrono::seconds(15);
 

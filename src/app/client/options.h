@@ -1,6 +1,7 @@
 // What a ClientBuilder collected. Fixed once the client starts.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 #include "ferrotunnel/client.h"
@@ -15,6 +16,9 @@ struct ClientBuilder::Options : ClientConfig {
   mux::MuxLimits mux;
   session::BackoffOptions backoff;
   session::HeartbeatOptions heartbeat;
+  // What a server may make it open beside its first link; fewer where there are few descriptors (app::AskedLimits).
+  std::uint32_t max_direct = 1024;  // direct links at once, those with a visitor among them
+  std::uint32_t max_links = 64;     // further links
 
   std::function<void(const Connecting&)> on_connecting;
   std::function<void(const Connected&)> on_connected;

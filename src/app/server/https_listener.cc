@@ -18,6 +18,7 @@ HttpsListener::~HttpsListener() { stop_accepting(); }
 
 Result<> HttpsListener::start() {
   keep_alive(shard_.live().config.tcp_keepalive);
+  listener_->on_starved([this](int error) { shard_.server().say_starved(error); });
   return listener_->start();
 }
 

@@ -17,7 +17,9 @@ struct ServerBuilder::Options : ServerConfig {
   bool built = false;  // build() took all this away
   mux::MuxLimits mux;
   session::HeartbeatOptions heartbeat;
-  std::size_t max_handshakes = 2048;  // waiting at once on a shard; past it the oldest goes
+  // Connections on a shard that have not signed in yet; fewer where there are few descriptors (join_crowd.h). Past it the oldest goes.
+  std::size_t max_handshakes = 2048;
+  std::size_t max_handshakes_per_address = 0;  // of them; 0: a quarter
 
   std::function<void(const SessionEvent&)> on_session;
   std::function<void(const TunnelEvent&)> on_tunnel;

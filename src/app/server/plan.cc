@@ -1,7 +1,5 @@
 #include "app/server/plan.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "app/limits.h"
 #include "app/server/grants.h"
 #include "app/times.h"
+#include "base/descriptor_budget.h"
 #include "http/host.h"
 #include "session/dialer.h"
 #include "transport/tcp/socket.h"
@@ -102,11 +101,9 @@ Result<ServerPlan> plan_server(const ServerConfig& config) {
 
 std::uint32_t visitor_limit(const ServerConfig& config) {
   if (config.max_visitors != 0) return config.max_visitors;
-  rlimit descriptors{};
-  if (::getrlimit(RLIMIT_NOFILE, &descriptors) != 0 || descriptors.rlim_cur == RLIM_INFINITY) return UINT32_MAX;
-  const std::uint64_t all = descriptors.rlim_cur;
-  const std::uint64_t reserve = std::min(std::max(kLeastReserve, all / 8), all / 2);
-  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(all - reserve, 1, UINT32_MAX));
+  const std::uint64_t all = descriptor_limit();
+  if (all == UINT64_MAX) return UINT32_MAX;
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(all - descriptor_reserve(all), 1, UINT32_MAX));
 }
 
 }  // namespace ferrotunnel::app

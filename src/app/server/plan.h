@@ -22,8 +22,7 @@ struct ServerPlan {
 [[nodiscard]] Result<ServerPlan> plan_server(const ServerConfig& config);
 
 // Visitors that a server of this configuration has room for: what it says, or as many as there are descriptors for, less those that are
-// kept for clients, files and the control socket.
-inline constexpr std::uint64_t kLeastReserve = 64;  // and an eighth, where that is more; and never more than half
+// kept for clients, files and the control socket. Whatever it is, a DescriptorBudget stops them sooner where others have descriptors.
 [[nodiscard]] std::uint32_t visitor_limit(const ServerConfig& config);
 
 }  // namespace ferrotunnel::app

@@ -262,6 +262,10 @@ Result<Reloaded> ServerImpl::reload(const ServerConfig& wanted) {
   return told;
 }
 
+unsigned ServerImpl::threads_wanted() const {
+  return options_.threads != 0 ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
+}
+
 Result<> ServerImpl::make_listeners() {
   auto address = parse_listen(options_.listen, 7835);
   if (!address) return std::unexpected(address.error());
@@ -282,7 +286,7 @@ Result<> ServerImpl::make_listeners() {
   if (!address) return std::unexpected(address.error());
   tcp_listen_ = *address;
 
-  const unsigned count = options_.threads != 0 ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
+  const unsigned count = threads_wanted();
   const bool share = count > 1;
   // SO_REUSEPORT would let a second server of the same user bind beside us in silence: a plain socket asks first.
   const auto bind = [&](SocketAddress& at) -> Result<transport::UniqueFd> {
@@ -372,6 +376,7 @@ Result<ServerReady> ServerImpl::start() {
     write_server(token);
     open_control();
   }
+  set_descriptor_lines();
 
   try {
     for (auto& shard : shards_) threads_.emplace_back([&shard = *shard] { shard.run(); });
@@ -392,6 +397,26 @@ Result<ServerReady> ServerImpl::start() {
   ready.tls = options_.tls;
   ready.public_host = live_->public_host;
   return ready;
+}
+
+// What is open by now is in use for as long as it runs. Pipes, which carry bytes where there are any to be had, come and go.
+void ServerImpl::set_descriptor_lines() {
+  const std::uint64_t all = descriptor_limit();
+  if (all == UINT64_MAX) return;
+  const std::uint64_t pipes =
+      std::min<std::uint64_t>(transport::PipePool::default_most() * 2 * shards_.size(), all / 8);
+  descriptors.set(descriptor_lines(all, descriptors_in_use() + pipes));
+}
+
+void ServerImpl::say_starved(int error) {
+  if (!starved_.due(Clock::now()) || !options_.on_error) return;
+  options_.on_error(
+      Error(ErrorCode::Limit, Side::Local, true, app::starved_text(error, descriptor_limit(), descriptors)));
+}
+
+void ServerImpl::say_short() {
+  if (!short_.due(Clock::now()) || !options_.on_error) return;
+  options_.on_error(Error(ErrorCode::Limit, Side::Local, true, app::short_text(descriptor_limit(), descriptors)));
 }
 
 // Who brings grants and keys of its own, and names no directory, gets nothing written.
@@ -572,6 +597,10 @@ void merge(std::vector<app::ShardStatus>& parts, ServerStatus& status) {
     status.idle_ended += part.status.idle_ended;
     status.throttled += part.status.throttled;
     status.accepts_failed += part.status.accepts_failed;
+    status.handshakes_waiting += part.status.handshakes_waiting;
+    status.handshakes_crowded_out += part.status.handshakes_crowded_out;
+    status.handshakes_crowded_out_address += part.status.handshakes_crowded_out_address;
+    status.handshakes_failed += part.status.handshakes_failed;
     add(status.visitor_tls, part.status.visitor_tls);
     app::add(status.http, part.status.http);
   }
@@ -703,15 +732,15 @@ ServerStatus ServerImpl::status() const {
   status.up = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_at_);
   status.sign_ins = counters.sign_ins.load(std::memory_order_relaxed);
   status.sign_ins_refused = counters.refused.load(std::memory_order_relaxed);
-  status.handshakes_failed = counters.failed.load(std::memory_order_relaxed);
+  status.handshakes_failed += counters.failed.load(std::memory_order_relaxed);
   status.sign_ins_throttled = throttle_.refused();
   status.direct_refused = attachable_.refused();
-  status.handshakes_waiting = counters.waiting.load(std::memory_order_relaxed);
   status.buffer_bytes = budget_.used();
   status.memory_resets = budget_.resets();
   status.draining = draining();
   status.visitors = visitors.now();
   status.max_visitors = visitors.max();
+  status.descriptors = app::to_status(descriptors);
   ingress::RefusalCounts refused{};
   for (std::size_t i = 0; i < refused.size(); ++i)
     refused[i] = counters.visitors_refused[i].load(std::memory_order_relaxed);

@@ -20,7 +20,9 @@
 #include "app/server/live.h"
 #include "app/server/options.h"
 #include "app/server/plan.h"
+#include "app/server/shortage.h"
 #include "base/buffer_pool.h"
+#include "base/descriptor_budget.h"
 #include "ingress/limits/visitor_count.h"
 #include "plugin/worker.h"
 #include "route/port_keeper.h"
@@ -62,6 +64,7 @@ class ServerImpl {
   [[nodiscard]] route::PortKeeper& ports() { return ports_; }
   [[nodiscard]] const plugin::WorkerPtr& worker() const { return worker_; }  // for rules
   [[nodiscard]] app::ServerShard& shard(unsigned index) { return *shards_[index]; }
+  [[nodiscard]] unsigned threads_wanted() const;  // how many shards there will be
   [[nodiscard]] unsigned shards() const { return static_cast<unsigned>(shards_.size()); }  // fixed once they run
   [[nodiscard]] const std::string& via() const { return via_; }  // how this server calls itself in Via
   [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
@@ -82,10 +85,14 @@ class ServerImpl {
 
   struct Counters {
     std::atomic<std::uint64_t> sign_ins{0}, refused{0}, failed{0};
-    std::atomic<std::size_t> waiting{0};
     std::array<std::atomic<std::uint64_t>, ingress::kRefusals> visitors_refused{};
   } counters;
-  ingress::VisitorCount visitors;
+  DescriptorBudget descriptors;
+  ingress::VisitorCount visitors{descriptors};
+
+  // In the log, once a minute each: an accept failed with this errno; somebody was turned away to keep descriptors for others.
+  void say_starved(int error);
+  void say_short();
 
  private:
   [[nodiscard]] Result<> load_grants();
@@ -100,6 +107,7 @@ class ServerImpl {
   [[nodiscard]] Result<boost::json::object> answer_token(const std::string& name) const;
   [[nodiscard]] Result<boost::json::object> answer_may_store(const std::string& name) const;
   [[nodiscard]] bool uses_state() const;
+  void set_descriptor_lines();
   void write_server(const session::JoinToken& token);
   void open_control();
   [[nodiscard]] Result<boost::json::object> answer(const boost::json::object& question);
@@ -116,7 +124,7 @@ class ServerImpl {
   std::vector<GrantOptions> configured_;  // what it was built with, or told since; under control_mutex_ once started
   session::GrantBook grants_;
   session::FailureThrottle throttle_;
-  session::AttachBook attachable_;
+  session::AttachBook attachable_{descriptors};
   app::ServerPlan plan_;  // until start()
   app::LivePtr live_;     // under control_mutex_; each shard has it too
   bool state_made_ = false;
@@ -129,6 +137,7 @@ class ServerImpl {
   transport::SocketAddress listen_, http_listen_, https_listen_, tcp_listen_;
   std::uint16_t http_port_ = 0, https_port_ = 0;
   TimePoint started_at_{};
+  app::ShortageLog starved_, short_;
   std::atomic<bool> draining_{false};
   std::atomic<route::SessionId> next_session_{1};
 

@@ -62,6 +62,11 @@ Result<> ServerSession::start() {
   return {};
 }
 
+bool ServerSession::take_descriptor() {
+  hold_ = DescriptorHold::take(shard_.server().descriptors, DescriptorUse::Client);
+  return static_cast<bool>(hold_);
+}
+
 void ServerSession::refuse(const Error& why) {
   link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Limit), why.context);
   close(why);

@@ -36,6 +36,7 @@ class ServerSession final : private transport::LinkHandler,
   void close(const Error& why);
   void attach(session::Negotiated negotiated);  // a further connection of the client
   void kick();                                  // the client may sign in again
+  [[nodiscard]] bool take_descriptor();         // before start(): its link counts from now on
   void refuse(const Error& why);                // instead of start(): the client hears why, and the link ends
   // The grants of the server are others now: ends the session, or takes back what it may not have any more.
   void grants_changed();
@@ -65,6 +66,7 @@ class ServerSession final : private transport::LinkHandler,
   struct Tunnel {
     std::string name, url, host;  // host: HTTP only
     std::unique_ptr<ingress::TcpIngress> tcp;
+    DescriptorHold listener;  // of TCP
     TunnelCountsPtr counts;
     wire::Carry carry = wire::Carry::Auto;
     std::vector<std::string> places;                          // in the router, of HTTP: hosts, or hosts with paths
@@ -88,6 +90,8 @@ class ServerSession final : private transport::LinkHandler,
                  ingress::VisitorSlot& slot) override;
   void on_direct_wanted(std::uint32_t want) override;
   void on_direct_unused() override;
+  [[nodiscard]] std::int64_t direct_room() const override;
+  void on_starved(int error) override { shard_.server().say_starved(error); }
   void on_deadline() override;  // of the grant
 
   void on_register(const wire::Register& request);
@@ -149,7 +153,8 @@ class ServerSession final : private transport::LinkHandler,
   // As it stood when the server's grants last changed.
   std::shared_ptr<const session::Grant> grant_;
   const std::shared_ptr<session::GrantUse> use_;
-  const int link_fd_;  // the link's, to look at its road
+  const int link_fd_;    // the link's, to look at its road
+  DescriptorHold hold_;  // of the link
   std::unique_ptr<mux::MuxLink> link_;
   std::unique_ptr<session::LinkKeeper> keeper_;
   std::shared_ptr<session::AttachHome> home_;    // what the client's further connections attach to

@@ -63,6 +63,8 @@ void ServerSession::on_direct_wanted(std::uint32_t want) {
   link_->send_control(wire::encode(wire::DirectWanted{want}));
 }
 
+std::int64_t ServerSession::direct_room() const { return shard_.server().descriptors.room(DescriptorUse::Data); }
+
 // A drain closes the link when its streams are over. Whoever has a link of his own finishes too.
 bool ServerSession::outlives_its_link() const {
   return still_used() && !told_to_end_ && (leaving_ || shard_.server().draining());

@@ -257,6 +257,11 @@ Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_
     return refused(ErrorCode::Refused, "port " + std::to_string(request.port) + " is outside the ports of grant " +
                                            grant_->name + " (" + session::ports_text(*grant_) + ")");
   }
+  tunnel.listener = DescriptorHold::take(shard_.server().descriptors, DescriptorUse::Port);
+  if (!tunnel.listener) {
+    shard_.server().say_short();
+    return refused(ErrorCode::Limit, "the server has no descriptor left to listen with (ulimit -n)", true);
+  }
   auto tcp = request.port != 0 ? listen(number, request.port) : pick_port(number);
   if (!tcp) return std::unexpected(tcp.error());
   const std::string ip = shard_.server().tcp_listen().ip_text();

@@ -33,7 +33,10 @@ ServerShard::ServerShard(ServerImpl& server, unsigned index, MemoryBudget& budge
       shard_(index, budget),
       routes_(server.router()),
       http_(shard_, routes_, links_, http_options(server), *this),
-      proxies_(shard_, live_->trusted_proxies, server.options().proxies) {
+      proxies_(shard_, live_->trusted_proxies, server.options().proxies),
+      joining_(join_limits(server.options().max_handshakes, server.options().max_handshakes_per_address,
+                           descriptor_limit(), server.threads_wanted()),
+               server.descriptors) {
   shard_.poller().set_busy_poll(live_->config.busy_poll);
   http_.set_pages(live_->pages);
 }
@@ -54,7 +57,7 @@ ServerShard::~ServerShard() {
   control_listener_.reset();
   http_listener_.reset();
   https_.reset();
-  negotiations_.clear();
+  joining_.clear();
   http_.stop();
   further_.clear();
   sessions_.clear();
@@ -72,8 +75,8 @@ void ServerShard::apply_https() {
 }
 
 Result<> ServerShard::listen(transport::UniqueFd control, transport::UniqueFd http, transport::UniqueFd https) {
-  control_listener_ = std::make_unique<transport::Listener>(
-      shard_, std::move(control),
+  control_listener_ = listener(
+      std::move(control),
       [this](transport::UniqueFd fd, const transport::SocketAddress& peer) { accept_client(std::move(fd), peer); });
   if (auto started = control_listener_->start(); !started) return started;
   if (https) {
@@ -82,12 +85,18 @@ Result<> ServerShard::listen(transport::UniqueFd control, transport::UniqueFd ht
     apply_https();
   }
   if (!http) return {};
-  http_listener_ = std::make_unique<transport::Listener>(
-      shard_, std::move(http), [this](transport::UniqueFd fd, const transport::SocketAddress& peer) {
-        accept_visitor(std::move(fd), transport::to_peer_address(peer));
-      });
+  http_listener_ = listener(std::move(http), [this](transport::UniqueFd fd, const transport::SocketAddress& peer) {
+    accept_visitor(std::move(fd), transport::to_peer_address(peer));
+  });
   http_listener_->keep_alive(live_->config.tcp_keepalive);
   return http_listener_->start();
+}
+
+std::unique_ptr<transport::Listener> ServerShard::listener(transport::UniqueFd fd,
+                                                           transport::Listener::OnAccept on_accept) {
+  auto made = std::make_unique<transport::Listener>(shard_, std::move(fd), std::move(on_accept));
+  made->on_starved([this](int error) { server_.say_starved(error); });
+  return made;
 }
 
 // ---- signing in ---------------------------------------------------------------------------------------------------
@@ -95,11 +104,9 @@ Result<> ServerShard::listen(transport::UniqueFd control, transport::UniqueFd ht
 void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketAddress& peer) {
   // Before anything is spent on it.
   if (!server_.throttle().admits(transport::to_peer_address(peer), shard_.now())) return;
-  if (negotiations_.size() >= server_.options().max_handshakes) {
-    negotiations_.pop_front();  // the oldest has had the most time
-    server_.counters.failed.fetch_add(1, std::memory_order_relaxed);
-    server_.counters.waiting.fetch_sub(1, std::memory_order_relaxed);
-  }
+  const auto place = joining_.add(transport::to_peer_address(peer));
+  if (!place) return server_.say_short();
+  const JoinCrowd::At at = *place;
   transport::tune_link(fd.get());
   const route::SessionId id = server_.next_session_id();
   auto make = [this, id](std::optional<session::ExporterKey> exporter) -> std::unique_ptr<session::HandshakeBase> {
@@ -119,30 +126,28 @@ void ServerShard::accept_client(transport::UniqueFd fd, const transport::SocketA
     }
     return std::make_unique<session::ServerHandshake>(std::move(options), server_.grants());
   };
-  const auto at = negotiations_.emplace(negotiations_.end());
   auto done = [this, at, id, peer](Result<session::Negotiated> result) { negotiated(at, peer, id, std::move(result)); };
   if (live_->tls) {
     auto tls = transport::TlsStream::accept(fd.release(), *live_->tls);
     if (!tls) {
-      negotiations_.erase(at);
+      joining_.remove(at);
       server_.counters.failed.fetch_add(1, std::memory_order_relaxed);
       return;
     }
-    *at = std::make_unique<session::Negotiation>(shard_, std::move(*tls), std::move(make), session::kHandshakeDeadline,
-                                                 std::move(done));
+    at->negotiation = std::make_unique<session::Negotiation>(shard_, std::move(*tls), std::move(make),
+                                                             session::kHandshakeDeadline, std::move(done));
   } else {
-    *at = std::make_unique<session::Negotiation>(shard_, std::make_unique<transport::TcpStream>(std::move(fd)),
-                                                 std::move(make), session::kHandshakeDeadline, std::move(done));
+    at->negotiation =
+        std::make_unique<session::Negotiation>(shard_, std::make_unique<transport::TcpStream>(std::move(fd)),
+                                               std::move(make), session::kHandshakeDeadline, std::move(done));
   }
-  server_.counters.waiting.fetch_add(1, std::memory_order_relaxed);
-  (*at)->start();
+  at->negotiation->start();
 }
 
-void ServerShard::negotiated(Negotiations::iterator at, const transport::SocketAddress& peer, route::SessionId id,
+void ServerShard::negotiated(JoinCrowd::At at, const transport::SocketAddress& peer, route::SessionId id,
                              Result<session::Negotiated> result) {
-  const std::unique_ptr<session::Negotiation> over = std::move(*at);
-  negotiations_.erase(at);
-  server_.counters.waiting.fetch_sub(1, std::memory_order_relaxed);
+  const std::unique_ptr<session::Negotiation> over = std::move(at->negotiation);
+  joining_.remove(at);
   if (!result && over->place_refused()) return;  // by a session, not by us
   if (!result) return sign_in_failed(peer, result.error());
   if (server_.draining()) return;
@@ -192,6 +197,12 @@ void ServerShard::admit(route::SessionId id, const std::string& peer, session::N
       sessions_.erase(id);
     }
   };
+  if (!raw->take_descriptor()) {
+    server_.say_short();
+    return refuse(*raw, Error(ErrorCode::Limit, Side::Tunnel, true,
+                              "the server has no descriptor left for another client: its operator raises its limit "
+                              "(ulimit -n, LimitNOFILE=)"));
+  }
   const auto entered = server_.enter(raw->owner(), raw->grant_name(), {id, shard_.index()});
   if (!entered) return refuse(*raw, entered.error());
   const auto earlier = *entered;
@@ -342,8 +353,7 @@ void ServerShard::stop_accepting() {
   http_listener_.reset();
   if (https_) https_->stop_accepting();
   proxies_.forget(*this);
-  server_.counters.waiting.fetch_sub(negotiations_.size(), std::memory_order_relaxed);
-  negotiations_.clear();
+  joining_.clear();
 }
 
 void ServerShard::turn_newcomers_away() {
@@ -449,6 +459,10 @@ void ServerShard::fill_status(ShardStatus& part) const {
   status.idle_ended += past_.idle_ended;
   status.throttled += past_.throttled;
   status.accepts_failed += past_.accepts_failed;
+  status.handshakes_waiting += joining_.size();
+  status.handshakes_failed += joining_.failed();
+  status.handshakes_crowded_out += joining_.counters().crowded_out;
+  status.handshakes_crowded_out_address += joining_.counters().crowded_out_address;
   for (const auto* listener : {control_listener_.get(), http_listener_.get()})
     if (listener != nullptr) status.accepts_failed += listener->failures();
   if (https_) https_->fill_status(status);

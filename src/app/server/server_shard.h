@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "app/server/https_listener.h"
+#include "app/server/join_crowd.h"
 #include "app/server/live.h"
 #include "app/server/server_impl.h"
 #include "ingress/http1/http_ingress.h"
@@ -96,6 +97,8 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
 
   void count_refused(ingress::Refusal why) {
     server_.counters.visitors_refused[static_cast<std::size_t>(why)].fetch_add(1, std::memory_order_relaxed);
+    if (why == ingress::Refusal::ServerLimit && server_.descriptors.room(DescriptorUse::Visitor) <= 0)
+      server_.say_short();
   }
   // Of tunnels that are gone.
   struct Past {
@@ -128,10 +131,8 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
     Lease lease_;
     const TimePoint began_;
   };
-  using Negotiations = std::list<std::unique_ptr<session::Negotiation>>;
-
   void accept_client(transport::UniqueFd fd, const transport::SocketAddress& peer);
-  void negotiated(Negotiations::iterator at, const transport::SocketAddress& peer, route::SessionId id,
+  void negotiated(JoinCrowd::At at, const transport::SocketAddress& peer, route::SessionId id,
                   Result<session::Negotiated> result);
   // A further connection of a session, which may be on another shard.
   void attach(session::Negotiated negotiated);
@@ -139,6 +140,8 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void refuse(ServerSession& session, const Error& why);
   void admit(route::SessionId id, const std::string& peer, session::Negotiated negotiated);
 
+  [[nodiscard]] std::unique_ptr<transport::Listener> listener(transport::UniqueFd fd,
+                                                              transport::Listener::OnAccept on_accept);
   void apply_https();
   void accept_visitor(transport::UniqueFd fd, const transport::PeerAddress& peer);
   void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
@@ -159,7 +162,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   ingress::ProxyReader proxies_;
   std::unique_ptr<transport::Listener> control_listener_, http_listener_;
   std::unique_ptr<HttpsListener> https_;  // none: there is no HTTPS port
-  Negotiations negotiations_;
+  JoinCrowd joining_;
   Past past_;
   std::unordered_map<route::SessionId, std::unique_ptr<ServerSession>> sessions_;
   std::unordered_map<route::SessionId, std::unique_ptr<FurtherLink>> further_;

@@ -1,12 +1,15 @@
 // VisitorCount: how many visitors' connections the process has, against how many it may have; and why one was not let in.
 //
-// Shared by every listener of the server, so that descriptors are left for clients who sign in. Any thread.
+// Shared by every listener of the server, so that descriptors are left for clients who sign in: it takes each from the budget of those, where
+// it has one. Any thread.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <utility>
+
+#include "base/descriptor_budget.h"
 
 namespace ferrotunnel::ingress {
 
@@ -43,15 +46,20 @@ class VisitorSlot {
 
 class VisitorCount {
  public:
-  // No slot: there are as many as may be.
+  VisitorCount() = default;
+  explicit VisitorCount(DescriptorBudget& budget) : budget_(&budget) {}
+  // No slot: there are as many as may be, or no descriptor is left for one.
   [[nodiscard]] VisitorSlot enter() {
-    if (now_.fetch_add(1, std::memory_order_relaxed) < max_.load(std::memory_order_relaxed)) return VisitorSlot(this);
+    if (now_.fetch_add(1, std::memory_order_relaxed) < max_.load(std::memory_order_relaxed) &&
+        (budget_ == nullptr || budget_->take(DescriptorUse::Visitor)))
+      return VisitorSlot(this);
     now_.fetch_sub(1, std::memory_order_relaxed);
     return {};
   }
   // For one that was let in before, elsewhere.
   [[nodiscard]] VisitorSlot enter_again() {
     now_.fetch_add(1, std::memory_order_relaxed);
+    if (budget_ != nullptr) budget_->take_anyway(DescriptorUse::Visitor);
     return VisitorSlot(this);
   }
   void set_max(std::uint32_t most) { max_.store(most, std::memory_order_relaxed); }
@@ -60,11 +68,16 @@ class VisitorCount {
 
  private:
   friend class VisitorSlot;
+  void leave() {
+    now_.fetch_sub(1, std::memory_order_relaxed);
+    if (budget_ != nullptr) budget_->give(DescriptorUse::Visitor);
+  }
+  DescriptorBudget* const budget_ = nullptr;
   std::atomic<std::uint32_t> now_{0}, max_{UINT32_MAX};
 };
 
 inline VisitorSlot::~VisitorSlot() {
-  if (count_ != nullptr) count_->now_.fetch_sub(1, std::memory_order_relaxed);
+  if (count_ != nullptr) count_->leave();
 }
 
 }  // namespace ferrotunnel::ingress

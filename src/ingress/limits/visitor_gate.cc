@@ -1,18 +1,6 @@
 #include "ingress/limits/visitor_gate.h"
 
-#include "base/bytes.h"
-
 namespace ferrotunnel::ingress {
-namespace {
-
-// A machine of IPv6 has a /64 of its own, and all the addresses in it.
-Admission::Address network_of(const transport::PeerAddress& visitor) {
-  if (visitor.family == 6) return {6, load_be<std::uint64_t>(visitor.bytes.data())};
-  if (visitor.family == 4) return {4, load_be<std::uint32_t>(visitor.bytes.data())};
-  return {1, 0};  // unknown: all of those are one
-}
-
-}  // namespace
 
 void Admission::reset() {
   if (gate_ == nullptr) return;
@@ -50,7 +38,7 @@ std::expected<Admission, Refusal> VisitorGate::admit(const transport::PeerAddres
   if (limits_.max_visitors != 0 && visitors_ >= limits_.max_visitors) return std::unexpected(Refusal::TunnelLimit);
   Admission admission;
   if (limits_.max_visitors_per_address != 0) {
-    const Admission::Address address = network_of(visitor);
+    const Admission::Address address = transport::network_of(visitor);
     const auto found = addresses_.find(address);
     const bool full = found != addresses_.end() ? found->second >= limits_.max_visitors_per_address
                                                 : addresses_.size() >= kMaxAddresses;

@@ -13,6 +13,7 @@
 #include "ingress/limits/bandwidth.h"
 #include "ingress/limits/visitor_count.h"
 #include "transport/link.h"
+#include "transport/network.h"
 #include "transport/tcp/ip_set.h"
 #include "wire/control.h"
 
@@ -33,7 +34,7 @@ class VisitorGate;
 // One visitor's place in a tunnel; gives itself back.
 class Admission {
  public:
-  using Address = std::pair<std::uint64_t, std::uint64_t>;  // family and network: an IPv4 address, an IPv6 /64
+  using Address = transport::Network;
   Admission() = default;
   Admission(Admission&& other) noexcept { swap(other); }
   Admission& operator=(Admission&& other) noexcept {

@@ -50,6 +50,12 @@ DirectUse::~DirectUse() {
   if (pool_ != nullptr) pool_->released();
 }
 
+void DirectWaiter::on_deadline() {
+  DirectWaiterHook::unlink();
+  pool_->vain_ = true;
+  on_direct_turn();
+}
+
 DirectPool::DirectPool(transport::Shard& shard, DirectPoolHost& host, std::uint32_t most,
                        std::shared_ptr<mux::StreamQuota> quota)
     : shard_(shard), host_(host), quota_(std::move(quota)), most_(most) {}
@@ -80,6 +86,7 @@ void DirectPool::set_needed(bool needed) {
 
 void DirectPool::add(transport::ByteStreamPtr stream, DirectPlace place, bool spoke) {
   ++counters_.attached;
+  vain_ = false;
   if (spoke) ++counters_.spoke;
   // Told to keep some, and told otherwise since.
   if (spoke || !needed_ || warm_.size() + in_use_ >= most_) return;
@@ -116,7 +123,8 @@ DirectLink DirectPool::take(bool asks) {
 
 bool DirectPool::wait(DirectWaiter& waiter) {
   if (closed_ || !needed_) return false;
-  if (in_use_ >= most_) {  // none can come before somebody leaves
+  // None can come before somebody leaves; or fewer than are waited for; or none comes.
+  if (const std::uint32_t most = want(); vain_ || most == 0 || (most < would() && waiters_.size() >= most)) {
     ++counters_.limited;
     return false;
   }
@@ -125,6 +133,7 @@ bool DirectPool::wait(DirectWaiter& waiter) {
     return false;
   }
   ++counters_.waited;
+  waiter.pool_ = this;
   waiters_.push_back(waiter);
   shard_.arm(waiter, kPatience);
   return true;
@@ -162,6 +171,12 @@ void DirectPool::ask() {
 }
 
 std::uint32_t DirectPool::want() const {
+  const std::int64_t room =
+      std::min<std::int64_t>(host_.direct_room(), most_) + static_cast<std::int64_t>(warm_.size());
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(room, 0, would()));
+}
+
+std::uint32_t DirectPool::would() const {
   if (!needed_ || closed_) return 0;
   const auto room = most_ > in_use_ ? static_cast<std::uint32_t>(most_ - in_use_) : 0;
   return std::min(std::clamp(lately_, kLeastWarm, kMostWarm), room);
@@ -171,6 +186,8 @@ void DirectPool::run_turn() {
   const bool limited = needed_ && want() < std::clamp(lately_, kLeastWarm, kMostWarm);
   if (limited && !limited_) ++counters_.limited;
   limited_ = limited;
+  // Whoever gives descriptors back says nothing to those who want some.
+  if (want() < would() && !transport::Deadline::armed()) shard_.arm(*this, kLook);
   if (!tell_.armed()) tell();
 }
 

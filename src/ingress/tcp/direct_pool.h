@@ -40,6 +40,8 @@ class DirectPoolHost {
  public:
   virtual void on_direct_wanted(std::uint32_t want) = 0;  // tell the client
   virtual void on_direct_unused() = 0;  // the last visitor on a direct link went; the pool may not die in it
+  // How many more the server has descriptors for; less than 0: so many too many.
+  [[nodiscard]] virtual std::int64_t direct_room() const { return INT64_MAX; }
 
  protected:
   ~DirectPoolHost() = default;
@@ -87,10 +89,8 @@ class DirectWaiter : public DirectWaiterHook, private transport::Deadline {
 
  private:
   friend class DirectPool;
-  void on_deadline() override {
-    DirectWaiterHook::unlink();
-    on_direct_turn();
-  }
+  void on_deadline() override;
+  DirectPool* pool_ = nullptr;  // while it waits
 };
 
 class DirectPool final : private transport::TurnTask, private transport::Deadline {
@@ -147,6 +147,7 @@ class DirectPool final : private transport::TurnTask, private transport::Deadlin
 
  private:
   friend class DirectUse;
+  friend class DirectWaiter;
   class Warm;
   using WarmLinks = std::list<std::unique_ptr<Warm>>;  // the one that came last is taken first
   void run_turn() override;
@@ -161,6 +162,7 @@ class DirectPool final : private transport::TurnTask, private transport::Deadlin
     if (!closed_) shard_.at_turn_end(*this);
   }
   [[nodiscard]] std::uint32_t want() const;
+  [[nodiscard]] std::uint32_t would() const;  // if the server had descriptors for all
 
   transport::Shard& shard_;
   DirectPoolHost& host_;
@@ -175,6 +177,7 @@ class DirectPool final : private transport::TurnTask, private transport::Deadlin
   std::uint32_t told_ = 0;
   Tell tell_{*this};      // armed: it was told a moment ago
   bool limited_ = false;  // fewer than would do
+  bool vain_ = false;     // somebody waited in vain, and none came since: the client opens no more, or cannot
   bool needed_ = false, road_lossy_ = false, closed_ = false;
   DirectCounters counters_;
 };

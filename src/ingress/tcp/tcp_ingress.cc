@@ -230,6 +230,7 @@ Result<> TcpIngress::listen(const transport::SocketAddress& address) {
       shard_, std::move(*fd), [this](transport::UniqueFd visitor, const transport::SocketAddress& peer) {
         accept(std::move(visitor), transport::to_peer_address(peer));
       });
+  listener_->on_starved([this](int error) { host_.on_starved(error); });
   return listener_->start();
 }
 

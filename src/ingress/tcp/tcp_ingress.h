@@ -40,6 +40,7 @@ class TcpIngressHost {
                          const transport::PeerAddress& /*peer*/, VisitorSlot& /*slot*/) {
     return false;
   }
+  virtual void on_starved(int /*error*/) {}  // an accept failed with this errno, for want of descriptors or memory
 
  protected:
   ~TcpIngressHost() = default;

@@ -67,8 +67,10 @@ void Listener::run_turn() {
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
       shard_.poller().await(fd_.get(), *this, kReadable);
     } else {
+      const int error = errno;
       ++failures_;
       shard_.arm(*this, kPause);
+      if (starved_) starved_(error);
     }
     return;
   }

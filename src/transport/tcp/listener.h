@@ -30,6 +30,8 @@ class Listener final : private PollHandler, private TurnTask, private Deadline {
   // set_keepalive() of those that come from now on.
   void keep_alive(Duration silence) { set_keepalive(fd_.get(), silence); }
   [[nodiscard]] std::uint64_t failures() const { return failures_; }  // accepts that failed for want of resources
+  // Told each time, with errno. May not destroy the listener.
+  void on_starved(std::function<void(int)> tell) { starved_ = std::move(tell); }
 
  private:
   [[nodiscard]] UniqueFd accept_one(SocketAddress& peer);  // none: errno says why
@@ -40,7 +42,8 @@ class Listener final : private PollHandler, private TurnTask, private Deadline {
   Shard& shard_;
   UniqueFd fd_;
   OnAccept on_accept_;
-  bool* alive_ = nullptr;  // set false when destroyed from inside on_accept_
+  std::function<void(int)> starved_;  // may be none
+  bool* alive_ = nullptr;             // set false when destroyed from inside on_accept_
   bool watched_ = false;
   std::uint64_t failures_ = 0;
 };

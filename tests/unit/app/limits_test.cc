@@ -82,6 +82,9 @@ TEST(Limits, CountersThereAndBack) {
   status.idle_ended = 9;
   status.throttled = 10;
   status.accepts_failed = 19;
+  status.descriptors = {20, 21, 22, 23, {24, 25, 26, 27, 28}, {29, 30, 31, 32, 33}};
+  status.handshakes_crowded_out = 34;
+  status.handshakes_crowded_out_address = 35;
   TunnelStatus& tunnel = status.tunnels.emplace_back();
   tunnel.name = "t";
   tunnel.refused = {11, 12, 13, 14, 15, 16};
@@ -95,6 +98,9 @@ TEST(Limits, CountersThereAndBack) {
   EXPECT_EQ(back.idle_ended, 9u);
   EXPECT_EQ(back.throttled, 10u);
   EXPECT_EQ(back.accepts_failed, 19u);
+  EXPECT_EQ(back.descriptors, status.descriptors);
+  EXPECT_EQ(back.handshakes_crowded_out, 34u);
+  EXPECT_EQ(back.handshakes_crowded_out_address, 35u);
   ASSERT_EQ(back.tunnels.size(), 1u);
   EXPECT_EQ(back.tunnels[0].refused, tunnel.refused);
   EXPECT_EQ(back.tunnels[0].idle_ended, 17u);

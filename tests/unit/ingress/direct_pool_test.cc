@@ -20,6 +20,7 @@ class DirectPoolTest : public testing::Test, public DirectPoolHost {
  public:
   void on_direct_wanted(std::uint32_t want) override { wanted.push_back(want); }
   void on_direct_unused() override { ++unused; }
+  std::int64_t direct_room() const override { return room; }
 
   bool until(const std::function<bool()>& condition) {
     const TimePoint last = Clock::now() + std::chrono::seconds(20);
@@ -52,8 +53,20 @@ class DirectPoolTest : public testing::Test, public DirectPoolHost {
   transport::Shard shard{0, budget};
   std::vector<std::uint32_t> wanted;
   int unused = 0, places = 0;
+  std::int64_t room = INT64_MAX;  // descriptors of the server
   std::shared_ptr<mux::StreamQuota> quota = std::make_shared<mux::StreamQuota>();
   DirectPool pool{shard, *this, 10, quota};
+};
+
+struct Waiter final : DirectWaiter {
+  explicit Waiter(DirectPool& p) : pool(p) {}
+  void on_direct_turn() override {
+    ++turns;
+    link = pool.take(false);
+  }
+  DirectPool& pool;
+  DirectLink link;
+  int turns = 0;
 };
 
 TEST_F(DirectPoolTest, NoneIsWantedUntilATunnelNeedsThem) {
@@ -119,6 +132,49 @@ TEST_F(DirectPoolTest, NobodyWaitsForWhatCannotCome) {
   EXPECT_FALSE(pool.wait(another)) << "all that there may be are in use";
 }
 
+TEST_F(DirectPoolTest, NoMoreAreWantedThanThereAreDescriptorsFor) {
+  room = 2;
+  pool.set_needed(true);
+  run_ready();
+  EXPECT_EQ(wanted.back(), 2u);
+  EXPECT_EQ(pool.counters().limited, 1u);
+  const auto one = attach(), two = attach();
+  room = 0;
+  run_ready();
+  EXPECT_EQ(pool.warm(), 2u) << "what is there is there";
+  const DirectLink first = pool.take(), second = pool.take();
+  ASSERT_TRUE(first.stream && second.stream);
+  Waiter vain(pool);
+  EXPECT_FALSE(pool.wait(vain)) << "none can come";
+  EXPECT_TRUE(until([&] { return wanted.back() == 0; }));
+  room = 3;
+  EXPECT_TRUE(until([&] { return wanted.back() == 3; })) << "it looks again by itself";
+  std::list<Waiter> waiters;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(pool.wait(waiters.emplace_back(pool)));
+  EXPECT_FALSE(pool.wait(vain)) << "three come, and three wait";
+}
+
+TEST_F(DirectPoolTest, ThoseThatWaitGoWhereOthersNeedTheirDescriptors) {
+  pool.set_needed(true);
+  const auto one = attach(), two = attach(), three = attach();
+  EXPECT_EQ(pool.warm(), 3u);
+  room = -2;
+  EXPECT_TRUE(until([&] { return pool.warm() == 1; }));
+  EXPECT_TRUE(ended(one) && ended(two));
+}
+
+TEST_F(DirectPoolTest, AfterOneHasWaitedInVainNobodyDoesUntilOneComes) {
+  pool.set_needed(true);
+  Waiter first(pool), second(pool);
+  ASSERT_TRUE(pool.wait(first));
+  ASSERT_TRUE(until([&] { return first.turns == 1; })) << "his patience ends";
+  EXPECT_FALSE(pool.wait(second));
+  const auto one = attach();
+  const DirectLink link = pool.take();
+  ASSERT_TRUE(link.stream);
+  EXPECT_TRUE(pool.wait(second));
+}
+
 TEST_F(DirectPoolTest, ALimitThatIsLowered) {
   pool.set_needed(true);
   run_ready();
@@ -161,17 +217,6 @@ TEST_F(DirectPoolTest, OneThatTheClientClosesOrThatSpeaksIsDropped) {
   EXPECT_EQ(pool.counters().spoke, 2u);
   EXPECT_TRUE(pool.take().stream);
 }
-
-struct Waiter final : DirectWaiter {
-  explicit Waiter(DirectPool& p) : pool(p) {}
-  void on_direct_turn() override {
-    ++turns;
-    link = pool.take(false);
-  }
-  DirectPool& pool;
-  DirectLink link;
-  int turns = 0;
-};
 
 TEST_F(DirectPoolTest, WhoWaitsGetsTheNextInTurn) {
   pool.set_needed(true);

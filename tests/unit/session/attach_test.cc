@@ -125,6 +125,32 @@ TEST(Attach, NoMoreThanTheLimit) {
 }
 
 // A recorded further connection, and one whose `attach` was put in, taken out or changed on the way, prove nothing.
+TEST(Attach, NoMoreThanThereAreDescriptorsFor) {
+  DescriptorBudget budget;
+  budget.set({8, 1, 2});
+  AttachBook book(budget);
+  const AttachPair pair;
+  book.add(attach_of(1), pair.home);
+  const auto take = [&](wire::AttachAs as) {
+    return book.take(attach_of(1), pair.home->grant, pair.home->instance, as);
+  };
+  auto first = take(wire::AttachAs::Direct);
+  ASSERT_TRUE(first);
+  const auto second = take(wire::AttachAs::Direct);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::Limit);
+  EXPECT_TRUE(second.error().context.contains("descriptors")) << second.error().context;
+  EXPECT_EQ(pair.home->direct.attached, 1u) << "no place is lost";
+  EXPECT_EQ(budget.refused(DescriptorUse::Data), 1u);
+  EXPECT_EQ(book.refused(), 1u);
+  const auto link = take(wire::AttachAs::Link);
+  EXPECT_TRUE(link) << "a link is a client's, and those have more";
+  EXPECT_EQ(budget.now(DescriptorUse::Client), 1u);
+  first->reset();
+  EXPECT_EQ(budget.now(DescriptorUse::Data), 0u);
+  EXPECT_FALSE(take(wire::AttachAs::Direct)) << "the link has it";
+}
+
 TEST(Attach, ReplayedOrChangedOnTheWayItIsUnauthorized) {
   AttachPair recorded;
   recorded.run();

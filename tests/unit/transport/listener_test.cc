@@ -125,6 +125,8 @@ TEST_P(Listening, WaitsWhenDescriptorsRunOutAndLosesNobody) {
   std::vector<UniqueFd> accepted, callers;
   Listener listener(shard, std::move(listening),
                     [&](UniqueFd fd, const SocketAddress&) { accepted.push_back(std::move(fd)); });
+  std::vector<int> told;
+  listener.on_starved([&told](int error) { told.push_back(error); });
   ASSERT_TRUE(listener.start());
   callers.push_back(dial());
   ASSERT_TRUE(until([&] { return accepted.size() == 1; }));
@@ -147,6 +149,7 @@ TEST_P(Listening, WaitsWhenDescriptorsRunOutAndLosesNobody) {
   EXPECT_TRUE(until([&] { return listener.failures() >= 2; }));
   EXPECT_GE(Clock::now() - begin, Listener::kPause) << "it does not spin";
   EXPECT_EQ(accepted.size(), 1u);
+  EXPECT_EQ(told, std::vector<int>(listener.failures(), EMFILE));
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   const std::uint64_t failures = listener.failures();
   EXPECT_TRUE(until([&] { return accepted.size() == 11; })) << "without another caller";

@@ -1,0 +1,29 @@
+// ShortageLog: when the server says that it is out of descriptors, or about to be, and what it says then. Any thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <string>
+
+#include "base/clock.h"
+#include "base/descriptor_budget.h"
+
+namespace ferrotunnel::app {
+
+class ShortageLog {
+ public:
+  static constexpr Duration kBetween = std::chrono::minutes(1);
+  // Whether it is time for a line; who is told so writes it.
+  [[nodiscard]] bool due(TimePoint now);
+
+ private:
+  static constexpr Duration::rep kNever = -1;
+  std::atomic<Duration::rep> last_{kNever};
+};
+
+// An accept failed with this errno.
+[[nodiscard]] std::string starved_text(int error, std::uint64_t limit, const DescriptorBudget& budget);
+// Others were turned away so that clients, and the operator, find some.
+[[nodiscard]] std::string short_text(std::uint64_t limit, const DescriptorBudget& budget);
+
+}  // namespace ferrotunnel::app

@@ -1,0 +1,156 @@
+"""Server and client that are short of descriptors (`ulimit -n`): who is served, who is turned away, and what is said."""
+# ctest: serial
+import socket
+import time
+
+from processes import BINARY, Process, address, until
+from test_limits import echoes, limit_descriptors, server_with, status
+from visitors import connect
+
+
+def visit(public):
+    """A visitor who has had his echo; None: he was turned away at once."""
+    try:
+        visitor = connect(public)
+    except ConnectionResetError:
+        return None
+    visitor.settimeout(20)
+    try:
+        visitor.sendall(b"ping")
+        answer = visitor.recv(4)
+    except (ConnectionResetError, BrokenPipeError):
+        answer = b""
+    if answer:
+        return visitor
+    visitor.close()
+    return None
+
+
+def half_open(world, to, count):
+    """Connections that say what a client says first, and no more."""
+    crowd = []
+    world.later(lambda: [one.close() for one in crowd])
+    for _ in range(count):
+        one = socket.create_connection(to, timeout=20)
+        crowd.append(one)
+        try:
+            one.sendall(b"FTUN")
+        except OSError:
+            pass  # ended for another one
+    return crowd
+
+
+def errors_of(process, words):
+    return [event for event in process.events("error") if words in event["message"]]
+
+
+def test_direct_visitors_leave_room_for_clients_and_the_operator(world, echo):
+    server = server_with(world, 256)
+    clients = [world.tcp_tunnel(server, echo.port, "--carry", "direct") for _ in range(3)]
+    until(lambda: all(one["direct_warm"] > 0 for one in status(world, server)["sessions"]), "each has a direct link that waits")
+    served = []
+    world.later(lambda: [visitor.close() for visitor in served])
+    turned_away = 0
+    for i in range(220):
+        visitor = visit(clients[i % 3].public)
+        served.append(visitor) if visitor else None
+        turned_away += visitor is None
+    now = status(world, server)  # the control socket answers
+    lines = now["descriptors"]
+    assert 0 < lines["now"]["data"] <= lines["data_line"] < lines["visitors_line"] < lines["clients_line"] < 256
+    assert lines["now"]["visitors"] == len(served) and lines["limit"] == 256
+    assert turned_away > 0 and now["refused"]["server_limit"] == turned_away == lines["refused"]["visitors"]
+    # Not every visitor has a connection of his own any more: the rest went over the link.
+    assert sum(one["direct"] for one in now["sessions"]) < len(served)
+    assert sum(one["streams"] for one in now["sessions"]) > 0
+    assert len(served) + lines["now"]["data"] >= lines["visitors_line"] - 20, "what there is is used"
+    assert server.fds() < 256 and now["accepts_failed"] == 0
+    late = world.tcp_tunnel(server, echo.port)  # a client signs in
+    assert late.up["port"]
+    said = errors_of(server, "descriptors run short")
+    assert len(said) == 1 and said[0]["level"] == "warn", said
+    assert "this process may have 256" in said[0]["message"] and "LimitNOFILE" in said[0]["message"]
+    for visitor in served:
+        visitor.close()
+    until(lambda: echoes(late.public) and all(echoes(client.public) for client in clients), "all is well again")
+
+
+def test_half_open_sign_ins_leave_descriptors_for_everybody(world, echo):
+    server = server_with(world, 1024)
+    client = world.tcp_tunnel(server, echo.port)
+    before = server.fds()
+    half_open(world, address(server.listen), 1100)
+    now = until(lambda: (lambda s: s if s["handshakes_crowded_out_address"] >= 1000 else None)(status(world, server)),
+                "they push each other out")
+    # A quarter of all descriptors for all, and of that a quarter for one address; each thread has a part.
+    assert now["handshakes_waiting"] <= 64
+    assert server.fds() <= before + 64 + 8
+    assert echoes(client.public)
+    began = time.monotonic()
+    assert world.tcp_tunnel(server, echo.port).up["port"]
+    assert time.monotonic() - began < 4, "within the deadline of a handshake: nobody waits for those to end"
+
+
+def test_many_clients_of_one_address_sign_in_at_once(world, echo):
+    """More than may be half signed in at once, all behind one address; those that are pushed out come again."""
+    server = server_with(world, 1024)
+    clients = world.tool("many_clients", server.join, 200, f"127.0.0.1:{echo.port}")
+    clients.wait_event("all_up", patience=90)
+    now = status(world, server)
+    assert len(now["sessions"]) == 200 and now["descriptors"]["now"]["clients"] >= 200
+    assert now["descriptors"]["now"]["ports"] == 200
+
+
+def test_a_server_without_descriptors_says_what_to_do(world, echo):
+    server = world.server()
+    client = world.tcp_tunnel(server, echo.port)
+    limit_descriptors(server, 64)  # behind its back: its lines are those of the start
+    crowd = []
+    world.later(lambda: [visitor.close() for visitor in crowd])
+    for _ in range(80):
+        visitor = socket.create_connection(client.public, timeout=20)
+        crowd.append(visitor)
+    until(lambda: errors_of(server, "out of descriptors"), "it says so")
+    said = errors_of(server, "out of descriptors")[0]
+    assert "may have 64, and all are in use" in said["message"] and "ulimit -n" in said["message"], said
+    for visitor in crowd:
+        visitor.close()
+    until(lambda: echoes(client.public), "it goes on")
+    assert status(world, server)["accepts_failed"] > 1
+    assert len(errors_of(server, "out of descriptors")) == 1, "one line a minute"
+
+
+def client_with(world, descriptors, server, *options):
+    """A client that was started with so many descriptors."""
+    argv = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$FT_TEST_BINARY" "$@"', "client", *map(str, options), "--join", server.join]
+    return world.add(Process(argv, world.work, world.name("client"), {**world.env, "FT_TEST_BINARY": BINARY}))
+
+
+def test_a_client_without_descriptors_says_so(world, echo):
+    server = world.server()
+    client = client_with(world, 64, server, "tcp", echo.port, "--no-save", "--control-socket", "off", "--carry", "mux")
+    public = ("127.0.0.1", client.wait_event("tunnel_up")["port"])
+    served = [visitor for visitor in (visit(public) for _ in range(70)) if visitor]
+    world.later(lambda: [visitor.close() for visitor in served])
+    assert 20 < len(served) < 64
+    said = client.wait_event("error", code="limit")["message"]
+    assert "may have 64, as ulimit -n says" in said and "raise the limit" in said, said
+    assert "is it started" not in said
+    for visitor in served:
+        visitor.close()
+    until(lambda: echoes(public), "it goes on")
+
+
+def test_a_client_of_few_descriptors_opens_few_direct_links(world, echo):
+    server = world.server()
+    client = client_with(world, 64, server, "tcp", echo.port, "--no-save", "--control-socket", "off", "--carry", "direct")
+    public = ("127.0.0.1", client.wait_event("tunnel_up")["port"])
+    until(lambda: status(world, server)["sessions"][0]["direct_warm"] > 0, "one waits")
+    began = time.monotonic()
+    served = [visitor for visitor in (visit(public) for _ in range(24)) if visitor]
+    world.later(lambda: [visitor.close() for visitor in served])
+    assert len(served) == 24
+    session = status(world, server)["sessions"][0]
+    assert session["direct"] + session["direct_warm"] <= 16, "a quarter of 64"
+    assert session["streams"] >= 8, "the others go over the link"
+    assert time.monotonic() - began < 8, "one of them waits in vain for a direct link, and not each of them"
