@@ -32,12 +32,13 @@ RuleRun::RuleRun(IngressContext& context, RuleRunOwner& owner, plugin::ChainPtr 
       visitor_(transport::to_string(peer)),
       scheme_(scheme),
       port_(peer.port),
+      network_(network_of(peer)),
       owner_(std::make_shared<RuleRunOwner*>(&owner)),
       waiter_(std::make_shared<Resume>(context.shard, owner_)) {}
 
 RuleRun::~RuleRun() { *owner_ = nullptr; }
 
-plugin::RequestInfo RuleRun::info() const { return {visitor_, port_, scheme_, host_, id_.text()}; }
+plugin::RequestInfo RuleRun::info() const { return {visitor_, port_, scheme_, host_, id_.text(), network_}; }
 
 plugin::Verdict RuleRun::on_request_head(http::RequestHead& head, std::string_view host) {
   host_.assign(host);
@@ -52,6 +53,11 @@ plugin::Verdict RuleRun::on_request_head(http::RequestHead& head, std::string_vi
   reply_ = std::move(view.reply);
   host_for_origin_ = view.host;
   return verdict;
+}
+
+void RuleRun::count_reply(HttpIngressStats& stats) const {
+  if (reply_.slug == "auth-busy") ++stats.auth_busy;
+  if (reply_.slug == "auth-limit") ++stats.auth_limited;
 }
 
 void RuleRun::release_head() {

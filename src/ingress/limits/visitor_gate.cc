@@ -3,16 +3,13 @@
 #include "base/bytes.h"
 
 namespace ferrotunnel::ingress {
-namespace {
 
 // A machine of IPv6 has a /64 of its own, and all the addresses in it.
-Admission::Address network_of(const transport::PeerAddress& visitor) {
+std::pair<std::uint64_t, std::uint64_t> network_of(const transport::PeerAddress& visitor) {
   if (visitor.family == 6) return {6, load_be<std::uint64_t>(visitor.bytes.data())};
   if (visitor.family == 4) return {4, load_be<std::uint32_t>(visitor.bytes.data())};
   return {1, 0};  // unknown: all of those are one
 }
-
-}  // namespace
 
 void Admission::reset() {
   if (gate_ == nullptr) return;

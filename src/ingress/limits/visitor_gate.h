@@ -28,6 +28,9 @@ struct AddressRules {
 };
 using AddressRulesPtr = std::shared_ptr<const AddressRules>;
 
+// What counts as one visitor: family, and the IPv4 address or the /64 of an IPv6 one.
+[[nodiscard]] std::pair<std::uint64_t, std::uint64_t> network_of(const transport::PeerAddress& visitor);
+
 class VisitorGate;
 
 // One visitor's place in a tunnel; gives itself back.
