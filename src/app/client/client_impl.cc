@@ -700,7 +700,9 @@ void ClientImpl::on_origin_failed(std::uint32_t number, const Error& error) {
   Error told = error;
   if (const Tunnel* tunnel = by_number(number)) {
     told.context += ". The tunnel " + tunnel->plan.config.name + " is up; visitors get an error until ";
-    told.context += error.code == ErrorCode::Tls ? "that is mended" : "its service runs: is it started?";
+    told.context += error.code == ErrorCode::Tls || error.code == ErrorCode::Protocol
+                        ? "that is mended"
+                        : "its service runs: is it started?";
   }
   options_.on_error(told);
 }
