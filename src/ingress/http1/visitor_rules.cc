@@ -19,6 +19,7 @@ std::optional<VisitorConnection::Next> VisitorConnection::run_rules(Placement& p
     return answer(failures::kServerMemory, head_bytes, true, place.tunnel, Refusal::Memory);
   }
   if (socket_.left()) return die();
+  socket_.await_end();
   rules_->hold(std::move(place.admission));
   state_ = State::Deciding;
   return wait(Timer::Verdict);

@@ -210,8 +210,13 @@ int take_error(int fd) {
 }
 
 bool peer_ended(int fd) {
-  pollfd look{fd, POLLRDHUP, 0};
-  return ::poll(&look, 1, 0) == 1 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+#ifdef POLLRDHUP
+  constexpr short kFin = POLLRDHUP;
+#else
+  constexpr short kFin = 0;  // an RST alone is told apart from bytes
+#endif
+  pollfd look{fd, kFin, 0};
+  return ::poll(&look, 1, 0) == 1 && (look.revents & (kFin | POLLHUP | POLLERR)) != 0;
 }
 
 void set_nodelay(int fd) { set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
