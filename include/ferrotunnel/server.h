@@ -112,8 +112,9 @@ struct HttpStatus {
   std::uint64_t retries = 0;                    // of requests whose warm connection was dead
   std::uint64_t origins_opened = 0, origins_reused = 0, origins_dropped = 0;  // connections to local services
   std::uint64_t rule_timeouts = 0,
-                auth_busy = 0;    // requests whose rules, or whose password, could not be decided in time
-  std::uint64_t h2_upgrades = 0;  // connections that came by Upgrade: h2c
+                auth_busy = 0;     // requests whose rules, or whose password, could not be decided in time
+  std::uint64_t auth_limited = 0;  // requests of visitors who had their share of passwords to be checked waiting
+  std::uint64_t h2_upgrades = 0;   // connections that came by Upgrade: h2c
   std::uint64_t h2_malformed = 0,
                 h2_stalled = 0;       // requests that were none; streams and connections that read nothing for a minute
   std::uint64_t h2_origin_abuse = 0;  // connections to local services over HTTP/2, ended because of what these did

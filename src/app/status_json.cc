@@ -29,7 +29,7 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t VisitorTlsStatus:
     {"plain_http", &VisitorTlsStatus::plain_http},
 }};
 
-constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 24> kHttp{{
+constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 25> kHttp{{
     {"visitors", &HttpStatus::visitors},
     {"h2_visitors", &HttpStatus::h2_visitors},
     {"upgraded", &HttpStatus::upgraded},
@@ -50,6 +50,7 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 2
     {"origins_dropped", &HttpStatus::origins_dropped},
     {"rule_timeouts", &HttpStatus::rule_timeouts},
     {"auth_busy", &HttpStatus::auth_busy},
+    {"auth_limited", &HttpStatus::auth_limited},
     {"h2_upgrades", &HttpStatus::h2_upgrades},
     {"h2_malformed", &HttpStatus::h2_malformed},
     {"h2_stalled", &HttpStatus::h2_stalled},

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "origin/files/file_handler.h"
+#include "origin/h2_look.h"
 #include "transport/pair_relay.h"
 #include "transport/tcp/tcp_stream.h"
 #include "transport/tls/tls_stream.h"
@@ -68,6 +69,7 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
                                            private transport::StreamHandler,
                                            private transport::RelayOwner,
                                            private transport::PairRelayOwner,
+                                           private H2LookOwner,
                                            private files::FileHandlerOwner {
  public:
   Connection(OriginDispatcher& owner, std::uint32_t tunnel) : owner_(owner), tunnel_(tunnel) {}
@@ -326,7 +328,11 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
       return pair_->start({}, as_bytes(dial->early));
     }
     relay_.emplace(owner_.shard_, std::move(socket), static_cast<transport::RelayOwner&>(*this));
-    relay_->start(*dial->stream);
+    if (dial->target->h2) {
+      h2_target_ = dial->target;
+      h2_look_ = std::make_unique<H2Look>(relay_->handler(), static_cast<H2LookOwner&>(*this));
+    }
+    relay_->start(*dial->stream, h2_look_.get());
     if (fin_early_) relay_->end_input();
   }
 
@@ -363,6 +369,13 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
     owner_.remove(*this, relay.bytes());
   }
 
+  void on_no_http2() override {
+    owner_.host_.on_origin_failed(tunnel_,
+                                  Error(ErrorCode::Protocol, Side::Origin, false,
+                                        h2_target_->text + " does not answer in HTTP/2: share it as " +
+                                            (h2_target_->secure ? "https://" : "http://") + ", which is for HTTP/1.1"));
+  }
+
   void on_pair_end(transport::PairRelay&, StreamEnd) override { owner_.remove(*this, direct_bytes()); }
 
   void on_files_end(files::FileHandler& handler) override { owner_.remove(*this, handler.bytes()); }
@@ -370,6 +383,8 @@ class OriginDispatcher::Connection final : public boost::intrusive::list_base_ho
   OriginDispatcher& owner_;
   const std::uint32_t tunnel_;
   std::unique_ptr<Dial> dial_;
+  std::unique_ptr<H2Look> h2_look_;  // in front of the relay to a service that is to speak HTTP/2
+  TargetPtr h2_target_;              // that service
   std::optional<transport::Relay> relay_;
   std::unique_ptr<transport::PairRelay> pair_;  // in place of it, of a direct link
   std::uint64_t early_ = 0;                     // bytes that went ahead of it

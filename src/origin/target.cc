@@ -88,7 +88,7 @@ Result<OriginTarget> parse_target(std::string_view text, std::string_view scheme
     way = find_scheme(rest.substr(0, at));
     if (way == nullptr || way->tunnel != scheme)
       return bad(text, scheme == "tcp" ? "a tcp:// or tls:// address is asked for here"
-                                       : "an http:// or https:// address is asked for here");
+                                       : "an address of http://, https://, h2c:// or h2s:// is asked for here");
     rest.remove_prefix(at + 3);
     said = true;
     if (!rest.starts_with("unix:") && rest.ends_with('/')) rest.remove_suffix(1);

@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/bytes.h"
 #include "http/message.h"
@@ -53,6 +54,9 @@ class Scratch {
   std::deque<std::string> texts_;  // never moves what it has
 };
 
+// What counts as one visitor: family, and the IPv4 address or the /64 of an IPv6 one.
+using Network = std::pair<std::uint64_t, std::uint64_t>;
+
 // Fixed for a request.
 struct RequestInfo {
   std::string_view visitor;  // address, without port
@@ -60,6 +64,7 @@ struct RequestInfo {
   std::string_view scheme;  // what the visitor spoke to us: "http" or "https"
   std::string_view host;    // in the one spelling, without port
   std::string_view id;
+  Network network{};
 };
 
 // An answer of the filter's own.
@@ -84,7 +89,8 @@ struct Slot {
 };
 
 // Whoever said Verdict::Wait calls resume() once, on any thread, even when nobody waits any more; the head phase then runs again from the
-// first filter, with the head as it came and the slots as they were left.
+// first filter, with the head as it came and the slots as they were left. Who waits for a visitor who leaves, or is waited for too long, hears
+// of it by the end of its SlotState.
 class Waiter {
  public:
   virtual void resume() = 0;

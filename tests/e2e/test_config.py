@@ -162,6 +162,21 @@ def test_check_names_every_mistake(files, world):
     assert "client.toml:2:1" in files.ask("check", files.client_file, code=2)
 
 
+def test_files_that_are_named_are_looked_at_where_they_are_named(files, world):
+    """By check, and by the programs; several mistakes in one run."""
+    files.write(files.server_file, f'[server]\nhttps_listen = ":443"\nerror_pages = "{world.work}/pages"\nthreads = 300\n')
+    said = files.ask("check", files.server_file, code=2)
+    assert f"{files.server_file}:2:1: server.https_listen needs a certificate" in said, said
+    assert f"{files.server_file}:3:1: server.error_pages: cannot read the error pages at {world.work}/pages: No such file" in said, said
+    assert f"{files.server_file}:4:1: server.threads" in said, said
+    assert world.run("server", "--config", files.server_file).stderr == said
+    # Without a token too.
+    files.write(files.client_file, f'[tunnels.web]\nto = "http://127.0.0.1:1"\nclient_ca = "{world.work}/no.pem"\n')
+    said = files.ask("check", files.client_file, code=2)
+    assert f"{files.client_file}:3:1: tunnels.web.client_ca: {world.work}/no.pem cannot be read" in said, said
+    assert world.run("client", "--config", files.client_file).stderr == said
+
+
 def test_the_token_of_a_grant_of_the_file(files, world, echo):
     """A client of a file's grant signs in with a token that pins the server's key, as any other."""
     files.write_server()

@@ -295,3 +295,28 @@ def test_half_a_handshake_holds_nothing_up(world, echo):
 def server_address(server):
     host, _, port = server.listen.rpartition(":")
     return host, int(port)
+
+
+def test_a_host_that_another_has_is_waited_for_unless_it_is_told_not_to(world):
+    server = world.server()
+    first = world.http_tunnel(server, 1, "taken.test")
+    waits = world.client("http", 1, "--host", "taken.test", "--log-format", "human", join=server, lines=False)
+    until(lambda: b"asking again until it is free (--fail-fast gives up instead)" in waits.stdout(), "it says what to do")
+    done = world.run("http", 1, "--host", "taken.test", "--join", server.join, "--fail-fast")
+    assert done.returncode != 0 and "taken.test is in use by another client" in done.stdout + done.stderr, done
+    first.stop()
+    until(lambda: b"taken.test" in waits.stdout().split(b"gives up instead)")[1], "it has it now")
+    waits.stop()
+
+
+def test_which_clients_status_finds(world):
+    runtime = world.work / "run"
+    runtime.mkdir()
+    env = {**world.env, "XDG_RUNTIME_DIR": str(runtime)}
+    server = world.server()
+    client = world.client("http", 1, "--host", "a.test", "--control-socket", runtime / "web.sock", join=server, env=env)
+    client.wait_event("tunnel_up")
+    none = world.run("status", "--client", env=env)
+    assert none.returncode != 0 and "start them with --control-socket PATH, and ask with --socket PATH" in none.stderr, none
+    there = world.run("status", "--socket", runtime / "web.sock", env=env)
+    assert there.returncode == 0 and "a.test" in there.stdout, there

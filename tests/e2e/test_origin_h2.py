@@ -135,6 +135,23 @@ def test_a_service_of_http1(world, server, nginx):
     assert b"http://" in answer.body
 
 
+def test_a_service_that_knows_no_status_line(world, server):
+    """As Python's http.server answers the preface: a page of HTTP/0.9. The client says it too, with what to do."""
+
+    def serve(connection):
+        connection.recv(1000)
+        connection.sendall(b"<!DOCTYPE HTML>\n<html>Bad request version ('HTTP/2.0').</html>\n")
+
+    origin = origins.TcpOrigin(world, serve)
+    client = world.http_tunnel(server, f"h2c://127.0.0.1:{origin.port}", HOST)
+    with HttpVisitor(server.http_address) as visitor:
+        answer = visitor.ask("GET", "/", HOST)
+    assert (answer.status, answer.fields["ferrotunnel-error"]) == (502, "origin-not-http2"), answer.body
+    said = client.wait_event("error")
+    assert f"h2c://127.0.0.1:{origin.port} does not answer in HTTP/2: share it as http://" in said["message"], said
+    assert "until that is mended" in said["message"], said
+
+
 def test_a_service_that_comes_back(world, server):
     service = Nghttpd(world)
     service.file("a.txt", b"one")

@@ -218,6 +218,36 @@ def test_compress_for_curl(world, server, text_origin, coding, version):
     assert f"content-length: {len(TEXT)}" in curl(f"http://{HOST}/whole", server, version, "-I", "--compressed").decode().lower()
 
 
+@pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])
+def test_not_modified_and_a_part_say_what_the_whole_would(world, server, version):
+    def respond(line, fields, stream, connection):
+        if "range" in fields:
+            connection.sendall(b'HTTP/1.1 206 Partial Content\r\nContent-Type: application/json\r\nETag: "a"\r\n'
+                               b"Content-Range: bytes 0-9/%d\r\nContent-Length: 10\r\n\r\n" % len(TEXT) + TEXT[:10])
+        elif '"a"' in fields.get("if-none-match", ""):
+            connection.sendall(b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n')
+        else:
+            connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nETag: "a"\r\nContent-Length: %d\r\n\r\n'
+                               % len(TEXT) + TEXT)
+        return True
+
+    origin = origins.HttpOrigin(world, respond)
+    world.http_tunnel(server, origin.port, HOST, "--compress")
+
+    def head_of(*flags):
+        head = world.work / "head"
+        curl(f"http://{HOST}/", server, version, "--compressed", "-D", head, *flags)
+        return head.read_text().lower()
+
+    whole = head_of()
+    assert ' 200' in whole and 'etag: w/"a"\n' in whole and "vary: accept-encoding\n" in whole, whole
+    same = head_of("-H", 'If-None-Match: W/"a"')
+    assert ' 304' in same and 'etag: w/"a"\n' in same and "vary: accept-encoding\n" in same, same
+    part = head_of("-r", "0-9")
+    assert ' 206' in part and 'etag: "a"\n' in part and "vary: accept-encoding\n" in part, part
+    origin.check()
+
+
 def test_compressed_pieces_arrive_one_by_one(world, server):
     """The next piece is sent when the visitor has the one before."""
     gate = threading.Semaphore(0)

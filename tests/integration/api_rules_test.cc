@@ -91,6 +91,38 @@ TEST(ApiRules, APasswordIsAskedForOnEveryThread) {
   EXPECT_EQ(get_with(server.http_port(), "/private", "Authorization: Basic YW5uOndyb25n").status, 401);
 }
 
+// Two hundred guesses at once from one address: it hears that it has its share, and another's login is not behind them.
+TEST(ApiRules, OneAddressesGuessesKeepNoOtherOut) {
+  const TemporaryDirectory state;
+  const Service service(Service::http("in"));
+  TestServer server(state.path, [](ServerBuilder& b) { b.threads(2); });
+  TestClient client(server.ready.join_token,
+                    [&](ClientBuilder& b) { b.tunnel(web(service, {rules::basic_auth({"ann:secret"}, "here")})); });
+  ASSERT_TRUE(client.wait_up("web")) << client.log.text();
+  constexpr std::uint32_t kAttacker = 7;
+  std::vector<Socket> guesses;
+  for (int i = 0; i < 200; ++i) {
+    guesses.push_back(Socket::connect(server.http_port(), 0, kAttacker));
+    char text[16];
+    std::snprintf(text, sizeof text, "%03dA", i);  // any three bytes behind "ann:"
+    ASSERT_TRUE(guesses.back().send("GET / HTTP/1.1\r\nHost: web.test\r\nAuthorization: Basic YW5uOnh4" +
+                                    std::string(text) + "\r\n\r\n"));
+  }
+  const Answer other = get_with(server.http_port(), "/", "Authorization: Basic YW5uOnNlY3JldA==");
+  EXPECT_EQ(other.status, 200);
+  EXPECT_EQ(other.body, "in GET /");
+  ASSERT_TRUE(eventually([&] { return server.server->status().http.auth_limited > 0; }));
+  EXPECT_EQ(server.server->status().http.auth_busy, 0u);
+  const Answer last = read_answer(guesses.back());
+  EXPECT_EQ(last.status, 429);
+  EXPECT_TRUE(last.head.contains("Ferrotunnel-Error: auth-limit\r\n")) << last.head;
+  EXPECT_TRUE(last.head.contains("Retry-After: 1\r\n")) << last.head;
+  EXPECT_EQ(read_answer(guesses.front()).status, 401);
+  // The others leave; the server is idle again at once.
+  guesses.clear();
+  EXPECT_EQ(get_with(server.http_port(), "/", "Authorization: Basic YW5uOndyb25n").status, 401);
+}
+
 TEST(ApiRules, AReloadChangesThem) {
   const TemporaryDirectory state;
   const Service service(Service::http("in"));

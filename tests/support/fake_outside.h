@@ -18,6 +18,7 @@ namespace ferrotunnel::app::config {
 class FakeOutside : public Outside {
  public:
   std::map<std::string, std::string> files, secret_files, variables;
+  std::set<std::string> bad_files;     // of what is named for a use
   std::set<std::string> public_files;  // of `files`: the others are their owner's only
   std::function<Result<std::string>(const std::vector<std::string>&)> command;
   std::vector<std::vector<std::string>> commands_run;
@@ -55,6 +56,10 @@ class FakeOutside : public Outside {
     commands_run.push_back(words);
     if (!command) return missing("cannot run " + words[0] + ": No such file or directory");
     return command(words);
+  }
+  Result<> check_files(FilesFor use, const std::string& path) override {
+    if (use != FilesFor::Nothing && bad_files.contains(path)) return missing(path + " cannot be read, or is empty");
+    return {};
   }
   // Directories are all there.
   Result<> check_target(const std::string& to, std::string_view scheme) override {

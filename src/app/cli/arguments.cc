@@ -4,11 +4,13 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include "app/cli/compat.h"
 #include "app/cli/escape.h"
 #include "app/cli/help.h"
+#include "ferrotunnel/config.h"
 
 namespace ferrotunnel::cli {
 namespace {
@@ -21,6 +23,17 @@ Error unknown_command(std::string_view typed) {
   std::string text = "there is no command '" + shown(typed, 80) + "'";
   if (!nearest.best().empty()) text += "; did you mean '" + std::string(nearest.best()) + "'?";
   return wrong(text + " (ferrotunnel --help names them all)");
+}
+
+// The key that a flag would be of, where no command has it.
+std::string key_of_file(const Command& command, std::string_view flag) {
+  constexpr std::size_t kMaxKey = 64;
+  if (find_flag(command, "config") == nullptr || flag.empty() || flag.size() > kMaxKey) return {};
+  const auto has = [flag](const Command& one) { return find_flag(one, flag) != nullptr; };
+  if (std::ranges::any_of(commands(), has)) return {};
+  std::string key(flag);
+  std::ranges::replace(key, '-', '_');
+  return config_reference().contains("\n| `" + key + "` |") ? key : std::string();
 }
 
 // Another command's flag, a mistyped one, or one too much on the line.
@@ -36,6 +49,9 @@ Error unknown_word(const Command& command, std::string_view typed) {
   for (const FlagGroup& group : command.groups)
     for (const Flag& known : group.flags) nearest.offer(known.name);
   std::string text = "ferrotunnel " + name + " has no flag " + shown(typed.substr(0, typed.find('=')), 80);
+  if (const std::string key = key_of_file(command, bare); !key.empty())
+    return wrong(text + "; " + key + " is a key of configuration files alone, such as one of ferrotunnel " +
+                 (name == "server" ? "server" : "client") + " --config FILE");
   if (!nearest.best().empty()) return wrong(text + "; did you mean --" + std::string(nearest.best()) + "?");
   std::string others;
   for (const Command& other : commands())
@@ -70,6 +86,24 @@ std::optional<Error> missing_value(const Command& command, const std::vector<std
     if (i + 1 == words.size() || flag_of(command, words[i + 1]) != nullptr)
       return wrong(words[i] + " needs a value: " + words[i] + " " + std::string(flag->value));
     ++i;  // its value
+  }
+  return std::nullopt;
+}
+
+// A value behind a flag that is on or off, and is neither.
+std::optional<Error> unwanted_value(const Command& command, const std::vector<std::string>& words) {
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    const std::string_view word = words[i];
+    if (const Flag* flag = flag_of(command, word); flag != nullptr && !flag->value.empty()) ++i;  // its value
+    const auto equals = word.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string_view value = word.substr(equals + 1), bare = word.substr(0, equals);
+    const Flag* flag = flag_of(command, bare);
+    constexpr std::array<std::string_view, 8> kSwitch{"1", "true", "on", "yes", "0", "false", "off", "no"};
+    if (flag == nullptr || !flag->value.empty() || std::ranges::find(kSwitch, value) != kSwitch.end()) continue;
+    return wrong(std::string(bare) + " takes no value, such as '" + shown(value, 80) + "': write " + std::string(bare) +
+                 " alone" +
+                 (flag->name == "compress" ? "; which codings, the key compress of a configuration file says" : ""));
   }
   return std::nullopt;
 }
@@ -158,6 +192,7 @@ Result<ParsedLine> parse_arguments(const std::vector<std::string>& typed) {
   }
   words = with_bare_tls(*command, std::move(words));
   if (auto missing = missing_value(*command, words)) return std::unexpected(std::move(*missing));
+  if (auto unwanted = unwanted_value(*command, words)) return std::unexpected(std::move(*unwanted));
 
   CLI::App app;
   app.set_help_flag();

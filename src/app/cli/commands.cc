@@ -23,6 +23,11 @@ constexpr std::array kOutputFlags = {
          "core is kept busy. Default 0."},
 };
 
+constexpr Flag kServerConfigFlag{
+    "config", "FILE",
+    "Read the configuration from this TOML file; flags and environment go before what it says. SIGHUP and the command "
+    "reload read it anew; without it, SIGHUP ends the program. docs/configuration.md has every key, check FILE what is "
+    "wrong with one."};
 constexpr Flag kConfigFlag{
     "config", "FILE",
     "Read the configuration from this TOML file; flags and environment go before what it says. SIGHUP and "
@@ -92,7 +97,7 @@ constexpr std::array kServerTrustFlags = {
          true},
 };
 constexpr std::array kServerOtherFlags = {
-    kConfigFlag,
+    kServerConfigFlag,
     kWatchFlag,
     Flag{
         "max-visitors", "N",
@@ -172,7 +177,9 @@ constexpr std::array kClientRunFlags = {
     Flag{"control-socket", "PATH",
          "Where status, reload and drain of this client are answered, a unix socket; off: nowhere. Default: for the "
          "command client a socket of this user's, unless another client has it; else off."},
-    Flag{"fail-fast", "", "Give up when the server cannot be reached at first, instead of trying again until it can."},
+    Flag{"fail-fast", "",
+         "Give up when at first the server cannot be reached, or others have the host or port of every tunnel, instead "
+         "of trying again until that changes."},
     Flag{"origin-timeout", "SECONDS", "How long the local service may take to accept a connection. Default 10."},
     Flag{"threads", "N",
          "Threads at most, over which the connections to the server are spread where it wants several. Default 0: one "
@@ -181,8 +188,8 @@ constexpr std::array kClientRunFlags = {
 
 constexpr std::array kClientTunnelFlags = {
     Flag{"http", "NAME=TARGET[,host=HOST]",
-         "A web service to share. TARGET is a PORT, HOST:PORT, http:// or https:// URL, unix:PATH or a directory such "
-         "as ./dist; "
+         "A web service to share. TARGET is a PORT, HOST:PORT, http://, https://, h2c:// or h2s:// URL, unix:PATH or a "
+         "directory such as ./dist; "
          "HOST is the name that visitors use, or *.NAME for "
          "every name under it; without one the server picks it. May be repeated.",
          true},
@@ -332,7 +339,9 @@ constexpr std::array kTcpExamples = {
 
 constexpr Flag kStateFlag{"state", "DIR",
                           "The state directory of the server. Default: as of the command server, for the same user."};
-constexpr Flag kClientFlag{"client", "", "Ask the client of this user that runs, in place of a server."};
+constexpr Flag kClientFlag{"client", "",
+                           "Ask the client of this user that runs, in place of a server. The commands http and tcp "
+                           "are found where their --control-socket is, by --socket."};
 constexpr Flag kSocketFlag{"socket", "PATH", "Ask the client whose --control-socket this is."};
 constexpr std::array kNewTokenFlags = {
     Flag{"name", "NAME", "What the grant is called, in logs and to revoke it. Needed."},
@@ -429,19 +438,21 @@ constexpr std::array kCommands = {
             "as the state "
             "directory and the addresses do.",
             kServerGroups, kServerExamples},
-    Command{"http", "shares one local web service or directory", "TARGET [FLAGS]", "TARGET",
-            "Signs in at a server and sends the HTTP requests for one host to a local web service. TARGET is a PORT of "
-            "this machine, "
-            "HOST:PORT (a name or an address), an http:// or https:// URL or unix:PATH.\n\n"
-            "A TARGET that begins with ./, ../ or /, or is dir:PATH, is a directory whose files are shared: index.html "
-            "or a list for a "
-            "directory, no hidden names but .well-known, no symlink that leads out of it. It is opened once: start "
-            "again after the directory "
-            "itself was replaced.\n\n"
-            "The connection comes back by itself after a cut or a restart of the server. While the local service does "
-            "not answer, "
-            "visitors get a page that says so.",
-            kHttpGroups, kHttpExamples},
+    Command{
+        "http", "shares one local web service or directory", "TARGET [FLAGS]", "TARGET",
+        "Signs in at a server and sends the HTTP requests for one host to a local web service. TARGET is a PORT of "
+        "this machine, "
+        "HOST:PORT (a name or an address), an http:// or https:// URL or unix:PATH; h2c://HOST:PORT is a service that "
+        "speaks HTTP/2 without TLS (gRPC), h2s://HOST:PORT one that speaks it over TLS.\n\n"
+        "A TARGET that begins with ./, ../ or /, or is dir:PATH, is a directory whose files are shared: index.html "
+        "or a list for a "
+        "directory, no hidden names but .well-known, no symlink that leads out of it. It is opened once: start "
+        "again after the directory "
+        "itself was replaced.\n\n"
+        "The connection comes back by itself after a cut or a restart of the server. While the local service does "
+        "not answer, "
+        "visitors get a page that says so.",
+        kHttpGroups, kHttpExamples},
     Command{
         "tcp", "shares one local TCP service", "TARGET [FLAGS]", "TARGET",
         "Signs in at a server and joins each connection to a port of the server to a local TCP service. TARGET is "
@@ -492,7 +503,7 @@ constexpr std::array kCommands = {
             "file "
             "with a mistake changes nothing, and the mistakes are printed. Done when the new configuration holds.",
             kReloadGroups, kReloadExamples},
-    Command{"check", "checks a configuration file", "FILE", "FILE",
+    Command{"check", "checks a configuration file", "FILE | --schema", "FILE",
             "Reads a server's or a client's file as the command of that name would, and prints every mistake in it "
             "with line "
             "and column. Nothing is started but the commands of secrets.",

@@ -153,7 +153,7 @@ void HumanOutput::tunnel_up(const TunnelUp& event) {
 void HumanOutput::tunnel_failed(const TunnelFailed& event) {
   if (level_ < LogLevel::Warn) return;
   print_event(label(Colour::Red, "refused") + shown(event.name, kLongest) + ": " + shown(event.why.context, kLongest) +
-              (event.why.retry ? "; asking again" : ""));
+              (event.why.retry ? "; asking again until it is free (--fail-fast gives up instead)" : ""));
 }
 
 void HumanOutput::token_kept(const std::string& file) {

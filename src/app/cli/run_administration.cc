@@ -177,9 +177,18 @@ Result<std::optional<std::string>> socket_of(const Arguments& arguments) {
   return socket;
 }
 
+// Nobody answers at the socket of this user's: which others there may be.
+Error client_missing(const Arguments& arguments, Error error) {
+  if (error.code == ErrorCode::Unreachable && !arguments.value("socket"))
+    error.context +=
+        ". The commands http and tcp answer only where they are told: start them with --control-socket PATH, and ask "
+        "with --socket PATH";
+  return error;
+}
+
 int client_status(const Arguments& arguments, const std::string& socket) {
   const auto client = running_client(socket);
-  if (!client) return complain_of(client.error());
+  if (!client) return complain_of(client_missing(arguments, client.error()));
   if (arguments.value("json")) return print(client->json + "\n");
   const ClientStatus& now = client->status;
   std::string out =
@@ -246,14 +255,15 @@ int drain(const Arguments& arguments) {
   const auto socket = socket_of(arguments);
   if (!socket) return complain_of(socket.error());
   const auto drained = *socket ? drain_client(**socket, patience) : drain_server(state_of(arguments), patience);
-  return drained ? print(*socket ? "the client has ended\n" : "the server has ended\n") : complain_of(drained.error());
+  return drained ? print(*socket ? "the client has ended\n" : "the server has ended\n")
+                 : complain_of(*socket ? client_missing(arguments, drained.error()) : drained.error());
 }
 
 int reload(const Arguments& arguments) {
   const auto socket = socket_of(arguments);
   if (!socket) return complain_of(socket.error());
   const auto reloaded = *socket ? reload_client(**socket) : reload_server(state_of(arguments));
-  if (!reloaded) return complain_of(reloaded.error());
+  if (!reloaded) return complain_of(*socket ? client_missing(arguments, reloaded.error()) : reloaded.error());
   std::string out = "reloaded\n";
   for (const std::string& key : reloaded->needs_restart) out += "after a restart only: " + shown(key) + "\n";
   return print(out);

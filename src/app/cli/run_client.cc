@@ -49,7 +49,9 @@ Result<Client> build(const ClientConfig& config, LogLevel log_level, Console& co
     ++progress.tunnels_up;
     out.tunnel_up(event);
   });
-  builder.on_tunnel_failed([&](const TunnelFailed& event) {
+  builder.on_tunnel_failed([&, fail_fast = config.fail_fast](const TunnelFailed& given) {
+    TunnelFailed event = given;
+    if (fail_fast && progress.tunnels_up == 0) event.why.retry = false;  // in use by another: not waited for
     out.tunnel_failed(event);
     if (event.why.retry) return;
     {

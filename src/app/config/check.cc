@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "app/client/plan.h"
-#include "app/server/error_pages.h"
 #include "app/server/https_files.h"
 #include "ferrotunnel/config.h"
 #include "transport/tls/tls_context.h"
@@ -50,10 +49,10 @@ Mistakes check_client_tls(const std::string& file, const ClientConfig& config) {
 Mistakes check_config(const std::string& file) {
   auto server = load_server_config(file);
   if (server) {
-    if (auto mistakes = check_server_tls(file, *server)) return mistakes;
-    if (auto mistakes = check_https(file, *server)) return mistakes;
-    const auto pages = app::load_error_pages(server->error_pages);
-    return pages ? Mistakes() : of_whole_file(file, pages.error());
+    std::vector<ConfigError> all;
+    for (auto& mistakes : {check_server_tls(file, *server), check_https(file, *server)})
+      if (mistakes) all.insert(all.end(), mistakes->begin(), mistakes->end());
+    return all.empty() ? Mistakes() : all;
   }
   auto client = load_client_config(file);
   if (client) return check_client_tls(file, *client);

@@ -23,10 +23,19 @@ ClientConfig right() {
   probe.tunnels = {tunnel};
   return probe;
 }
+// What is said of "the tunnel probe", whom nobody has written.
+std::string without_probe(std::string text) {
+  for (const auto& [from, to] :
+       {std::pair<std::string_view, std::string_view>{"the tunnel probe: ", ""}, {"the tunnel probe ", "this tunnel "}})
+    for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at))
+      text.replace(at, from.size(), to);
+  return text;
+}
 Result<> plans(const ClientConfig& config) {
   auto plan = plan_client(config);
-  if (!plan) return std::unexpected(std::move(plan.error()));
-  return {};
+  if (plan) return {};
+  plan.error().context = without_probe(std::move(plan.error().context));
+  return std::unexpected(std::move(plan.error()));
 }
 Result<> server(const std::string& text) {
   ClientConfig probe = right();
@@ -97,12 +106,14 @@ constexpr std::array kClientKeys = {
         .fallback = "the host that is dialled",
         .text = "With `tls_ca`: the name that the server's certificate has to have.",
         .example = "\"eu.example.com\"",
+        .flag = "tls-server-name",
         .set = [](Target& t, Read&& r) { t.client->tls_server_name = std::move(r.text); }},
     Key{.name = "tls_skip_verify",
         .type = Type::Bool,
         .fallback = "`false`",
         .text = "`true`: believe whoever answers. For trials only: anybody on the way can read all of it.",
         .example = "false",
+        .flag = "tls-skip-verify",
         .set = [](Target& t, Read&& r) { t.client->tls_skip_verify = r.flag; }},
     Key{.name = "origin_timeout",
         .type = Type::Duration,
@@ -142,7 +153,8 @@ constexpr std::array kClientKeys = {
     Key{.name = "fail_fast",
         .type = Type::Bool,
         .fallback = "`false`",
-        .text = "Give up when the server cannot be reached at first, instead of trying again until it can.",
+        .text = "Give up when at first the server cannot be reached, or others have the host or port of every tunnel, "
+                "instead of trying again until that changes.",
         .example = "true",
         .flag = "fail-fast",
         .set = [](Target& t, Read&& r) { t.client->fail_fast = r.flag; }},
@@ -151,6 +163,7 @@ constexpr std::array kClientKeys = {
         .fallback = "none",
         .text = "A unix socket, made with mode 0600, where `status`, `reload` and `drain` of this client are answered.",
         .example = "\"/run/ferrotunnel/client.sock\"",
+        .flag = "control-socket",
         .set = [](Target& t, Read&& r) { t.client->control_socket = std::move(r.text); }},
     Key{.name = "drain_timeout",
         .type = Type::Duration,
@@ -165,6 +178,7 @@ constexpr std::array kClientKeys = {
         .fallback = "`false`",
         .text = "Reload when this file, or one that it includes, has changed.",
         .example = "true",
+        .flag = "watch",
         .set = [](Target& t, Read&& r) { t.program->watch = r.flag; }},
 };
 
@@ -172,7 +186,8 @@ constexpr std::array kTunnelKeys = {
     Key{.name = "to",
         .fallback = "needed",
         .text = "The local service: `http://127.0.0.1:8080`, `tcp://127.0.0.1:22`, `HOST:PORT`, a port, `unix:PATH`, "
-                "over TLS `https://localhost:8443` or `tls://HOST:PORT`, "
+                "over TLS `https://localhost:8443` or `tls://HOST:PORT`, in HTTP/2 `h2c://HOST:PORT` or over TLS "
+                "`h2s://HOST:PORT`, "
                 "or a directory (`./dist`, `dir:PATH`) whose files are shared. See [Tunnels](#tunnels).",
         .example = "\"http://127.0.0.1:8080\"",
         .set = [](Target& t, Read&& r) { t.tunnel->config.to = std::move(r.text); }},

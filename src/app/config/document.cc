@@ -101,7 +101,11 @@ std::string in_short(std::string_view says) {
       return "\"" + std::string(says.substr(first + 1, last - first - 1)) +
              "\" stands here a second time; leave out one of the two";
   }
-  return "not TOML: " + std::string(says);
+  std::string text(says);
+  // Its escapes would be escaped once more.
+  for (const std::string_view end : {"'\\n'", "'\\r'", "'\n'", "'\r'"})
+    if (const auto at = text.find(end); at != std::string::npos) text.replace(at, end.size(), "the end of the line");
+  return "not TOML: " + text;
 }
 
 struct Mistake {

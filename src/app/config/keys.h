@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "app/config/outside.h"
 #include "base/error.h"
 #include "ferrotunnel/config.h"
 
@@ -84,8 +85,9 @@ struct Key {
   void (*set)(Target&, Read&&) = nullptr;
   // Errors: BadInput. Of Texts: of each.
   Result<> (*check)(const std::string&) = nullptr;
-  std::uint64_t least = 0, most = 0;  // of Number, Size, Duration
-  std::string_view choices{};         // of Choice: "v1 v2"
+  std::uint64_t least = 0, most = 0;   // of Number, Size, Duration
+  std::string_view choices{};          // of Choice: "v1 v2"
+  FilesFor files = FilesFor::Nothing;  // of Path
 };
 
 struct Section {

@@ -192,6 +192,35 @@ void read_certificate(Loader& loader, const std::string& name, const Value& tabl
   config.certificates.push_back(std::move(made));
 }
 
+// What is of the HTTPS port alone: each key that has nothing to do without it, and that port without a certificate.
+void need_https(Loader& loader, const Value* server, const ServerConfig& config) {
+  ConfigErrors& errors = loader.errors();
+  if (errors.left_out()) return;
+  const auto find = [&](std::string_view key) { return server != nullptr ? server->find(key) : nullptr; };
+  const Value* certificates = loader.table("certificates");
+  const bool some = find("https_cert") != nullptr || find("https_key") != nullptr ||
+                    find("certificates_dir") != nullptr || certificates != nullptr;
+  const Value* listen = find("https_listen");
+  if (listen != nullptr && config.https_listen.empty() && (listen->kind != Kind::String || listen->text != "off"))
+    return;  // it could not be read
+  if (!config.https_listen.empty()) {
+    if (!some)
+      errors.add(listen->place,
+                 "server.https_listen needs a certificate: https_cert and https_key, [certificates.NAME], or "
+                 "certificates_dir");
+    return;
+  }
+  const auto idle = [&](const Value* value, const std::string& what) {
+    if (value != nullptr)
+      errors.add(value->place, what + " has nothing to do without https_listen, such as https_listen = \":443\"");
+  };
+  for (const std::string key : {"https_cert", "https_key", "certificates_dir"}) idle(find(key), "server." + key);
+  if (certificates != nullptr && !certificates->members.empty())
+    idle(&certificates->members.begin()->second, "[certificates." + certificates->members.begin()->first + "]");
+  if (config.https_redirect) idle(find("https_redirect"), "server.https_redirect");
+  if (config.hsts.count() != 0) idle(find("hsts"), "server.hsts");
+}
+
 void need_tls(ConfigErrors& errors, const Value* table, const std::string& where) {
   const Value* tls = table != nullptr ? table->find("tls") : nullptr;
   if (tls == nullptr || tls->kind != Kind::Bool || tls->flag) return;
@@ -243,14 +272,48 @@ void read_client_table(Loader& loader, const Value& table, ClientConfig& config)
                "client" + std::string(blame != nullptr ? ".token: " : ": ") + checked.error().context);
 }
 
+// Where a table says something of a rule: the rule's own key, or the first of those beside it; else the table's place.
+Place place_of_rule(const Value& table, const std::string& rule) {
+  const std::string main = rule == "host" ? "host_rewrite" : rule;
+  if (const Value* value = table.find(main)) return value->place;
+  for (const auto* member : in_order(table)) {
+    const std::string& key = member->first;
+    if (key.starts_with(main + "_") || key.ends_with("_" + main)) return member->second.place;
+  }
+  return table.place;
+}
+
+// Keys that say more of another one's rule, and of two the one that is too much. True: there is none that is wrong.
+bool check_together(ConfigErrors& errors, const std::string& where, const Value& table) {
+  if (errors.left_out()) return true;
+  const std::size_t before = errors.count();
+  for (const auto* member : in_order(table))
+    for (const std::string_view main : {"redirect", "basic_auth", "cors"}) {
+      if (!member->first.starts_with(std::string(main) + "_") || table.find(main) != nullptr) continue;
+      errors.add(member->second.place,
+                 where + "." + member->first + " says how, and " + std::string(main) + " is missing beside it");
+    }
+  const Value* redirect = table.find("redirect");
+  for (const auto* member : in_order(table)) {
+    if (redirect == nullptr || (member->first != "answer" && !member->first.starts_with("answer_"))) continue;
+    errors.add(std::max(redirect->place, member->second.place),
+               where + ": redirect and " + member->first +
+                   " stand in one table, and a visitor gets one of the two; leave one out");
+    break;
+  }
+  return errors.count() == before;
+}
+
 // What one table says, each mistake at its place.
-void take_rules(ConfigErrors& errors, RuleDraft& draft, const std::string& where, Place place,
+void take_rules(ConfigErrors& errors, RuleDraft& draft, const std::string& where, const Value& table,
                 std::vector<TunnelRule>& into) {
+  const bool together = check_together(errors, where, table);
   for (TunnelRule& rule : draft.take()) {
     rule.paths = draft.paths;
     rule.methods = draft.methods;
     rule.headers = draft.headers;
-    if (const auto checked = check_rule(rule); !checked) errors.add(place, where + ": " + checked.error().context);
+    if (const auto checked = check_rule(rule); together && !checked)
+      errors.add(place_of_rule(table, rule.name), where + ": " + checked.error().context);
     into.push_back(std::move(rule));
   }
 }
@@ -271,12 +334,12 @@ void read_rules(Loader& loader, const std::string& name, const Value& table, Rul
       const std::size_t before = errors.count(), had = into.size();
       loader.read(*find_section("rules"), one, where + ".rules", {.rules = &draft});
       if (errors.count() != before) continue;
-      take_rules(errors, draft, where + ".rules", one.place, into);
+      take_rules(errors, draft, where + ".rules", one, into);
       if (into.size() == had)
         errors.add(one.place, where + ".rules: there is no rule in it, such as redirect or basic_auth");
     }
   }
-  take_rules(errors, plain, where, table.place, into);
+  take_rules(errors, plain, where, table, into);
 }
 
 void read_log(Loader& loader, ProgramConfig& program) {
@@ -303,6 +366,7 @@ ConfigResult<ServerConfig> load_server(const std::string& file, Outside& machine
                 [&](const std::string& name, const Value& table) { read_certificate(loader, name, table, config); });
     loader.each("grants",
                 [&](const std::string& name, const Value& table) { read_grant(loader, name, table, config); });
+    need_https(loader, server, config);
     read_log(loader, config.program);
     // What is wrong with several keys together and was not seen above.
     if (loader.errors().empty()) {

@@ -9,8 +9,10 @@
 #include <memory>
 
 #include "app/config/outside.h"
+#include "app/server/error_pages.h"
 #include "origin/target.h"
 #include "transport/tcp/socket.h"
+#include "transport/tls/client_authority.h"
 
 namespace ferrotunnel::app::config {
 namespace {
@@ -110,6 +112,19 @@ std::optional<std::string> Machine::environment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   if (value == nullptr) return std::nullopt;
   return value;
+}
+
+Result<> Machine::check_files(FilesFor use, const std::string& path) {
+  const auto said = [](auto&& read) -> Result<> {
+    if (!read) return std::unexpected(std::move(read.error()));
+    return {};
+  };
+  switch (use) {
+    case FilesFor::Nothing: break;
+    case FilesFor::VisitorAuthority: return said(transport::ClientAuthority::read(path));
+    case FilesFor::ErrorPages: return said(load_error_pages(path));
+  }
+  return {};
 }
 
 Result<> Machine::check_target(const std::string& to, std::string_view scheme) {

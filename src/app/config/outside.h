@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,9 @@ namespace ferrotunnel::app::config {
 inline constexpr std::size_t kMaxSecretSource = 64u << 10;  // bytes of a secret's file, or of what a command prints
 inline constexpr std::chrono::milliseconds kMaxCommand{10'000};   // then it is killed
 inline constexpr std::chrono::milliseconds kMaxCommands{60'000};  // of all commands of one load together
+
+// What a key names files for, where they are looked at when the configuration is read: so that what is wrong is said with its place.
+enum class FilesFor : std::uint8_t { Nothing, VisitorAuthority, ErrorPages };
 
 class Outside {
  public:
@@ -40,6 +44,8 @@ class Outside {
                                                 std::chrono::milliseconds most) = 0;
   // Whether `to` is a local service (origin::parse_target), of which a directory has to be there. Errors: BadInput.
   [[nodiscard]] virtual Result<> check_target(const std::string& to, std::string_view scheme) = 0;
+  // Whether they are there, and good for that. Errors: Io, BadInput; they name the file.
+  [[nodiscard]] virtual Result<> check_files(FilesFor use, const std::string& path) = 0;
 };
 
 // The machine as it is.
@@ -54,6 +60,7 @@ class Machine final : public Outside {
   [[nodiscard]] Result<std::string> run(const std::vector<std::string>& command,
                                         std::chrono::milliseconds most) override;
   [[nodiscard]] Result<> check_target(const std::string& to, std::string_view scheme) override;
+  [[nodiscard]] Result<> check_files(FilesFor use, const std::string& path) override;
 };
 
 }  // namespace ferrotunnel::app::config

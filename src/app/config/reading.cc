@@ -181,7 +181,13 @@ std::optional<std::string> Reading::text_of(const Key& key, const Value& value) 
     return std::nullopt;
   }
   if (!checked(key, value.text, value.place)) return std::nullopt;
-  return key.type == Type::Path ? beside(value.text, value.place, errors_) : value.text;
+  if (key.type != Type::Path) return value.text;
+  const std::string path = beside(value.text, value.place, errors_);
+  if (const auto good = outside_.check_files(key.files, path); !good) {
+    wrong(value, good.error().context);
+    return std::nullopt;
+  }
+  return path;
 }
 
 bool Reading::read_texts(const Key& key, const Value& value, Read& into) {

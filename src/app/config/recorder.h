@@ -39,6 +39,10 @@ class Recorder final : public Outside {
   [[nodiscard]] Result<> check_target(const std::string& to, std::string_view scheme) override {
     return outside_.check_target(to, scheme);
   }
+  [[nodiscard]] Result<> check_files(FilesFor use, const std::string& path) override {
+    if (use != FilesFor::Nothing) paths_.insert(path);
+    return outside_.check_files(use, path);
+  }
 
   [[nodiscard]] std::vector<std::string> paths() const { return {paths_.begin(), paths_.end()}; }
 

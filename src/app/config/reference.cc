@@ -201,9 +201,11 @@ void print_section(const Section& section, std::string& out) {
                                  : "[[" + std::string(section.within) + ".NAME." + name + "]]") +
          "\n\n";
   out += std::string(section.text) + (section.both ? " In both kinds of file.\n\n" : "\n\n");
+  // Those of limits are of the commands that share a tunnel.
+  const bool may_have_flags = section.file == FileKind::Client || section.name != "limits";
   bool flags = false;
   for (const auto rows : section.keys)
-    for (const Key& key : rows) flags = flags || !key.flag.empty();
+    for (const Key& key : rows) flags = flags || (may_have_flags && !key.flag.empty());
   out += flags ? "| key | value | default | | flag, variable |\n|---|---|---|---|---|\n"
                : "| key | value | default | |\n|---|---|---|---|\n";
   for (const auto rows : section.keys) {

@@ -4,6 +4,7 @@
 
 #include "app/client/plan.h"
 #include "app/config/checks.h"
+#include "app/config/errors.h"
 #include "app/config/keys.h"
 #include "app/rules.h"
 
@@ -54,13 +55,27 @@ Result<> route_header(const std::string& text) {
   probe.headers = {text};
   return check_tunnel(probe);
 }
-Result<> request_line(const std::string& text) { return check_rule(rules::add_request_headers({text})); }
-Result<> response_line(const std::string& text) { return check_rule(rules::add_response_headers({text})); }
+// Of one key, which is named already: without the rule's name in front.
+Result<> check_bare(const TunnelRule& rule) {
+  auto checked = check_rule(rule);
+  if (!checked && checked.error().context.starts_with(rule.name + ": "))
+    checked.error().context.erase(0, rule.name.size() + 2);
+  return checked;
+}
+Result<> request_line(const std::string& text) { return check_bare(rules::add_request_headers({text})); }
+Result<> response_line(const std::string& text) { return check_bare(rules::add_response_headers({text})); }
 Result<> cors_origin(const std::string& text) {
-  return text.empty() ? bad("an origin is missing") : check_rule(rules::cors({text}));
+  return text.empty() ? bad("an origin is missing") : check_bare(rules::cors({text}));
 }
 
-Result<> coding(const std::string& text) { return check_rule(rules::compress({text})); }
+Result<> coding(const std::string& text) {
+  auto checked = check_bare(rules::compress({text}));
+  if (checked) return checked;
+  NearestName nearest(text);
+  for (const std::string_view known : {"gzip", "zstd", "br"}) nearest.offer(known);
+  if (!nearest.best().empty()) checked.error().context += "; did you mean \"" + std::string(nearest.best()) + "\"?";
+  return checked;
+}
 void compress(Target& t, Read&& r) {
   if (r.flag || !r.texts.empty()) t.rules->of("compress").with("coding", r.texts);
 }
@@ -88,6 +103,7 @@ constexpr std::array kRouteKeys = {
         .text = "Of each host the requests below one of these paths, and no others; other tunnels may have the rest. "
                 "The longest path wins.",
         .example = "[\"/api\"]",
+        .flag = "path",
         .set = [](Target& t, Read&& r) { t.tunnel->config.paths = std::move(r.texts); },
         .check = path},
     Key{.name = "methods",
@@ -95,6 +111,7 @@ constexpr std::array kRouteKeys = {
         .fallback = "all",
         .text = "Of these the requests with one of these methods, and no others; other tunnels may have the rest.",
         .example = "[\"POST\", \"PUT\"]",
+        .flag = "method",
         .set = [](Target& t, Read&& r) { t.tunnel->config.methods = std::move(r.texts); },
         .check = route_method},
     Key{.name = "headers",
@@ -104,6 +121,7 @@ constexpr std::array kRouteKeys = {
                 "of one host and path "
                 "that which asks for most has the request.",
         .example = "[\"X-Beta: yes\"]",
+        .flag = "with-header",
         .set = [](Target& t, Read&& r) { t.tunnel->config.headers = std::move(r.texts); },
         .check = route_header},
     Key{.name = "client_ca",
@@ -114,7 +132,8 @@ constexpr std::array kRouteKeys = {
                 "hears which in `X-Forwarded-Client-Cert`. The file is the client's; the server needs `https_listen`.",
         .example = "\"/etc/ferrotunnel/visitors-ca.pem\"",
         .flag = "client-ca",
-        .set = [](Target& t, Read&& r) { t.tunnel->config.client_ca = std::move(r.text); }},
+        .set = [](Target& t, Read&& r) { t.tunnel->config.client_ca = std::move(r.text); },
+        .files = FilesFor::VisitorAuthority},
     Key{.name = "rules",
         .type = Type::Tables,
         .fallback = "none",

@@ -174,7 +174,8 @@ constexpr std::array kServerKeys = {
                 "`error.txt` and the "
                 "like, or one file for all ([how](http/errors.md)).",
         .example = "\"/etc/ferrotunnel/pages\"",
-        .set = [](Target& t, Read&& r) { t.server->error_pages = std::move(r.text); }},
+        .set = [](Target& t, Read&& r) { t.server->error_pages = std::move(r.text); },
+        .files = FilesFor::ErrorPages},
     Key{.name = "https_redirect",
         .type = Type::Bool,
         .fallback = "`false`",
@@ -294,6 +295,7 @@ constexpr std::array kServerKeys = {
         .fallback = "0: as many as there are descriptors for, less a reserve for clients that sign in",
         .text = "Visitors at once, of all tunnels; past it newcomers are refused.",
         .example = "10000",
+        .flag = "max-visitors",
         .set = [](Target& t, Read&& r) { t.server->max_visitors = static_cast<std::uint32_t>(r.number); },
         .most = kMostCount},
     Key{.name = "max_direct",
@@ -321,6 +323,7 @@ constexpr std::array kServerKeys = {
         .fallback = "`\"30s\"`",
         .text = "How long a host or port stays its grant's when its client is gone. 0: not at all.",
         .example = "\"30s\"",
+        .flag = "host-lease",
         .set = [](Target& t, Read&& r) { t.server->host_lease = r.time; },
         .most = kDay},
     Key{.name = "tcp_keepalive",
@@ -328,6 +331,7 @@ constexpr std::array kServerKeys = {
         .fallback = "`\"60s\"`",
         .text = "Silence after which the kernel asks a visitor's machine whether it is still there. 0: never.",
         .example = "\"60s\"",
+        .flag = "tcp-keepalive",
         .set = [](Target& t, Read&& r) { t.server->tcp_keepalive = r.time; },
         .most = kMostKeepalive},
     Key{.name = "drain_timeout",
@@ -343,6 +347,7 @@ constexpr std::array kServerKeys = {
         .fallback = "`false`",
         .text = "Reload when this file, or one that it includes, has changed.",
         .example = "true",
+        .flag = "watch",
         .set = [](Target& t, Read&& r) { t.program->watch = r.flag; }},
 };
 

@@ -58,6 +58,7 @@ Result<http::PageTemplatesPtr> load_error_pages(const std::string& path) {
   if (path.empty()) return http::PageTemplatesPtr();
   auto pages = std::make_shared<http::PageTemplates>();
   std::error_code error;
+  if (!fs::exists(path, error)) return unreadable(path, error ? error.value() : ENOENT);
   if (!fs::is_directory(path, error)) {
     const std::string name = "error" + fs::path(path).extension().string();
     const auto place = http::PageTemplates::place_of(name);

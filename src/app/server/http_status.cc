@@ -46,6 +46,7 @@ HttpStatus to_status(const ingress::HttpIngressStats& stats) {
   status.origins_dropped = stats.origins_dropped;
   status.rule_timeouts = stats.rule_timeouts;
   status.auth_busy = stats.auth_busy;
+  status.auth_limited = stats.auth_limited;
   status.h2_upgrades = stats.h2_upgrades;
   status.h2_malformed = stats.h2_malformed;
   status.h2_stalled = stats.h2_stalled;

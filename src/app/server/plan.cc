@@ -55,6 +55,9 @@ Result<ServerPlan> plan_server(const ServerConfig& config) {
     if (!parts) return std::unexpected(parts.error());
     if (address->find_first_not_of("0123456789") == std::string::npos)
       return bad("cannot listen on '" + *address + "': a port alone is written :" + *address);
+    if (parts->host != "localhost" && !transport::parse_ip(parts->host, 0) && !address->contains(':'))
+      return bad("cannot listen on '" + *address +
+                 "': write :PORT for all addresses of this machine, or ADDRESS:PORT, such as 127.0.0.1:7835");
     if (parts->host != "localhost" && !transport::parse_ip(parts->host, 0))
       return bad("cannot listen on '" + *address +
                  "': the host has to be an IP address of this machine, localhost, or nothing for all");

@@ -12,10 +12,6 @@ namespace ferrotunnel::http {
 
 namespace {
 
-// What an origin begins with that speaks HTTP/1 only.
-constexpr std::string_view kHttp1 = "HTTP/";
-constexpr std::uint8_t kLookedAt = 255;
-
 // What is a secret is not to be found out by the sizes of what others ask on the same connection (RFC 7541 section 7.1.3).
 constexpr auto kSecretsApart = [](std::string_view name) {
   const bool secret = name == "authorization" || name == "cookie" || name == "proxy-authorization";
@@ -139,7 +135,11 @@ H2Client::~H2Client() { nghttp2_session_del(session_); }
 void H2Client::feed(ConstBytes bytes, TimePoint now) {
   if (ended_ || failed_) return;
   now_ = now;
-  if (start_ != kLookedAt) look_at_start(bytes);
+  // No frame may be so long that the first byte of its length is another (RFC 9113 section 4.2): it is text, or a record of TLS.
+  if (!bytes.empty() && !begun_) {
+    begun_ = true;
+    not_http2_ = bytes.front() != std::byte{0};
+  }
   const ssize_t n =
       nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   if (n < 0) {
@@ -152,19 +152,6 @@ void H2Client::feed(ConstBytes bytes, TimePoint now) {
   }
   if (nghttp2_session_get_outbound_queue_size(session_) > limits_.max_queued_frames + streams_) abused(H2Abuse::Queued);
   if (nghttp2_session_want_read(session_) == 0) going_ = true;
-}
-
-void H2Client::look_at_start(ConstBytes bytes) {
-  for (const char c : as_text(bytes)) {
-    if (c != kHttp1[start_]) {
-      start_ = kLookedAt;
-      return;
-    }
-    if (++start_ < kHttp1.size()) continue;
-    not_http2_ = true;
-    start_ = kLookedAt;
-    return;
-  }
 }
 
 bool H2Client::spend(H2Abuse kind, const H2Allowance& allowance) {

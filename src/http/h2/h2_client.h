@@ -91,7 +91,7 @@ class H2Client {
   // It may be asked something more, room permitting.
   [[nodiscard]] bool open() const { return !ended_ && !failed_ && !going_; }
   [[nodiscard]] bool ended() const { return ended_ || failed_; }
-  // The first bytes were not HTTP/2 but an answer in HTTP/1.
+  // The first byte was none of HTTP/2, but of an answer in HTTP/1, with a status line or without, or of something else.
   [[nodiscard]] bool not_http2() const { return not_http2_; }
   [[nodiscard]] std::optional<H2Abuse> abuse() const { return abuse_; }
   [[nodiscard]] std::uint64_t malformed() const { return malformed_; }
@@ -102,7 +102,6 @@ class H2Client {
 
   [[nodiscard]] bool spend(H2Abuse kind, const H2Allowance& allowance);
   void abused(H2Abuse kind);
-  void look_at_start(ConstBytes bytes);
   void on_frame(std::uint8_t type, std::uint8_t flags, std::size_t length, std::int32_t id);
   void on_headers(std::int32_t id, bool end);
   void on_malformed(std::int32_t id);
@@ -121,7 +120,7 @@ class H2Client {
   std::uint64_t malformed_ = 0;
   std::optional<H2Abuse> abuse_;
   std::int32_t reset_id_ = 0;  // that the origin reset last
-  std::uint8_t start_ = 0;     // bytes of "HTTP/" that it began with; past them: it is none
+  bool begun_ : 1 = false;     // it has said something
   bool settled_ : 1 = false;
   bool going_ : 1 = false;  // the origin said GOAWAY, or ids are used up
   bool ended_ : 1 = false;

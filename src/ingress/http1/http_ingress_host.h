@@ -156,6 +156,7 @@ struct HttpIngressStats {
   std::uint64_t redirects = 0;        // to the HTTPS port
   std::uint64_t rule_timeouts = 0;    // a rule had not decided after response_timeout
   std::uint64_t auth_busy = 0;        // passwords that were not checked, since too many waited
+  std::uint64_t auth_limited = 0;     // since too many of the same visitor's waited
   std::size_t h2_visitors = 0;        // of visitors, those who speak HTTP/2
   std::uint64_t h2_requests = 0;      // of requests, theirs
   std::uint64_t h2_malformed = 0;     // theirs, answered by RST_STREAM

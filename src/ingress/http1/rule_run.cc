@@ -5,6 +5,7 @@
 #include "http/error_page.h"
 #include "http/forward.h"
 #include "ingress/http1/failure.h"
+#include "transport/network.h"
 #include "transport/tcp/socket.h"
 
 namespace ferrotunnel::ingress {
@@ -32,12 +33,13 @@ RuleRun::RuleRun(IngressContext& context, RuleRunOwner& owner, plugin::ChainPtr 
       visitor_(transport::to_string(peer)),
       scheme_(scheme),
       port_(peer.port),
+      network_(transport::network_of(peer)),
       owner_(std::make_shared<RuleRunOwner*>(&owner)),
       waiter_(std::make_shared<Resume>(context.shard, owner_)) {}
 
 RuleRun::~RuleRun() { *owner_ = nullptr; }
 
-plugin::RequestInfo RuleRun::info() const { return {visitor_, port_, scheme_, host_, id_.text()}; }
+plugin::RequestInfo RuleRun::info() const { return {visitor_, port_, scheme_, host_, id_.text(), network_}; }
 
 plugin::Verdict RuleRun::on_request_head(http::RequestHead& head, std::string_view host) {
   host_.assign(host);
@@ -52,6 +54,11 @@ plugin::Verdict RuleRun::on_request_head(http::RequestHead& head, std::string_vi
   reply_ = std::move(view.reply);
   host_for_origin_ = view.host;
   return verdict;
+}
+
+void RuleRun::count_reply(HttpIngressStats& stats) const {
+  if (reply_.slug == "auth-busy") ++stats.auth_busy;
+  if (reply_.slug == "auth-limit") ++stats.auth_limited;
 }
 
 void RuleRun::release_head() {

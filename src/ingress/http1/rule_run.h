@@ -42,6 +42,7 @@ class RuleRun {
   // Changes the head, whose path is in the one spelling where the chain looks at paths.
   [[nodiscard]] plugin::Verdict on_request_head(http::RequestHead& head, std::string_view host);
   [[nodiscard]] const plugin::Reply& reply() const { return reply_; }  // of Verdict::Answer
+  void count_reply(HttpIngressStats& stats) const;                     // where it has a counter of its own
   [[nodiscard]] const RequestId& id() const { return id_; }
   [[nodiscard]] std::string_view host_for_origin() const { return host_for_origin_; }  // "": the visitor's
   // Without query, where the head's is another than it came with; else "".
@@ -67,6 +68,7 @@ class RuleRun {
   std::string visitor_, host_, asked_path_;
   std::string_view scheme_;  // static text
   std::uint16_t port_ = 0;
+  const plugin::Network network_;
   plugin::Scratch scratch_;
   plugin::Reply reply_;
   std::string_view host_for_origin_;

@@ -59,7 +59,8 @@ void VisitorConnection::drain(bool fresh) {
 
 void VisitorConnection::on_ready(std::uint32_t what) {
   const std::uint32_t news = socket_.note(what);
-  if (state_ == State::Deciding && socket_.reset_by_peer(what)) {
+  // Not read from meanwhile. What a rule does for a visitor who has gone is for nobody, and a FIN is all that most leave behind.
+  if (state_ == State::Deciding && (what & (transport::kPeerClosed | transport::kFailed)) != 0 && socket_.left()) {
     (void)die();
     return;
   }

@@ -18,6 +18,8 @@ std::optional<VisitorConnection::Next> VisitorConnection::run_rules(Placement& p
     ++context_.stats.no_memory;
     return answer(failures::kServerMemory, head_bytes, true, place.tunnel, Refusal::Memory);
   }
+  if (socket_.left()) return die();
+  socket_.await_end();
   rules_->hold(std::move(place.admission));
   state_ = State::Deciding;
   return wait(Timer::Verdict);
@@ -56,7 +58,7 @@ VisitorConnection::Next VisitorConnection::reply(std::size_t head_bytes, const T
   record.tunnel = tunnel.tunnel;
   record.visitor = peer_;
   if (!given.slug.empty()) ++context_.stats.errors;
-  if (given.slug == "auth-busy") ++context_.stats.auth_busy;
+  rules->count_reply(context_.stats);
   const Next next = told(make_reply(given, context), record, head_bytes, context.keep_alive);
   if (rules->wants(plugin::Phase::Log)) rules->on_log(record);
   return next;

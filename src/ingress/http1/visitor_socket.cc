@@ -53,6 +53,10 @@ bool VisitorSocket::reset_by_peer(std::uint32_t what) {
   return failed_;
 }
 
+bool VisitorSocket::left() const { return transport::peer_ended(stream_->fd()); }
+
+void VisitorSocket::await_end() { shard_.poller().await(stream_->fd(), handler_, kReadable); }
+
 std::uint64_t VisitorSocket::delivered() const {
   // TLS writes more than it is given, so that this may say too little, never too much.
   const std::uint64_t waits = std::uint64_t{out_end_ - out_begin_} + transport::unacknowledged(stream_->fd());

@@ -41,6 +41,9 @@ class VisitorSocket {
   [[nodiscard]] std::uint32_t note(std::uint32_t what);
   // Whether an RST came, for one who does not read now and would not hear of it from a read.
   [[nodiscard]] bool reset_by_peer(std::uint32_t what);
+  // Whether the visitor's end of the connection is here, a FIN too, for the same.
+  [[nodiscard]] bool left() const;
+  void await_end();  // to be told when it comes, or else bytes do: on_ready(), once
   [[nodiscard]] bool readable() const { return readable_; }
   [[nodiscard]] bool failed() const { return failed_; }  // nothing more can be sent or read
   [[nodiscard]] bool eof() const { return eof_; }

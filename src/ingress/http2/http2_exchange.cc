@@ -127,7 +127,7 @@ void Http2Exchange::keep_reply(const http::RequestHead& head) {
   context.head_request = head_request();
   context.keep_alive = true;
   context.templates = context_.pages.get();
-  if (given.slug == "auth-busy") ++context_.stats.auth_busy;
+  rules_->count_reply(context_.stats);
   own_failure_ = {given.status, given.status >= 500 ? http::FaultSide::Server : http::FaultSide::Visitor, given.slug,
                   given.sentence};
   if (grpc_ && !given.slug.empty()) {

@@ -2,6 +2,8 @@
 //
 // A hash takes a Worker tens of milliseconds. What was found right is remembered by its HMAC under a key of this filter's own, so that a browser
 // pays once; what was found wrong is not. Requests with the same credentials wait for one hash. A name that is nobody's costs one too.
+// One visitor (plugin::Network) has a share of what waits, so that his guesses keep nobody else out; and a hash that nobody waits for any more,
+// because those who asked have left, is not made.
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>
 
@@ -9,6 +11,7 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
@@ -24,7 +27,9 @@ namespace {
 constexpr std::size_t kMaxUsers = 64;
 constexpr std::size_t kMaxCredentials = 1024;  // bytes of base64
 constexpr std::size_t kMaxVerified = 1024;     // remembered; the older half goes first
-constexpr std::size_t kMaxWaiting = 256;       // requests of one rule at once
+constexpr std::size_t kMaxWaiting = 1024;      // requests of one rule at once
+// Of them, one visitor's: more than a browser asks at once over HTTP/2 (100), all with the same credentials.
+constexpr std::size_t kMaxWaitingPerNetwork = 128;
 
 // Strict RFC 4648 section 4, padding as clients send it or left out.
 std::optional<std::string> decode_base64(std::string_view text) {
@@ -65,52 +70,87 @@ struct Outcome {
 };
 using OutcomePtr = std::shared_ptr<Outcome>;
 
-struct Waited final : SlotState {
-  explicit Waited(OutcomePtr of) : outcome(std::move(of)) {}
-  OutcomePtr outcome;
-};
-
 struct User {
   std::string name, hash;
 };
 
-// Outlives its filter while a hash is under way. Any thread.
+// Wiped with its end, whether it was checked or dropped.
+struct Credentials {
+  explicit Credentials(std::string of) : text(std::move(of)) {}
+  Credentials(const Credentials&) = delete;
+  Credentials& operator=(const Credentials&) = delete;
+  ~Credentials() { OPENSSL_cleanse(text.data(), text.size()); }
+  std::string text;
+};
+
+// Outlives its filter while a hash is under way or a request waits. Any thread.
 class Verifier : public std::enable_shared_from_this<Verifier> {
  public:
   Verifier(std::vector<User> users, WorkerPtr worker) : users_(std::move(users)), worker_(std::move(worker)) {
     fill_random(key_);
   }
 
-  enum class Answer : std::uint8_t { Right, Waiting, Busy };
-  [[nodiscard]] Answer ask(std::string credentials, const WaiterPtr& waiter, OutcomePtr& outcome) {
-    const Digest digest = digest_of(credentials);
+  // One request's wait; with its end nothing is done for it any more.
+  struct Waited final : SlotState {
+    Waited(std::shared_ptr<Verifier> in, OutcomePtr of, const Digest& what, const WaiterPtr& who)
+        : verifier(std::move(in)), outcome(std::move(of)), digest(what), waiter(who) {}
+    Waited(const Waited&) = delete;
+    Waited& operator=(const Waited&) = delete;
+    ~Waited() override {
+      if (!outcome->done.load(std::memory_order_acquire)) verifier->leave(*this);
+    }
+    const std::shared_ptr<Verifier> verifier;
+    const OutcomePtr outcome;
+    const Digest digest;
+    const WaiterPtr waiter;
+  };
+
+  enum class Answer : std::uint8_t { Right, Waiting, Busy, Share };
+  [[nodiscard]] Answer ask(std::string credentials, const RequestView& request, Slot& slot) {
+    const auto asked = std::make_shared<const Credentials>(std::move(credentials));
+    const Digest digest = digest_of(asked->text);
+    const Network& network = request.info.network;
     const std::lock_guard lock(mutex_);
     if (is_verified(digest)) return Answer::Right;
     if (waiting_ >= kMaxWaiting) return Answer::Busy;
+    if (const auto found = by_network_.find(network);
+        found != by_network_.end() && found->second >= kMaxWaitingPerNetwork)
+      return Answer::Share;
     const auto [at, first] = pending_.try_emplace(digest);
     Pending& pending = at->second;
     if (first) {
-      pending.outcome = std::make_shared<Outcome>();
-      if (worker_ == nullptr ||
-          !worker_->run([self = shared_from_this(), digest, text = std::move(credentials)]() mutable {
-            self->verify(digest, text);
-          })) {
+      if (const Answer answer = begin(pending, digest, asked, network); answer != Answer::Waiting) {
         pending_.erase(at);
-        return Answer::Busy;
+        return answer;
       }
     }
-    pending.waiters.push_back(waiter);
+    pending.waiters.emplace_back(request.waiter, network);
     ++waiting_;
-    outcome = pending.outcome;
+    ++by_network_[network];
+    slot.state = std::make_unique<Waited>(shared_from_this(), pending.outcome, digest, request.waiter);
     return Answer::Waiting;
   }
 
  private:
   struct Pending {
     OutcomePtr outcome;
-    std::vector<WaiterPtr> waiters;
+    Network network{};  // whose turn the hash takes: the first who asked
+    Worker::JobId job = 0;
+    std::vector<std::pair<WaiterPtr, Network>> waiters;  // none: they have left, and the hash is being made
   };
   using Known = std::unordered_map<Digest, bool, DigestHash>;
+
+  [[nodiscard]] Answer begin(Pending& pending, const Digest& digest, const std::shared_ptr<const Credentials>& asked,
+                             const Network& network) {
+    if (worker_ == nullptr) return Answer::Busy;
+    const auto job =
+        worker_->run(network, [self = shared_from_this(), digest, asked]() { self->verify(digest, asked->text); });
+    if (!job) return job.error() == Worker::Refused::Share ? Answer::Share : Answer::Busy;
+    pending.outcome = std::make_shared<Outcome>();
+    pending.network = network;
+    pending.job = *job;
+    return Answer::Waiting;
+  }
 
   [[nodiscard]] Digest digest_of(std::string_view text) const {
     Digest digest{};
@@ -135,33 +175,50 @@ class Verifier : public std::enable_shared_from_this<Verifier> {
     young_.emplace(digest, true);
   }
 
-  void verify(const Digest& digest, std::string& credentials) {
-    const std::string_view text = credentials;
+  void forget(const Network& network) {
+    --waiting_;
+    const auto found = by_network_.find(network);
+    if (--found->second == 0) by_network_.erase(found);
+  }
+
+  void leave(const Waited& waited) {
+    const std::lock_guard lock(mutex_);
+    const auto at = pending_.find(waited.digest);
+    if (at == pending_.end() || at->second.outcome != waited.outcome) return;  // its hash was made just now
+    Pending& pending = at->second;
+    const auto who = std::ranges::find(pending.waiters, waited.waiter, &std::pair<WaiterPtr, Network>::first);
+    if (who == pending.waiters.end()) return;
+    forget(who->second);
+    pending.waiters.erase(who);
+    if (pending.waiters.empty() && worker_->cancel(pending.network, pending.job)) pending_.erase(at);
+  }
+
+  void verify(const Digest& digest, std::string_view text) {
     const std::size_t colon = text.find(':');
     const auto user = std::ranges::find(users_, text.substr(0, colon), &User::name);
     const bool known = user != users_.end();
     const bool matches = password_matches(text.substr(colon + 1), (known ? *user : users_.front()).hash);
-    OPENSSL_cleanse(credentials.data(), credentials.size());
     Pending pending;
     {
       const std::lock_guard lock(mutex_);
       const auto at = pending_.find(digest);
       pending = std::move(at->second);
       pending_.erase(at);
-      waiting_ -= pending.waiters.size();
+      for (const auto& [waiter, network] : pending.waiters) forget(network);
       if (known && matches) remember(digest);
     }
     pending.outcome->right = known && matches;
     pending.outcome->done.store(true, std::memory_order_release);
-    for (const WaiterPtr& waiter : pending.waiters) waiter->resume();
+    for (const auto& [waiter, network] : pending.waiters) waiter->resume();
   }
 
   const std::vector<User> users_;
   const WorkerPtr worker_;
   std::array<std::byte, 32> key_{};
-  std::mutex mutex_;
+  std::mutex mutex_;  // before the worker's
   Known young_, old_;
   std::unordered_map<Digest, Pending, DigestHash> pending_;
+  std::map<Network, std::size_t> by_network_;
   std::size_t waiting_ = 0;
 };
 
@@ -175,16 +232,16 @@ class BasicAuth final : public Filter {
   [[nodiscard]] Verdict on_request_head(RequestView& request, Slot& slot) const override {
     auto credentials = credentials_of(request.head.fields);
     if (!credentials) return challenge(request.reply);
-    if (const auto* waited = static_cast<const Waited*>(slot.state.get());
-        waited != nullptr && waited->outcome->done.load(std::memory_order_acquire))
+    if (const auto* waited = static_cast<const Verifier::Waited*>(slot.state.get()); waited != nullptr) {
+      if (!waited->outcome->done.load(std::memory_order_acquire)) return Verdict::Wait;
       return waited->outcome->right ? pass(request) : challenge(request.reply);
-    OutcomePtr outcome;
-    switch (verifier_->ask(std::move(*credentials), request.waiter, outcome)) {
+    }
+    switch (verifier_->ask(std::move(*credentials), request, slot)) {
       case Verifier::Answer::Right: return pass(request);
       case Verifier::Answer::Busy: return busy(request.reply);
+      case Verifier::Answer::Share: return above_share(request.reply);
       case Verifier::Answer::Waiting: break;
     }
-    slot.state = std::make_unique<Waited>(std::move(outcome));
     return Verdict::Wait;
   }
 
@@ -220,6 +277,13 @@ class BasicAuth final : public Filter {
     reply.status = 503;
     reply.slug = "auth-busy";
     reply.sentence = "This server checks as many passwords as it can now.";
+    reply.retry_after = 1;
+    return Verdict::Answer;
+  }
+  static Verdict above_share(Reply& reply) {
+    reply.status = 429;
+    reply.slug = "auth-limit";
+    reply.sentence = "Too many passwords from your address wait to be checked.";
     reply.retry_after = 1;
     return Verdict::Answer;
   }

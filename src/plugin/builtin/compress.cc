@@ -3,7 +3,8 @@
 // Left alone: what is no text by its Content-Type, is smaller than `min`, or is in a coding already; what may not be changed (no-transform) or
 // would no longer be what a digest or a range says; events (text/event-stream) and gRPC, whose pieces are small and wanted at once. What could
 // have been compressed says Vary, also to a visitor who gets it plain (RFC 9110 section 12.5.5). A strong ETag is of other bytes then: it
-// becomes weak (section 8.8.1).
+// becomes weak (section 8.8.1). A 206 and a 304 say Vary as the 200 in their place would (sections 15.3.7, 15.4.5); so does a 304's ETag, since
+// nothing else tells a cache which of its responses is meant. A 206 is of the plain bytes, and keeps its strong one.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -70,14 +71,35 @@ bool lists(const http::Fields& fields, std::string_view name, std::string_view m
   return false;
 }
 
+std::optional<std::uint64_t> number_of(std::string_view said) {
+  std::uint64_t number = 0;
+  const auto [end, failed] = std::from_chars(said.data(), said.data() + said.size(), number);
+  if (said.empty() || failed != std::errc() || end != said.data() + said.size()) return std::nullopt;
+  return number;
+}
+
 // What the message says of its length; of the answer to HEAD too.
 std::optional<std::uint64_t> length_of(const http::ResponseHead& head) {
   if (head.framing.kind == http::Framing::Kind::Length) return head.framing.length;
-  const std::string_view said = head.fields.value(http::FieldId::ContentLength);
-  std::uint64_t length = 0;
-  const auto [end, failed] = std::from_chars(said.data(), said.data() + said.size(), length);
-  if (said.empty() || failed != std::errc() || end != said.data() + said.size()) return std::nullopt;
-  return length;
+  return number_of(head.fields.value(http::FieldId::ContentLength));
+}
+
+// Of what a 206 has a part, or what a 304 stands for; nothing: it does not say.
+std::optional<std::uint64_t> length_of_whole(const http::ResponseHead& head) {
+  if (head.status == 304) return number_of(head.fields.value(http::FieldId::ContentLength));
+  const std::string_view range = head.fields.value("content-range");
+  const std::size_t slash = range.rfind('/');
+  return slash == std::string_view::npos ? std::nullopt : number_of(range.substr(slash + 1));
+}
+
+bool says_of_the_bytes(const http::Fields& fields, std::string_view but = {}) {
+  return std::ranges::any_of(kOfTheBytes,
+                             [&](std::string_view name) { return name != but && fields.find(name) != nullptr; });
+}
+
+bool is_plain(const http::Fields& fields) {
+  const std::string_view coding = fields.value("content-encoding");
+  return (coding.empty() || http::iequals(coding, "identity")) && !lists(fields, "cache-control", "no-transform");
 }
 
 bool may_be_coded(const http::ResponseHead& head, std::uint64_t min) {
@@ -85,13 +107,34 @@ bool may_be_coded(const http::ResponseHead& head, std::uint64_t min) {
   if (head.status < 200 || head.status == 204 || head.status == 205 || head.status == 206 || head.status == 226 ||
       head.status == 304)
     return false;
-  const std::string_view coding = fields.value("content-encoding");
-  if (!coding.empty() && !http::iequals(coding, "identity")) return false;
-  if (!is_text(fields.value("content-type")) || lists(fields, "cache-control", "no-transform")) return false;
-  if (std::ranges::any_of(kOfTheBytes, [&](std::string_view name) { return fields.find(name) != nullptr; }))
-    return false;
+  if (!is_plain(fields) || !is_text(fields.value("content-type"))) return false;
+  if (says_of_the_bytes(fields)) return false;
   const auto length = length_of(head);
   return !length || *length >= min;
+}
+
+// Whether the 200 in place of this 206 or 304 could have been, as far as it can be told. A 304 need not say what type it is of, nor how long, and
+// what is many ranges is of each part's.
+bool stands_for_coded(const http::ResponseHead& head, std::uint64_t min) {
+  if (head.status != 206 && head.status != 304) return false;
+  const http::Fields& fields = head.fields;
+  if (!is_plain(fields) || says_of_the_bytes(fields, "content-range")) return false;
+  const std::string_view type = fields.value("content-type");
+  const bool unknown = type.empty() || starts(type, "multipart/byteranges");
+  if (!unknown && !is_text(type)) return false;
+  const auto length = length_of_whole(head);
+  return !length || *length >= min;
+}
+
+// Whether he has a response with a strong tag, and none with a weak one: not one that was coded here.
+bool has_strong_only(const http::Fields& fields) {
+  bool any = false;
+  for (const http::Field& field : fields) {
+    if (!http::iequals(field.name, "if-none-match")) continue;
+    if (field.value.contains("W/\"")) return false;
+    any = any || field.value.contains('"');
+  }
+  return any;
 }
 
 class Compress final : public Filter {
@@ -99,7 +142,7 @@ class Compress final : public Filter {
   Compress(std::vector<const Coding*> codings, std::uint64_t min) : codings_(std::move(codings)), min_(min) {}
   [[nodiscard]] Phases phases() const override { return {Phase::RequestHead, Phase::ResponseHead}; }
 
-  // The slot: which of the codings this visitor likes best, from 1; 0: none.
+  // The slot: which of the codings this visitor likes best, from 1; 0: none. And kStrong, where what he has came as it was.
   [[nodiscard]] Verdict on_request_head(RequestView& request, Slot& slot) const override {
     const http::Fields& fields = request.head.fields;
     slot.number = 0;
@@ -112,21 +155,34 @@ class Compress final : public Filter {
       best = weight;
       slot.number = i + 1;
     }
+    if (slot.number != 0 && has_strong_only(fields)) slot.number |= kStrong;
     return Verdict::Pass;
   }
 
   void on_response_head(ResponseView& response, Slot& slot) const override {
     http::Fields& fields = response.head.fields;
-    if (!may_be_coded(response.head, min_)) return;
+    const bool in_place = stands_for_coded(response.head, min_);
+    if (!in_place && !may_be_coded(response.head, min_)) return;
     if (!lists(fields, "vary", "accept-encoding") && !lists(fields, "vary", "*"))
       fields.add(http::Field{"Vary", "Accept-Encoding", http::FieldId::Rule});
-    if (slot.number == 0 || !response.may_transform || response.transform != nullptr) return;
-    const Coding& coding = *codings_[slot.number - 1];
+    if (in_place && response.head.status == 304 && slot.number != 0 && (slot.number & kStrong) == 0)
+      weaken_tag(response);
+    const std::uint64_t liked = slot.number & ~kStrong;
+    if (in_place || liked == 0 || !response.may_transform || response.transform != nullptr) return;
+    const Coding& coding = *codings_[liked - 1];
     response.transform = coding.make();
     if (response.transform == nullptr) return;
     fields.remove("content-encoding");
     fields.remove("accept-ranges");  // ranges of what: the origin's bytes are others
     fields.add(http::Field{"Content-Encoding", coding.name, http::FieldId::Rule});
+    weaken_tag(response);
+  }
+
+ private:
+  static constexpr std::uint64_t kStrong = std::uint64_t{1} << 32;
+
+  static void weaken_tag(ResponseView& response) {
+    http::Fields& fields = response.head.fields;
     const std::string_view tag = fields.value("etag");
     if (!tag.starts_with('"')) return;
     const std::string_view weak = response.scratch.keep("W/" + std::string(tag));
@@ -134,7 +190,6 @@ class Compress final : public Filter {
     fields.add(http::Field{"ETag", weak, http::FieldId::Rule});
   }
 
- private:
   const std::vector<const Coding*> codings_;
   const std::uint64_t min_;
 };

@@ -209,6 +209,16 @@ int take_error(int fd) {
   return error;
 }
 
+bool peer_ended(int fd) {
+#ifdef POLLRDHUP
+  constexpr short kFin = POLLRDHUP;
+#else
+  constexpr short kFin = 0;  // an RST alone is told apart from bytes
+#endif
+  pollfd look{fd, kFin, 0};
+  return ::poll(&look, 1, 0) == 1 && (look.revents & (kFin | POLLHUP | POLLERR)) != 0;
+}
+
 void set_nodelay(int fd) { set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
 
 void set_keepalive(int fd, Duration silence) {

@@ -262,12 +262,13 @@ TEST(H2Client, AWebSocket) {
 }
 
 TEST(H2Client, AServiceOfHttp1IsRecognised) {
-  for (const std::size_t piece : {1, 3, 100}) {
-    World world;
-    const std::string_view said = "HTTP/1.1 400 Bad Request\r\n\r\n";
-    for (std::size_t at = 0; at < said.size(); at += piece) world.hear(said.substr(at, piece));
-    EXPECT_TRUE(world.client.not_http2());
-  }
+  for (const std::string_view said : {"HTTP/1.1 400 Bad Request\r\n\r\n", "<!DOCTYPE HTML>\n", "220 mail ESMTP\r\n",
+                                      "\x15\x03\x01\x02\x02\x46"})
+    for (const std::size_t piece : {1, 3, 100}) {
+      World world;
+      for (std::size_t at = 0; at < said.size(); at += piece) world.hear(said.substr(at, piece));
+      EXPECT_TRUE(world.client.not_http2()) << said;
+    }
   World world;
   world.move();
   EXPECT_FALSE(world.client.not_http2());

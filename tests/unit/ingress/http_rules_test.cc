@@ -187,6 +187,28 @@ TEST_P(HttpRules, WhoGoesAwayIsNotWaitedFor) {
   EXPECT_EQ(world.shard.buffers().lent(), 0u);
 }
 
+TEST_P(HttpRules, WhoShutsHisSideWhileHeWaitsIsGoneToo) {
+  for (const bool at_once : {true, false}) {
+    HttpWorld world(portable());
+    Waiting waiting;
+    set_filter(world, waiting.filter);
+    Visitor& visitor = world.connect();
+    visitor.send(get());
+    if (at_once) visitor.finish();
+    ASSERT_TRUE(world.until([&] { return waiting.calls == 1; }));
+    if (!at_once) {
+      world.settle();
+      EXPECT_EQ(world.ingress->stats().visitors, 1u);
+      visitor.finish();
+    }
+    ASSERT_TRUE(world.until([&] { return world.ingress->stats().visitors == 0; })) << at_once;
+    waiting.waiter->resume();
+    world.settle();
+    EXPECT_EQ(waiting.calls, 1);
+    EXPECT_EQ(world.shard.buffers().lent(), 0u);
+  }
+}
+
 TEST_P(HttpRules, ARuleThatNeverDecidesIsAFailure) {
   HttpIngressOptions options;
   options.response_timeout = 50ms;

@@ -35,6 +35,31 @@ TEST_P(DispatcherTest, TcpServiceBothWaysAndBothEnds) {
   EXPECT_TRUE(failures.empty());
 }
 
+// Its bytes pass; whoever runs the client hears that they are not what he said they would be.
+TEST_P(DispatcherTest, AServiceThatIsToSpeakHttp2AndDoesNot) {
+  const Service service = Service::tcp();
+  OriginTarget h2 = *service.target();
+  h2.h2 = true;
+  target = std::make_shared<const OriginTarget>(h2);
+  for (const std::string& said : {std::string("<!DOCTYPE HTML>"), std::string("\0\0\0\4\0\0\0\0\0", 9)}) {
+    Visitor& visitor = open();
+    visitor.say("question", true);
+    const UniqueFd origin = accepted(service);
+    EXPECT_EQ(read_to_end(origin), "question");
+    ASSERT_EQ(::send(origin.get(), said.data(), said.size(), 0), static_cast<ssize_t>(said.size()));
+    ASSERT_TRUE(until([&] { return visitor.got.size() == said.size(); }));
+    ASSERT_EQ(::send(origin.get(), "and more", 8, 0), 8);
+    ::shutdown(origin.get(), SHUT_WR);
+    ASSERT_TRUE(until([&] { return visitor.end.has_value(); }));
+    EXPECT_TRUE(visitor.end->clean);
+    EXPECT_EQ(visitor.got, said + "and more");
+    ASSERT_EQ(failures.size(), 1u) << "of the first, and not of the second";
+  }
+  EXPECT_EQ(failures[0].code, ErrorCode::Protocol);
+  EXPECT_NE(failures[0].context.find("does not answer in HTTP/2: share it as http://"), std::string::npos)
+      << failures[0].context;
+}
+
 TEST_P(DispatcherTest, UnixService) {
   const Service service = Service::unix_socket(directory + "/s");
   target = service.target();

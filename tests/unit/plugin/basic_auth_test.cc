@@ -1,8 +1,8 @@
 // Who is let in with which password, what it costs, and what is remembered.
 #include <gmock/gmock.h>
 
-#include <atomic>
 #include <future>
+#include <thread>
 
 #include "plugin/builtin/password.h"
 #include "unit/plugin/plugin_world.h"
@@ -78,18 +78,33 @@ TEST(BasicAuth, OthersAreAsked) {
   }
 }
 
+// A worker whose one thread does nothing until it is let go.
+struct Held {
+  explicit Held(World& world) : world(world) {
+    EXPECT_TRUE(world.worker->run({1, 1}, [this, gone = go.get_future().share()] {
+      began.set_value();
+      gone.wait();
+    }));
+    began.get_future().wait();
+  }
+  void let_go() { go.set_value(); }
+  World& world;
+  std::promise<void> go, began;
+};
+std::unique_ptr<Asked> asked_from(const ChainPtr& chain, Network network) {
+  auto asked = std::make_unique<Asked>(chain);
+  asked->info.network = network;
+  return asked;
+}
+
 TEST(BasicAuth, TheSameCredentialsWaitForOneHash) {
   World world;
-  std::promise<void> go;
-  std::atomic<bool> held{false};
-  ASSERT_TRUE(world.worker->run([&, gone = go.get_future().share()] {
-    held = true;
-    gone.wait();
-  }));
+  Held held(world);
   Asked one(world.chain), two(world.chain);
   EXPECT_EQ(one.get("/", basic("ann:secret")), Verdict::Wait);
   EXPECT_EQ(two.get("/", basic("ann:secret")), Verdict::Wait);
-  go.set_value();
+  EXPECT_EQ(two.get("/", basic("ann:secret")), Verdict::Wait) << "resumed by another rule: it waits on";
+  held.let_go();
   ASSERT_TRUE(one.counting->wait(1));
   ASSERT_TRUE(two.counting->wait(1));
   EXPECT_EQ(one.get("/", basic("ann:secret")), Verdict::Pass);
@@ -98,20 +113,94 @@ TEST(BasicAuth, TheSameCredentialsWaitForOneHash) {
 
 TEST(BasicAuth, WhenTooManyWaitOthersHearSo) {
   World world;
-  std::promise<void> go;
-  ASSERT_TRUE(world.worker->run([gone = go.get_future().share()] { gone.wait(); }));
+  Held held(world);
   std::vector<std::unique_ptr<Asked>> all;
   Verdict last = Verdict::Wait;
-  for (int i = 0; i < 2000 && last == Verdict::Wait; ++i) {
-    all.push_back(std::make_unique<Asked>(world.chain));
+  for (std::uint64_t i = 0; i < 2000 && last == Verdict::Wait; ++i) {
+    all.push_back(asked_from(world.chain, {4, i}));
     last = all.back()->get("/", basic("ann:" + std::to_string(i)));
   }
   EXPECT_EQ(last, Verdict::Answer);
+  EXPECT_EQ(all.size(), Worker::kMaxQueued + 1);
   EXPECT_EQ(all.back()->reply.status, 503);
   EXPECT_EQ(all.back()->reply.slug, "auth-busy");
+  EXPECT_EQ(all.back()->reply.retry_after, 1u);
   std::thread stopper([&] { world.worker->stop(); });
-  go.set_value();
+  held.let_go();
   stopper.join();
+}
+
+TEST(BasicAuth, OneVisitorsGuessesKeepNobodyElseOut) {
+  World world;
+  Held held(world);
+  std::vector<std::unique_ptr<Asked>> guesses;
+  for (std::size_t i = 0; i < Worker::kMaxQueuedPerNetwork; ++i) {
+    guesses.push_back(asked_from(world.chain, {4, 7}));
+    ASSERT_EQ(guesses.back()->get("/", basic("ann:" + std::to_string(i))), Verdict::Wait);
+  }
+  const auto above = asked_from(world.chain, {4, 7});
+  EXPECT_EQ(above->get("/", basic("ann:secret")), Verdict::Answer);
+  EXPECT_EQ(above->reply.status, 429);
+  EXPECT_EQ(above->reply.slug, "auth-limit");
+  EXPECT_EQ(above->reply.retry_after, 1u);
+  const auto same = asked_from(world.chain, {4, 7});
+  EXPECT_EQ(same->get("/", basic("ann:0")), Verdict::Wait) << "no hash more";
+  const auto other = asked_from(world.chain, {4, 8});
+  ASSERT_EQ(other->get("/", basic("ann:secret")), Verdict::Wait);
+  held.let_go();
+  ASSERT_TRUE(other->counting->wait(1));
+  EXPECT_EQ(guesses[2]->counting->count(), 0) << "he waited for one of them, or two at most";
+  EXPECT_EQ(other->get("/", basic("ann:secret")), Verdict::Pass);
+  ASSERT_TRUE(guesses.back()->counting->wait(1));
+  EXPECT_EQ(guesses.back()->get("/", basic("ann:15")), Verdict::Answer);
+  EXPECT_EQ(guesses.back()->reply.status, 401);
+}
+
+TEST(BasicAuth, OneVisitorsRequestsWithOnePasswordToo) {
+  World world;
+  Held held(world);
+  std::vector<std::unique_ptr<Asked>> all;
+  Verdict last = Verdict::Wait;
+  while (last == Verdict::Wait && all.size() < 200) {
+    all.push_back(asked_from(world.chain, {4, 7}));
+    last = all.back()->get("/", basic("ann:wrong"));
+  }
+  EXPECT_EQ(all.size(), 129u);
+  EXPECT_EQ(all.back()->reply.slug, "auth-limit");
+  all.front().reset();  // one leaves
+  const auto next = asked_from(world.chain, {4, 7});
+  EXPECT_EQ(next->get("/", basic("ann:wrong")), Verdict::Wait);
+  held.let_go();
+  ASSERT_TRUE(next->counting->wait(1));
+}
+
+TEST(BasicAuth, NoHashIsMadeForWhoHasLeft) {
+  World world;
+  Held held(world);
+  std::vector<std::unique_ptr<Asked>> guesses;
+  for (std::size_t i = 0; i < Worker::kMaxQueuedPerNetwork; ++i) {
+    guesses.push_back(asked_from(world.chain, {4, 7}));
+    ASSERT_EQ(guesses.back()->get("/", basic("ann:" + std::to_string(i))), Verdict::Wait);
+  }
+  const auto stays = asked_from(world.chain, {4, 8});  // for the same as the first of them
+  ASSERT_EQ(stays->get("/", basic("ann:0")), Verdict::Wait);
+  std::vector<std::shared_ptr<CountingWaiter>> gone;
+  for (const auto& asked : guesses) gone.push_back(asked->counting);
+  guesses.clear();
+  // Their places are free at once, all but that one's.
+  for (std::size_t i = 1; i < Worker::kMaxQueuedPerNetwork; ++i) {
+    guesses.push_back(asked_from(world.chain, {4, 7}));
+    ASSERT_EQ(guesses.back()->get("/", basic("ann:again" + std::to_string(i))), Verdict::Wait);
+  }
+  guesses.clear();
+  std::promise<void> behind;
+  ASSERT_TRUE(world.worker->run({4, 7}, [&] { behind.set_value(); }));
+  held.let_go();
+  behind.get_future().wait();
+  ASSERT_TRUE(stays->counting->wait(1));
+  EXPECT_EQ(stays->get("/", basic("ann:0")), Verdict::Answer);
+  EXPECT_EQ(stays->reply.status, 401);
+  for (const auto& waiter : gone) EXPECT_EQ(waiter->count(), 0);
 }
 
 TEST(BasicAuth, Mistakes) {

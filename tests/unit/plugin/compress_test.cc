@@ -96,8 +96,7 @@ TEST(CompressChoice, WhichResponses) {
     EXPECT_FALSE(coded(with("Content-Type: " + std::string(type) + "\r\n")).transform) << type;
   EXPECT_FALSE(coded(with("X: y\r\n")).transform) << "what it is nobody knows";
   for (const std::string_view line :
-       {"HTTP/1.1 206 Partial Content", "HTTP/1.1 304 Not Modified", "HTTP/1.1 204 No Content",
-        "HTTP/1.1 205 Reset Content", "HTTP/1.1 226 IM Used"}) {
+       {"HTTP/1.1 204 No Content", "HTTP/1.1 205 Reset Content", "HTTP/1.1 226 IM Used"}) {
     EXPECT_FALSE(coded(with("Content-Type: text/plain\r\n", line)).transform) << line;
     EXPECT_FALSE(coded(with("Content-Type: text/plain\r\n", line)).varies) << line;
   }
@@ -135,6 +134,45 @@ TEST(CompressChoice, WhatTheFieldsSayThen) {
   EXPECT_EQ(std::ranges::count(lines("Vary: *\r\n"), "Vary: Accept-Encoding"), 0);
   const auto plain = choose(chain, "", with(std::string(kText) + "ETag: \"a\"\r\n")).lines;
   EXPECT_THAT(plain, Contains("ETag: \"a\"")) << "what stays as it is keeps its tag";
+}
+
+// RFC 9110 sections 15.3.7 and 15.4.5: the fields that the 200 would have had.
+TEST(CompressChoice, APartAndNotModifiedSayWhatTheWholeWould) {
+  const ChainPtr chain = chain_of({rule("compress", {})});
+  const auto of = [&](std::string_view line, std::string_view fields, std::string_view request = "") {
+    const Chosen chosen = choose(chain, "Accept-Encoding: gzip\r\n" + std::string(request), with(fields, line));
+    EXPECT_FALSE(chosen.transform) << fields;
+    EXPECT_EQ(chosen.coding.contains("gzip"), fields.contains("gzip")) << fields;
+    return chosen;
+  };
+  constexpr std::string_view kPart = "HTTP/1.1 206 Partial Content", kSame = "HTTP/1.1 304 Not Modified";
+  const Chosen part = of(kPart, "Content-Type: text/plain\r\nContent-Range: bytes 0-9/5000\r\nETag: \"a\"\r\n");
+  EXPECT_TRUE(part.varies);
+  EXPECT_THAT(part.lines, Contains("ETag: \"a\"")) << "it is of the plain bytes";
+  EXPECT_TRUE(of(kPart, "Content-Type: text/plain\r\nContent-Range: bytes 0-9/*\r\n").varies);
+  EXPECT_TRUE(of(kPart, "Content-Type: multipart/byteranges; boundary=x\r\n").varies);
+  EXPECT_FALSE(of(kPart, "Content-Type: text/plain\r\nContent-Range: bytes 0-9/1023\r\n").varies) << "min";
+  EXPECT_FALSE(of(kPart, "Content-Type: image/png\r\nContent-Range: bytes 0-9/5000\r\n").varies);
+
+  const Chosen same = of(kSame, "ETag: \"a\"\r\n", "If-None-Match: W/\"a\"\r\n");
+  EXPECT_TRUE(same.varies);
+  EXPECT_THAT(same.lines, Contains("ETag: W/\"a\""));
+  EXPECT_THAT(of(kSame, "ETag: \"a\"\r\n", "If-None-Match: \"b\"\r\nIf-None-Match: W/\"a\"\r\n").lines,
+              Contains("ETag: W/\"a\""));
+  EXPECT_THAT(of(kSame, "ETag: \"a\"\r\n", "If-Modified-Since: x\r\n").lines, Contains("ETag: W/\"a\""));
+  EXPECT_THAT(of(kSame, "ETag: \"a\"\r\n", "If-None-Match: \"b\", \"a\"\r\n").lines, Contains("ETag: \"a\""))
+      << "what he has did not come from here coded: a picture, or the text as it was";
+  EXPECT_TRUE(of(kSame, "Content-Type: text/plain\r\nContent-Length: 5000\r\n").varies);
+  EXPECT_FALSE(of(kSame, "Content-Length: 5\r\n").varies);
+  for (const std::string_view field : {"Content-Type: image/png", "Content-Encoding: gzip",
+                                       "Cache-Control: no-transform", "Repr-Digest: sha-256=:x:"}) {
+    const Chosen other = of(kSame, std::string(field) + "\r\nETag: \"a\"\r\n");
+    EXPECT_FALSE(other.varies) << field;
+    EXPECT_THAT(other.lines, Contains("ETag: \"a\"")) << field;
+  }
+  const Chosen plain = choose(chain, "", with("ETag: \"a\"\r\n", kSame));
+  EXPECT_TRUE(plain.varies);
+  EXPECT_THAT(plain.lines, Contains("ETag: \"a\"")) << "his 200 would be plain";
 }
 
 TEST(CompressChoice, TwoRulesGiveOneCoding) {

@@ -47,6 +47,11 @@ class CountingWaiter final : public Waiter {
     return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return count_ >= count; });
   }
 
+  [[nodiscard]] int count() {
+    const std::lock_guard lock(mutex_);
+    return count_;
+  }
+
  private:
   std::mutex mutex_;
   std::condition_variable changed_;

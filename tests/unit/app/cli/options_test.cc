@@ -150,6 +150,21 @@ TEST_F(CliOptions, MistypedNamesGetTheNearest) {
   EXPECT_THAT(server_error({std::string(100'000, 'x')}), HasSubstr("no command"));
 }
 
+TEST_F(CliOptions, KeysOfTheFileThatHaveNoFlag) {
+  EXPECT_THAT(client_error({"http", "80", "--redirect", "/x"}),
+              HasSubstr("has no flag --redirect; redirect is a key of configuration files alone"));
+  EXPECT_THAT(server_error({"server", "--error-pages=x"}), HasSubstr("error_pages is a key of configuration files"));
+  EXPECT_THAT(server_error({"server", "--properties", "x"}), testing::Not(HasSubstr("is a key")));
+}
+
+TEST_F(CliOptions, AFlagThatIsOnOrOffTakesNoText) {
+  EXPECT_THAT(client_error({"http", "80", "--compress=foo"}),
+              HasSubstr("--compress takes no value, such as 'foo': write --compress alone; which codings"));
+  EXPECT_THAT(client_error({"http", "80", "--fail-fast=\x1b"}), HasSubstr("--fail-fast takes no value"));
+  EXPECT_THAT(client_error({"http", "80", "--header", "--compress=foo", "--join", "x"}),
+              testing::Not(HasSubstr("takes no value")));
+}
+
 TEST_F(CliOptions, WhatIsMissingOrTooMuch) {
   EXPECT_THAT(server_error({}), HasSubstr("which command?"));
   EXPECT_THAT(server_error({"server", "--listen"}), HasSubstr("--listen needs a value"));

@@ -101,11 +101,47 @@ TEST(ConfigClient, UrlsThatAreNone) {
   EXPECT_THAT(url("tcp://:99999"), HasSubstr("has no port"));
   EXPECT_THAT(url("https://a.example.com"), HasSubstr("is the server's to say"));
   EXPECT_THAT(url("a.example.com"), HasSubstr("neither http://HOST nor tcp://:PORT"));
-  EXPECT_THAT(
-      said("to = \"h2c://localhost:80\"\nproxy_protocol = \"v1\""),
-      HasSubstr("client.toml:3:1: tunnels.x.proxy_protocol: the tunnel probe shares a service that speaks HTTP/2"));
+  EXPECT_THAT(said("to = \"h2c://localhost:80\"\nproxy_protocol = \"v1\""),
+              HasSubstr("client.toml:3:1: tunnels.x.proxy_protocol: this tunnel shares a service that speaks HTTP/2"));
   EXPECT_EQ(said("url = \"tcp://\""),
             "client.toml:1:10: tunnels.x needs its local service: to = \"http://127.0.0.1:8080\"");
+}
+
+TEST(ConfigClient, NobodyHearsOfATunnelThatIsNotHis) {
+  for (const std::string keys :
+       {"paths = [\"api\"]", "hosts = [\"a b\"]", "methods = [\"G T\"]", "headers = [\":\"]", "carry = \"direct\"",
+        "to = \"h2x://a\"", "origin_tls_ca = \"x\"", "origin_tls_server_name = \"x\"", "url = \"http://a b\""}) {
+    const std::string told = said((keys.starts_with("to") ? "" : "to = \"80\"\n") + keys);
+    EXPECT_NE(told, "") << keys;
+    EXPECT_THAT(told, testing::Not(HasSubstr("probe"))) << keys;
+  }
+  EXPECT_EQ(said("to = \"80\"\npaths = [\"api\"]"),
+            "client.toml:3:10: tunnels.x.paths: 'api' is no path: write it as /api, without %2F, ';' and '?'");
+  EXPECT_THAT(said("to = \"h2://x\""), HasSubstr("http://, https://, h2c:// or h2s:// is asked for"));
+}
+
+TEST(ConfigClient, WhatIsWrongWithARuleHasThePlaceOfItsKey) {
+  EXPECT_EQ(said("to = \"80\"\nadd_prefix = \"/x\"\nredirect_status = 301"),
+            "client.toml:4:1: tunnels.x.redirect_status says how, and redirect is missing beside it");
+  EXPECT_THAT(said("to = \"80\"\ncors_credentials = true"),
+              HasSubstr("client.toml:3:1: tunnels.x.cors_credentials says"));
+  EXPECT_THAT(said("to = \"80\"\nmax_body = \"1M\"\nstrip_prefix = \"x\""), HasSubstr("client.toml:4:1: tunnels.x: "));
+  EXPECT_THAT(said("to = \"80\"\nredirect = \"/a\"\nanswer = \"b\""),
+              HasSubstr("client.toml:4:1: tunnels.x: redirect and answer stand in one table"));
+  EXPECT_THAT(said("to = \"80\"\n[[tunnels.x.rules]]\npaths = [\"/a\"]\nanswer_status = 404\nredirect = \"/a\""),
+              HasSubstr("client.toml:6:1: tunnels.x.rules: redirect and answer_status stand in one table"));
+  EXPECT_EQ(said("to = \"80\"\nredirect = \"/a\"\n[[tunnels.x.rules]]\npaths = [\"/a\"]\nanswer = \"b\""), "");
+  EXPECT_EQ(said("to = \"80\"\ncompress = [\"gzp\"]"),
+            "client.toml:3:13: tunnels.x.compress: 'gzp' is no coding that this can make: gzip, zstd or br; did you "
+            "mean \"gzip\"?");
+}
+
+TEST(ConfigClient, AFileOfAuthoritiesIsLookedAt) {
+  Loading loading;
+  loading.outside.bad_files.insert("visitors.pem");
+  EXPECT_EQ(loading.client_errors("[tunnels.x]\nto = \"80\"\nclient_ca = \"visitors.pem\""),
+            "client.toml:3:1: tunnels.x.client_ca: visitors.pem cannot be read, or is empty");
+  EXPECT_EQ(loading.client_errors("[tunnels.x]\nto = \"80\"\nclient_ca = \"other.pem\""), "");
 }
 
 TEST(ConfigClient, RangesAreATunnelAPort) {

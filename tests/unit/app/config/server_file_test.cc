@@ -172,6 +172,9 @@ server.toml:13:1: log.level: one of "error", "warn", "info", "debug" is wanted, 
 TEST(ConfigServer, WhatTheServerWouldRefuseHasItsPlace) {
   const auto said = [](const std::string& line) { return Loading().server_errors("[server]\n" + line); };
   EXPECT_THAT(said("listen = \"7835\""), HasSubstr("server.toml:2:1: server.listen: cannot listen on '7835'"));
+  EXPECT_THAT(said("listen = \"7835x\""),
+              HasSubstr("server.toml:2:1: server.listen: cannot listen on '7835x': write :PORT"));
+  EXPECT_EQ(said("listen = \"127.0.0.1\""), "");
   EXPECT_THAT(said("http_listen = \"nowhere.example:80\""), HasSubstr("server.toml:2:1: server.http_listen: "));
   EXPECT_THAT(said("tcp_listen_host = \"a b\""), HasSubstr("server.toml:2:1: server.tcp_listen_host: "));
   EXPECT_THAT(said("public_address = [\"a\", \":1\"]"), HasSubstr("server.toml:2:24: server.public_address: "));
@@ -184,6 +187,30 @@ TEST(ConfigServer, WhatTheServerWouldRefuseHasItsPlace) {
               HasSubstr("server.toml:3:1: server.tls_client_ca has nothing"));
   EXPECT_THAT(Loading().server_errors("[limits]\nallow = [\"300.1.1.1\"]"),
               HasSubstr("server.toml:2:10: limits.allow: "));
+}
+
+TEST(ConfigServer, WhatIsOfHttpsAloneIsSaidAtOnceAndWhereItStands) {
+  EXPECT_EQ(Loading().server_errors("[server]\nthreads = 300\nhttps_listen = \":443\"\nhttp_tls_minimum = \"1.1\"\n"),
+            "server.toml:2:1: server.threads: a whole number from 0 to 256 is wanted; 300 is none\n"
+            "server.toml:3:1: server.https_listen needs a certificate: https_cert and https_key, [certificates.NAME], "
+            "or certificates_dir\n"
+            "server.toml:4:1: server.http_tls_minimum: one of \"1.2\", \"1.3\" is wanted, not \"1.1\"; did you mean "
+            "\"1.2\"?");
+  const std::string idle = Loading().server_errors(
+      "[server]\nhttps_redirect = true\nhsts = \"1d\"\ncertificates_dir = \"d\"\nhttps_cert = \"c\"\nhttps_key = "
+      "\"k\"\n[certificates.a]\ncertificate = \"c\"\nkey = \"k\"\n");
+  for (const std::string place : {"2:1: server.https_redirect", "3:1: server.hsts", "4:1: server.certificates_dir",
+                                  "5:1: server.https_cert", "6:1: server.https_key"})
+    EXPECT_THAT(idle, HasSubstr("server.toml:" + place + " has nothing to do without https_listen"));
+  EXPECT_THAT(idle, HasSubstr(": [certificates.a] has nothing to do without https_listen"));
+  EXPECT_EQ(Loading().server_errors("[server]\nhttps_redirect = false\nhsts = 0\nhttps_listen = \"off\"\n"), "");
+}
+
+TEST(ConfigServer, PagesThatAreNotThereAreSaidWithTheirPlace) {
+  Loading loading;
+  loading.outside.bad_files.insert("pages");
+  EXPECT_EQ(loading.server_errors("[server]\nerror_pages = \"pages\"\n"),
+            "server.toml:2:1: server.error_pages: pages cannot be read, or is empty");
 }
 
 TEST(ConfigServer, AGrantNeedsItsSecretOnce) {
@@ -234,7 +261,10 @@ TEST(ConfigServer, MistakesInTheSyntaxDoNotHideTheOthers) {
   EXPECT_THAT(said, HasSubstr("server.toml:5:1: \"listen\" stands here a second time"));
   // What is missing may have been in the line that could not be read.
   EXPECT_THAT(Loading().server_errors("[grants.a]\nsecret = \"0123\n"), testing::Not(HasSubstr("needs a secret")));
-  EXPECT_THAT(Loading().server_errors("[server\nlisten = 1\n"), testing::Not(HasSubstr("unknown")));
+  const std::string open = Loading().server_errors("[server\nlisten = 1\n");
+  EXPECT_THAT(open, testing::Not(HasSubstr("unknown")));
+  EXPECT_THAT(open, testing::Not(HasSubstr("\\")));
+  EXPECT_THAT(open, HasSubstr("the end of the line"));
 }
 
 TEST(ConfigServer, TextFromTheFileIsCleanedBeforeAPersonSeesIt) {
