@@ -192,6 +192,7 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
   carried.carry = tunnel.carry;
   connects.kind = tunnel.kind;
   connects.connect = tunnel.connect;
+  connects.to = tunnel.to;
   bool right = true;
   TunnelConfig ruled;
   ruled.name = wire::valid_name(tunnel.name) ? tunnel.name : "probe";
@@ -221,8 +222,10 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
           "this is an http tunnel, whose visitors share connections to the client: carry is \"mux\" or \"auto\" there");
     right = false;
   }
-  if (const auto checked = check_tunnel(connects); !checked) {
-    wrong(place("connect"), "connect", "this is a tcp tunnel, which passes whatever visitors say: leave it out");
+  if (tunnel.connect && right && !check_tunnel(connects)) {
+    wrong(place("connect"), "connect",
+          http ? "this shares a directory, which is no proxy: leave it out"
+               : "this is a tcp tunnel, which passes whatever visitors say: leave it out");
     right = false;
   }
   // A value that could not be read was told of, and its absence is no mistake.

@@ -166,6 +166,10 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void say_line(std::string_view text);
   void complete(bool excess);
   [[nodiscard]] bool request_sent() const { return head_sent_ == head_.size() && request_done_; }
+  // It is the origin's turn: what follows has to wait for its answer.
+  [[nodiscard]] bool all_asked() const {
+    return request_sent() || (asks_to_switch() && !raw_ && head_sent_ == head_.size());
+  }
   [[nodiscard]] bool may_retry(bool unprocessed = false) const;
   void retry();
   void lose(const Failure& failure);

@@ -264,6 +264,49 @@ TEST_P(HttpConnect, ByHttp2TheVisitorsResetReachesTheService) {
   ASSERT_TRUE(visitor.until([&] { return world.link.last().dead; }));
 }
 
+TEST_P(HttpConnect, ByHttp2TrailersAreWrong) {
+  HttpWorld world(portable());
+  claim(world, target());
+  H2Visitor visitor(world);
+  const auto id = visitor.client.ask_as(pairs(), false);
+  ASSERT_TRUE(visitor.until([&] { return asked(world); }));
+  world.link.last().say(kEstablished);
+  ASSERT_TRUE(visitor.until([&] { return visitor.answer(id).status == 200; }));
+  visitor.client.body(id, "x", true, {{"x-sum", "1"}});
+  ASSERT_TRUE(visitor.until_closed(id));
+  EXPECT_EQ(visitor.answer(id).reset, NGHTTP2_PROTOCOL_ERROR);
+  EXPECT_FALSE(world.link.last().got_fin);
+}
+
+TEST_P(HttpConnect, AServiceThatSaysNothingIsToBlame) {
+  HttpIngressOptions options;
+  options.response_timeout = 200ms;
+  HttpWorld world(portable(), options);
+  claim(world, target());
+  Visitor& visitor = world.connect();
+  visitor.send(kConnect + "early");
+  expect_page(world, visitor, 504, "origin", "origin-timeout");
+  EXPECT_TRUE(world.until([&] { return visitor.closed(); }));
+  H2Visitor h2(world);
+  const auto id = h2.client.ask_as(pairs(), false);
+  h2.client.body(id, "early");
+  ASSERT_TRUE(h2.until([&] { return h2.answer(id).ended; }));
+  EXPECT_EQ(h2.answer(id).value("ferrotunnel-error"), "origin-timeout");
+}
+
+TEST_P(HttpConnect, OfAHostForHttpsItIsForTheHttpsPort) {
+  HttpWorld world(portable());
+  world.ingress->set_https({.book = nullptr, .port = 443, .redirect = true, .hsts = ""});
+  claim(world, target());
+  Visitor& plain = world.connect();
+  plain.send(kConnect);
+  expect_page(world, plain, 501, "visitor", "connect-refused");
+  EXPECT_TRUE(world.link.streams.empty());
+  Visitor& secure = world.connect(0, {.on = true, .h2 = false, .name = "c.test"});
+  secure.send(kConnect);
+  EXPECT_TRUE(world.until([&] { return asked(world); }));
+}
+
 TEST_P(HttpConnect, ToAServiceOfHttp2) {
   H2OriginWorld w(portable());
   route::RouteTarget target{HttpWorld::kSession, H2OriginWorld::kTunnel, 0};

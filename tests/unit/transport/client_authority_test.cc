@@ -1,6 +1,8 @@
 // Whose certificates visitors have to show: what is read of PEM, and what a handshake that asks for one lets in.
 #include "transport/tls/client_authority.h"
 
+#include <openssl/err.h>
+
 #include <fstream>
 #include <sstream>
 
