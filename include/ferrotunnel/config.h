@@ -94,6 +94,7 @@ struct TunnelConfig {
   std::vector<std::string> methods{}, headers{};
   // Http: visitors come over TLS and show a certificate that one of these (PEM) signed. A file of the client's machine. "": they show none.
   std::string client_ca{};
+  bool connect = false;  // Http: CONNECT is passed to the local service, which is a proxy; else it is refused
   std::vector<TunnelRule> rules{};  // Http
   friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
 };

@@ -118,6 +118,8 @@ struct HttpStatus {
   std::uint64_t h2_malformed = 0,
                 h2_stalled = 0;       // requests that were none; streams and connections that read nothing for a minute
   std::uint64_t h2_origin_abuse = 0;  // connections to local services over HTTP/2, ended because of what these did
+  // Answers that `compress` changed; bytes of their bodies as the local services sent them, and as visitors got them.
+  std::uint64_t compressed = 0, compressed_in = 0, compressed_out = 0;
   Http2Abuse h2_abuse{};
   friend bool operator==(const HttpStatus&, const HttpStatus&) = default;
 };

@@ -29,7 +29,7 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t VisitorTlsStatus:
     {"plain_http", &VisitorTlsStatus::plain_http},
 }};
 
-constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 25> kHttp{{
+constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 28> kHttp{{
     {"visitors", &HttpStatus::visitors},
     {"h2_visitors", &HttpStatus::h2_visitors},
     {"upgraded", &HttpStatus::upgraded},
@@ -55,6 +55,9 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 2
     {"h2_malformed", &HttpStatus::h2_malformed},
     {"h2_stalled", &HttpStatus::h2_stalled},
     {"h2_origin_abuse", &HttpStatus::h2_origin_abuse},
+    {"compressed", &HttpStatus::compressed},
+    {"compressed_in", &HttpStatus::compressed_in},
+    {"compressed_out", &HttpStatus::compressed_out},
 }};
 
 constexpr std::array<std::pair<std::string_view, std::uint64_t Http2Abuse::*>, 11> kH2Abuse{{

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "http/escape.h"
+#include "http/grpc.h"
 #include "http/head_writer.h"
 #include "http/page_template.h"
 
@@ -134,6 +135,7 @@ std::string_view to_string(FaultSide side) {
 }
 
 std::string make_error_response(const ErrorPage& page) {
+  if (is_grpc_web(page.asked_type)) return make_grpc_error_response(page);
   constexpr std::size_t kFixedRoom = 768;
   const PageFormat format = preferred_format(page.accept);
   const PageTemplate* own = page.templates == nullptr ? nullptr : page.templates->find(page.status, format);

@@ -23,6 +23,7 @@ struct ErrorPage {
   std::string_view sentence = {};    // for a person
   std::string_view request_id = {};  // "": left out
   std::string_view accept = {};      // the request's Accept
+  std::string_view asked_type = {};  // its Content-Type: a call of gRPC-Web is answered as such
   std::string_view host = {};        // as the visitor asked; "": left out
   bool head_request = false;         // no body, same head
   bool keep_alive = false;

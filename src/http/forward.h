@@ -2,7 +2,7 @@
 //
 // Hop-by-hop fields go (Connection, what it names, Keep-Alive, Proxy-*, Upgrade and Transfer-Encoding as received), framing is written anew
 // from the checked head, and who the visitor is comes from us, not from the visitor. What calls itself Ferrotunnel-* goes, both ways. The
-// origin always gets HTTP/1.1, origin-form and Host. What is written parses again as the same message. Output is appended to a string
+// origin always gets HTTP/1.1, origin-form (CONNECT: authority-form) and Host. What is written parses again as the same message. Output is appended to a string
 // whose capacity is reused. Any thread.
 #pragma once
 
@@ -42,6 +42,7 @@ struct ResponseContext {
   bool head_request = false;
   std::string_view request_id = {};  // replaces the origin's X-Request-Id; "": the origin's stays
   std::string_view hsts = {};        // Strict-Transport-Security, where the origin says none; "": none
+  bool connect_request = false;      // what a proxy asks for passes: Proxy-Authenticate
 };
 struct ResponsePlan {
   bool send = true;        // false: nothing was written; a 1xx that an HTTP/1.0 visitor may not get

@@ -36,6 +36,10 @@ void pass_field(HeadWriter& out, const Field& field, const RequestHead& head, co
       out.field(field.name, field.value);
       return;
     case FieldId::Rule: out.field(field.name, field.value); return;
+    case FieldId::ProxyAuthorization:
+      // RFC 9110 section 11.7.2: of CONNECT the service is the proxy that asks for it.
+      if (head.method == Method::Connect) out.field(field.name, field.value);
+      return;
     case FieldId::Expect:
       if (head.expect_continue && !context.drop_expect) out.field(field.name, field.value);
       return;
@@ -67,7 +71,6 @@ void pass_field(HeadWriter& out, const Field& field, const RequestHead& head, co
     case FieldId::KeepAlive:
     case FieldId::Proxy:  // HTTP_PROXY to a CGI-like origin
     case FieldId::ProxyAuthenticate:
-    case FieldId::ProxyAuthorization:
     case FieldId::ProxyConnection:
     case FieldId::TransferEncoding:
     case FieldId::UnderscoreAlias:
@@ -144,7 +147,9 @@ bool via_names(const Fields& fields, std::string_view by) {
 }
 
 void append_request_head(std::string& out, const RequestHead& head, const ForwardContext& context) {
-  const std::string_view host = context.host_rewrite.empty() ? head.authority : context.host_rewrite;
+  // The target of CONNECT is what was asked for and what was allowed, and Host says the same (RFC 9110 section 7.2).
+  const bool connect = head.method == Method::Connect;
+  const std::string_view host = connect || context.host_rewrite.empty() ? head.authority : context.host_rewrite;
   const std::size_t bound = kFixedRoom + head.method_text.size() + head.path_and_query.size() + host.size() +
                             2 * head.authority.size() + head.upgrade_protocol.size() + 2 * context.visitor.size() +
                             2 * context.proto.size() + context.request_id.size() + context.via.size() +
@@ -153,8 +158,9 @@ void append_request_head(std::string& out, const RequestHead& head, const Forwar
     writer.put(head.method_text);
     writer.put(' ');
     // absolute-form may end at the authority or go on with the query.
-    if (head.path_and_query.empty() || head.path_and_query.front() == '?') writer.put('/');
-    writer.put(head.path_and_query);
+    const bool no_path = head.path_and_query.empty() || head.path_and_query.front() == '?';
+    if (no_path && !connect) writer.put('/');
+    writer.put(connect ? head.authority : head.path_and_query);
     writer.put(kVersion);
     writer.clean_field("Host", host);
     Seen seen;

@@ -18,7 +18,6 @@ void pass_field(HeadWriter& out, const Field& field, const ResponseHead& head, c
     case FieldId::Connection:
     case FieldId::Ferrotunnel:  // nobody takes an origin's word for the tunnel's
     case FieldId::KeepAlive:
-    case FieldId::ProxyAuthenticate:
     case FieldId::ProxyAuthorization:
     case FieldId::ProxyConnection:
     case FieldId::Te:
@@ -28,6 +27,9 @@ void pass_field(HeadWriter& out, const Field& field, const ResponseHead& head, c
       return;
     case FieldId::ContentLength:
       if (may_announce_length(head)) out.field(field.name, field.value);
+      return;
+    case FieldId::ProxyAuthenticate:  // RFC 9110 section 11.7.1
+      if (context.connect_request) out.field(field.name, field.value);
       return;
     case FieldId::Rule: out.field(field.name, field.value); return;
     case FieldId::XRequestId:

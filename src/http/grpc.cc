@@ -6,11 +6,19 @@
 
 namespace ferrotunnel::http {
 
-bool is_grpc(std::string_view content_type) {
-  constexpr std::string_view kType = "application/grpc";
-  if (content_type.size() < kType.size() || !iequals(content_type.substr(0, kType.size()), kType)) return false;
-  const std::string_view rest = content_type.substr(kType.size());
+namespace {
+// The type, or a kind of it ("TYPE+proto"), parameters or none.
+bool is_of_type(std::string_view content_type, std::string_view type) {
+  if (content_type.size() < type.size() || !iequals(content_type.substr(0, type.size()), type)) return false;
+  const std::string_view rest = content_type.substr(type.size());
   return rest.empty() || rest.front() == '+' || rest.front() == ';' || rest.front() == ' ' || rest.front() == '\t';
+}
+}  // namespace
+
+bool is_grpc(std::string_view content_type) { return is_of_type(content_type, "application/grpc"); }
+
+bool is_grpc_web(std::string_view content_type) {
+  return is_of_type(content_type, "application/grpc-web") || is_of_type(content_type, "application/grpc-web-text");
 }
 
 std::optional<Duration> grpc_timeout(std::string_view value) {
@@ -76,7 +84,9 @@ void append_message(std::string& out, std::string_view text) {
 }  // namespace
 
 std::string make_grpc_error_response(const ErrorPage& page) {
-  std::string out = "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\ngrpc-status: ";
+  std::string out = "HTTP/1.1 200 OK\r\nContent-Type: ";
+  out += is_grpc_web(page.asked_type) ? trim(page.asked_type.substr(0, page.asked_type.find(';'))) : "application/grpc";
+  out.append("\r\nContent-Length: 0\r\ngrpc-status: ");
   out.append(std::to_string(static_cast<unsigned>(grpc_status_of(page.status)))).append("\r\ngrpc-message: ");
   append_message(out, page.slug);
   out += ": ";
@@ -84,6 +94,8 @@ std::string make_grpc_error_response(const ErrorPage& page) {
   out.append("\r\nFerrotunnel-Error: ").append(page.slug);
   out.append("\r\nFerrotunnel-Side: ").append(to_string(page.side)).append("\r\n");
   if (!page.request_id.empty()) out.append("X-Request-Id: ").append(page.request_id).append("\r\n");
+  if (!page.hsts.empty()) out.append("Strict-Transport-Security: ").append(page.hsts).append("\r\n");
+  if (!page.keep_alive) out.append("Connection: close\r\n");
   out.append(page.more).append("\r\n");
   return out;
 }

@@ -16,6 +16,9 @@ namespace ferrotunnel::http {
 // Of a Content-Type. gRPC-Web is not: it is a request like any other.
 [[nodiscard]] bool is_grpc(std::string_view content_type);
 
+// That one: "application/grpc-web", or "application/grpc-web-text", with "+proto" and the like or without.
+[[nodiscard]] bool is_grpc_web(std::string_view content_type);
+
 // Of grpc-timeout: up to 8 digits and a unit. Nothing: it is none, or not well-formed; a client that sends such a thing waits as long as it likes.
 [[nodiscard]] std::optional<Duration> grpc_timeout(std::string_view value);
 
@@ -35,6 +38,7 @@ enum class GrpcStatus : std::uint8_t {
 [[nodiscard]] GrpcStatus grpc_status_of(std::uint16_t http_status);
 
 // A whole HTTP/1.1 response whose head, and there is nothing else, is gRPC's "Trailers-Only" answer: 200, grpc-status, grpc-message.
+// gRPC-Web has the same, in its own type; make_error_response() sees to that.
 [[nodiscard]] std::string make_grpc_error_response(const ErrorPage& page);
 
 }  // namespace ferrotunnel::http

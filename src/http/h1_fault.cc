@@ -25,6 +25,8 @@ constexpr std::array kEntries = {
     Entry{HeadFault::Method, {400, "method-invalid", "The method is not a token."}},
     Entry{HeadFault::MethodTooLong, {501, "method-too-long", "The method is longer than any known one."}},
     Entry{HeadFault::Connect, {501, "connect-refused", "CONNECT is not offered here."}},
+    Entry{HeadFault::ConnectTarget, {400, "connect-target", "CONNECT names a host and a port, and nothing else."}},
+    Entry{HeadFault::ConnectBody, {400, "connect-body", "CONNECT has no body, and says the length of none."}},
     Entry{HeadFault::TargetByte, {400, "target-byte", "The request target has a byte that has to be percent-encoded."}},
     Entry{HeadFault::TargetForm, {400, "target-form", "The request target is neither a path nor an absolute URI."}},
     Entry{HeadFault::TargetFragment, {400, "target-fragment", "The request target has a fragment."}},

@@ -21,6 +21,8 @@ enum class HeadFault : std::uint8_t {
   Method,
   MethodTooLong,
   Connect,
+  ConnectTarget,
+  ConnectBody,
   TargetByte,
   TargetForm,
   TargetFragment,

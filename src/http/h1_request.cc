@@ -45,7 +45,17 @@ HeadFault parse_absolute(RequestHead& out) {
   return HeadFault::None;
 }
 
+// authority-form, RFC 9112 section 3.2.3: a port is part of it. What comes behind the head is no next request, whatever is answered.
+HeadFault parse_connect(RequestHead& out) {
+  const auto authority = split_authority(out.target);
+  if (!authority || authority->port == 0) return HeadFault::ConnectTarget;
+  out.form = TargetForm::Authority;
+  out.authority = out.target;
+  return HeadFault::None;
+}
+
 HeadFault parse_target(RequestHead& out) {
+  if (out.method == Method::Connect) return parse_connect(out);
   if (out.target.front() == '/') {
     out.form = TargetForm::Origin;
     out.path_and_query = out.target;
@@ -69,7 +79,6 @@ HeadFault parse_request_line(std::string_view line, const Limits& limits, Reques
   out.method_text = line.substr(0, static_cast<std::size_t>(p - line.data()));
   if (out.method_text.size() > limits.method_bytes) return HeadFault::MethodTooLong;
   out.method = method_of(out.method_text);
-  if (out.method == Method::Connect) return HeadFault::Connect;
   const char* const target = ++p;
   while (is(*p, kTargetByte)) ++p;
   out.target = {target, static_cast<std::size_t>(p - target)};
@@ -88,23 +97,25 @@ HeadFault parse_request_line(std::string_view line, const Limits& limits, Reques
 // Which host is meant, once and for all (RFC 9112 section 3.2 and 3.3).
 HeadFault settle_host(const FieldFacts& facts, RequestHead& out) {
   if (!facts.has_host && out.minor == 1) return HeadFault::HostMissing;
-  const bool absolute = out.form == TargetForm::Absolute;
-  if (facts.has_host && !absolute) out.authority = facts.host;
-  if (!facts.has_host && !absolute) return HeadFault::None;
+  const bool in_target = out.form == TargetForm::Absolute || out.form == TargetForm::Authority;
+  if (facts.has_host && !in_target) out.authority = facts.host;
+  if (!facts.has_host && !in_target) return HeadFault::None;
   const auto authority = split_authority(out.authority);
   if (!authority) return HeadFault::HostInvalid;
   out.host = authority->host;
   out.port = authority->port;
-  if (!facts.has_host || !absolute || facts.host == out.authority) return HeadFault::None;
+  if (!facts.has_host || !in_target || facts.host == out.authority) return HeadFault::None;
   if (!split_authority(facts.host)) return HeadFault::HostInvalid;
-  const std::uint16_t default_port = out.scheme.size() == std::string_view("https").size() ? 443 : 80;
+  // CONNECT has no scheme; who leaves the port out of Host means that of https.
+  const bool https = out.form == TargetForm::Authority || out.scheme.size() == std::string_view("https").size();
+  const std::uint16_t default_port = https ? 443 : 80;
   return same_authority(facts.host, out.authority, default_port) ? HeadFault::None : HeadFault::HostDiffers;
 }
 
 // Only what can be relayed blindly: one protocol, no body that the origin could take for the protocol's first bytes, and not another HTTP,
 // whose requests would then pass without being seen (h2c smuggling).
 void settle_upgrade(const FieldFacts& facts, RequestHead& out) {
-  if (out.minor != 1 || !facts.upgrade || !out.framing.empty()) return;
+  if (out.method == Method::Connect || out.minor != 1 || !facts.upgrade || !out.framing.empty()) return;
   const std::string_view protocol = single_protocol(facts);
   const std::string_view name = protocol.substr(0, protocol.find('/'));
   if (name.empty() || iequals(name, "h2c") || iequals(name, "h2") || iequals(name, "http")) return;
@@ -121,6 +132,7 @@ HeadFault parse(std::string_view head, const Limits& limits, RequestHead& out) {
   const std::string_view lines = head.substr(line_end + 2, head.size() - line_end - 4);
   if (const HeadFault fault = parse_fields(lines, limits, out.fields, facts); fault != HeadFault::None) return fault;
   if (const HeadFault fault = framing_of(facts, out.minor, out.framing); fault != HeadFault::None) return fault;
+  if (out.method == Method::Connect && (facts.has_length || facts.chunked)) return HeadFault::ConnectBody;
   if (const HeadFault fault = settle_host(facts, out); fault != HeadFault::None) return fault;
   settle_upgrade(facts, out);
   // RFC 9110 section 10.1.1: an HTTP/1.0 client cannot mean it, and without a body there is nothing to wait for.
@@ -128,7 +140,7 @@ HeadFault parse(std::string_view head, const Limits& limits, RequestHead& out) {
     if (!facts.continue_expected) return HeadFault::Expectation;
     out.expect_continue = !out.framing.empty();
   }
-  out.keep_alive = !facts.close && (out.minor == 1 || facts.keep_alive);
+  out.keep_alive = !facts.close && (out.minor == 1 || facts.keep_alive) && out.method != Method::Connect;
   out.connection_names_fields = facts.names_fields;
   return HeadFault::None;
 }

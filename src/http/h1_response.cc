@@ -46,17 +46,18 @@ HeadFault settle_switch(const FieldFacts& facts, const RequestContext& request, 
 // RFC 9112 section 6.3.
 HeadFault settle_framing(const FieldFacts& facts, const RequestContext& request, ResponseHead& out) {
   out.keep_alive = !facts.close && (out.minor == 1 || facts.keep_alive);
+  // RFC 9110 section 9.3.6: whatever it says of a body, there is none.
+  if (request.connect && out.status >= 200 && out.status < 300) {
+    out.framing = Framing::until_close();
+    out.upgrade = true;
+    out.keep_alive = false;
+    return HeadFault::None;
+  }
   if (const HeadFault fault = framing_of(facts, out.minor, out.framing); fault != HeadFault::None) return fault;
   if (out.status < 200) {
     if (!out.framing.empty()) return HeadFault::InterimFraming;
     out.framing = Framing::none();
     return out.status == kSwitchingProtocols ? settle_switch(facts, request, out) : HeadFault::None;
-  }
-  if (request.connect && out.status < 300) {
-    out.framing = Framing::until_close();
-    out.upgrade = true;
-    out.keep_alive = false;
-    return HeadFault::None;
   }
   if (out.status == kNoContent || out.status == kNotModified) {
     // An origin that announces a body here may also send one; its connection is not worth the risk of reading that as the next head.

@@ -107,21 +107,22 @@ struct RequestHead {
   Method method = Method::Get;
   TargetForm form = TargetForm::Origin;
   std::uint8_t minor = 1;  // HTTP/1.minor
-  bool keep_alive = true;  // whether the visitor wants the connection kept
+  bool keep_alive = true;  // whether the visitor wants the connection kept, and it can be: not behind a CONNECT
   bool expect_continue = false;
   bool upgrade = false;  // a real upgrade: one protocol, named by Upgrade and Connection, no body, not h2c
   bool connection_names_fields = false;  // Connection names fields that have to go on forwarding
   std::uint16_t port = 0;                // 0: none given
   Framing framing;                       // None, Length or Chunked
   std::string_view method_text;
-  std::string_view target;     // as sent
-  std::string_view scheme;     // absolute-form only: "http" or "https", as sent
-  std::string_view authority;  // as sent (Host, or absolute-form's, which equals it); empty: HTTP/1.0 without Host
-  std::string_view host;       // authority without port; IPv6 in its brackets; not normalised (host.h does)
+  std::string_view target;  // as sent
+  std::string_view scheme;  // absolute-form only: "http" or "https", as sent
+  // As sent (Host, or absolute-form's or CONNECT's, which equals it); empty: HTTP/1.0 without Host.
+  std::string_view authority;
+  std::string_view host;  // authority without port; IPv6 in its brackets; not normalised (host.h does)
   std::string_view
-      path_and_query;      // what goes to the origin, but may lack the leading '/' in absolute-form; "*" for Asterisk
-  std::string_view path;   // without query; may be empty in absolute-form
-  std::string_view query;  // without '?'
+      path_and_query;  // what goes to the origin, but may lack the leading '/' in absolute-form; "*" for Asterisk, "" for Authority
+  std::string_view path;              // without query; may be empty in absolute-form
+  std::string_view query;             // without '?'
   std::string_view upgrade_protocol;  // where upgrade
   Fields fields;
 

@@ -97,7 +97,7 @@ PathFault normalise_path(std::string_view path, std::string& out) {
 }
 
 PathFault normalise_path(RequestHead& head, std::string& storage) {
-  if (head.path_and_query == "*") return PathFault::None;
+  if (head.path_and_query == "*" || head.form == TargetForm::Authority) return PathFault::None;
   if (const PathFault fault = normalise_path(head.path, storage); fault != PathFault::None) return fault;
   const std::size_t size = storage.size();
   const bool asks = head.path_and_query.contains('?');

@@ -28,7 +28,8 @@ enum class PathFault : std::uint8_t {
 // are resolved, and never above the root. `out` (which keeps its capacity) is "" after a fault.
 [[nodiscard]] PathFault normalise_path(std::string_view path, std::string& out);
 
-// The same of a request's head, whose path and query lie in `storage` afterwards (and nowhere after a fault). "*" stays.
+// The same of a request's head, whose path and query lie in `storage` afterwards (and nowhere after a fault). "*" stays, and so does
+// CONNECT's, which is none.
 [[nodiscard]] PathFault normalise_path(RequestHead& head, std::string& storage);
 
 // A prefix in the one spelling for path_prefix(): "" for "/", else "/a/b" without a slash at its end. Nothing: it does not begin with '/', or is

@@ -58,6 +58,7 @@ struct RouteTarget {
   // Of HTTP: whose certificates its visitors have to show; null: none.
   transport::ClientAuthorityPtr client_ca{};
   OriginSpeech speech = OriginSpeech::Http1;  // of HTTP
+  bool connect = false;                       // of HTTP: its service takes CONNECT
 };
 
 struct TextHash {

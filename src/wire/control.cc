@@ -58,6 +58,7 @@ void read(Fields& f, Register& m) {
     if (f.has("methods")) m.methods = f.texts("methods", kMaxPaths, kMaxName);
     if (f.has("headers")) m.headers = f.texts("headers", kMaxPaths, kMaxPath);
     if (f.has("single_use")) m.single_use = f.flag("single_use");
+    if (f.has("connect")) m.connect = f.flag("connect");
     if (f.has("client_ca")) m.client_ca = f.text("client_ca", kMaxClientCa);
     if (f.has("rules")) m.rules = read_rules(f);
   } else if (proto == "tcp") {
@@ -142,6 +143,7 @@ std::string write(const Register& m) {
     if (!m.methods.empty()) w.texts("methods", m.methods);
     if (!m.headers.empty()) w.texts("headers", m.headers);
     if (m.single_use) w.flag("single_use");
+    if (m.connect) w.flag("connect");
     if (!m.client_ca.empty()) w.text("client_ca", m.client_ca);
     if (!m.rules.empty()) write_rules(w, m.rules);
   } else {

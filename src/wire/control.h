@@ -139,6 +139,7 @@ struct Register {
   // Http: no connection to its service may carry more than one request, since what is said in front of it is of one visitor; left out
   // where it is not so; with kFeatureRules
   bool single_use = false;
+  bool connect = false;  // its service takes CONNECT
   // Http: its visitors have to show a certificate that one of these (PEM) signed; with kFeatureRules
   std::string client_ca{};
   std::vector<Rule> rules{};  // Http; with kFeatureRules

@@ -3,6 +3,8 @@
 As a program it is a visitor of its own process, so that whoever measures beside it does not share an interpreter with it:
     h2_attacks.py HOST PORT ATTACK [SECONDS]
 prints one JSON line: how the connection ended. With SECONDS it comes again and again for so long, and tells of all.
+    h2_attacks.py --sink BYTES
+is what an attack costs the attacker alone: it says its port, reads so much of each visitor, one after another, and sends him away.
 """
 import json
 import select
@@ -67,6 +69,7 @@ class Visitor:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.since = time.monotonic()
         self.pending = b""
+        self.sent = 0  # bytes that were taken
         self.frames = []  # (kind, flags, stream, payload)
         self.closed = False
         self.send(PREFACE + frame(SETTINGS, 0, 0, settings))
@@ -76,6 +79,7 @@ class Visitor:
         try:
             if not self.closed:
                 self.socket.sendall(data)
+                self.sent += len(data)
         except OSError:
             self.read(0)  # what it said before it went
             self.closed = True
@@ -125,7 +129,7 @@ class Visitor:
         seconds = time.monotonic() - self.since
         self.socket.close()
         goaways = self.codes(GOAWAY)
-        return {"closed": self.closed, "goaway": goaways[-1] if goaways else None, "resets": self.codes(RST), "seconds": round(seconds, 1)}
+        return {"closed": self.closed, "goaway": goaways[-1] if goaways else None, "resets": self.codes(RST), "seconds": round(seconds, 1), "sent": self.sent}
 
 
 def odd(i):
@@ -192,7 +196,29 @@ def attack(address, name, host):
     return crumbs(address, host) if name == CRUMBS else flood(address, name, host)
 
 
-if __name__ == "__main__":
+def sink(most):
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(json.dumps({"event": "ready", "port": listener.getsockname()[1]}), flush=True)
+    while True:
+        visitor, _ = listener.accept()
+        left = most
+        with visitor:
+            try:
+                visitor.sendall(frame(SETTINGS))
+                while left > 0 and (data := visitor.recv(65536)):
+                    left -= len(data)
+                    visitor.sendall(frame(DATA, 0, 1, b"x"))  # one who opens windows waits for that
+                visitor.sendall(frame(GOAWAY, 0, 0, struct.pack(">II", 0, CALM)))
+                visitor.shutdown(socket.SHUT_WR)
+                while visitor.recv(65536):
+                    pass
+            except OSError:
+                pass
+
+
+if __name__ == "__main__" and sys.argv[1] == "--sink":
+    sink(int(sys.argv[2]))
+elif __name__ == "__main__":
     where, what, for_host = (sys.argv[1], int(sys.argv[2])), sys.argv[3], sys.argv[4].encode()
     until = time.monotonic() + (float(sys.argv[5]) if len(sys.argv) > 5 else 0)
     while True:

@@ -25,8 +25,8 @@ HOST = "abuse.test"
 NAME = HOST.encode()
 SLOW = 16.5  # seconds until a slow visitor is cut off: 15, and what a busy machine adds
 LARGE = 64 << 20
-# Milliseconds that the attacker's process takes of two cores; with sanitizers each of his bursts costs both ends ten times as much.
-ALLOWED = 200 if b"__asan_init" in Path(BINARY).read_bytes() else 15
+# Milliseconds; with sanitizers each frame costs the server ten times as much, and the attacker what it costs ever.
+ALLOWED = 200 if b"__asan_init" in Path(BINARY).read_bytes() else 0
 CROWD = 40  # connections of slowhttptest
 
 
@@ -103,8 +103,19 @@ def p99(server, seconds):
 
 
 @contextlib.contextmanager
-def attackers(world, server, name, seconds):
-    host, port = server.http_address
+def sink(most):
+    """Where an attack costs the attacker what it costs him, and nobody else: it reads so many bytes."""
+    child = subprocess.Popen([sys.executable, Path(h2_attacks.__file__), "--sink", str(most)], stdout=subprocess.PIPE, text=True)
+    try:
+        yield "127.0.0.1", json.loads(child.stdout.readline())["port"]
+    finally:
+        child.kill()
+        child.communicate(timeout=60)
+
+
+@contextlib.contextmanager
+def attackers(where, name, seconds):
+    host, port = where
     children = [subprocess.Popen([sys.executable, Path(h2_attacks.__file__), host, str(port), name, HOST, str(seconds)], stdout=subprocess.PIPE, text=True)]
     try:
         yield children
@@ -116,19 +127,22 @@ def attackers(world, server, name, seconds):
 @pytest.mark.parametrize("name", ["rapid-reset", "made-reset-malformed", "continuations", "settings", "pings", "empty-data", "priorities", "hpack-bomb",
                                  h2_attacks.CRUMBS])
 def test_others_hardly_notice(world, stage, name):
-    """p99 under twice the quiet one, while somebody comes again 0.2 s after each time that he was cut off. His process and the sanitizers take their part of two cores: what that
-    adds is allowed for, and the best of three tries counts."""
+    """p99 under twice the quiet one, while somebody comes again 0.2 s after each time that he was cut off. He is a process on the same two cores: quiet is it while he does the same,
+    as many bytes in the same rhythm, to somebody else, who only reads them. The best of five tries counts."""
+    sent = h2_attacks.attack(stage.http_address, name, NAME)["sent"]
     tries = []
-    for _ in range(3):
-        quiet = p99(stage, 1.5)
-        with attackers(world, stage, name, 1.5) as children:
+    for _ in range(5):
+        with sink(sent) as elsewhere, attackers(elsewhere, name, 1.5) as others:
+            quiet = p99(stage, 1.5)
+        with attackers(stage.http_address, name, 1.5) as children:
             beside = p99(stage, 1.5)
         ended = [one for child in children for one in child.said]
         assert ended and all(one["goaway"] == CALM for one in ended), ended
-        tries.append((round(quiet, 1), round(beside, 1), len(ended)))
+        tries.append((round(quiet, 2), round(beside, 2), sum(len(child.said) for child in others), len(ended)))
         if beside <= 2 * quiet + ALLOWED:
-            return
-    assert False, f"p99 in ms, quiet and beside an attacker, and how often it attacked: {tries}"
+            break
+    print(f"{name}: p99 in ms, quiet and beside an attacker; attacks on somebody else and on it: {tries}")
+    assert beside <= 2 * quiet + ALLOWED, tries
 
 
 # ---- slow ones ----------------------------------------------------------------------------------------------------

@@ -216,6 +216,10 @@ def test_compress_for_curl(world, server, text_origin, coding, version):
     assert curl(f"http://{HOST}/png", server, version, "--compressed") == TEXT
     assert curl(f"http://{HOST}/whole", server, version) == TEXT, "nobody has asked for it"
     assert f"content-length: {len(TEXT)}" in curl(f"http://{HOST}/whole", server, version, "-I", "--compressed").decode().lower()
+    http = json.loads(world.run("status", "--json", "--state", server.state).stdout)["http"]
+    assert http["compressed"] == 6
+    assert http["compressed_in"] == 6 * len(TEXT)
+    assert 0 < http["compressed_out"] < http["compressed_in"] / 5
 
 
 @pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])

@@ -70,6 +70,7 @@ class Setting:
         self.origin = RawOrigin(world)
         self.server = world.server()
         world.http_tunnel(self.server, self.origin.port, HOST)
+        world.http_tunnel(self.server, self.origin.port, requests.PROXY.decode(), "--connect", "--name", "proxy")
         self.other = HttpVisitor(self.server.http_address)  # another visitor, who stays
         self.markers = 0
 

@@ -48,7 +48,7 @@ class Request final : public H2Stream {
   Request(H2Server& server, const H2Request& asked) : server_(server), id_(asked.id), framing_(asked.head.framing) {
     append_request_head(sent_, asked.head, {.visitor = "192.0.2.1", .request_id = "id"});
     check_head(asked.head);
-    upgrade_ = asked.head.upgrade;
+    upgrade_ = asked.head.upgrade || asked.head.method == Method::Connect;
     if (asked.end || upgrade_) answer();
   }
   [[nodiscard]] Offer offer() const override { return {left_, left_ <= kStep, trailers_}; }

@@ -80,11 +80,12 @@ void try_request(std::string_view text) {
 void check_head(std::string_view text, const H2Asked& asked, const H2Answer& answer) {
   RequestContext context;
   context.head = asked.head;
+  context.connect = asked.connect;
   context.upgrade_protocol = asked.ws_accept.empty() ? "" : "websocket";
   ResponseHead head;
   const Parse parsed = parse_response_head(text, kRoomy, context, head);
   check(parsed.done() && parsed.consumed == text.size());
-  check(head.status == (answer.switched ? 101 : answer.status) && head.upgrade == answer.switched);
+  check(head.status == (answer.switched && !asked.connect ? 101 : answer.status) && head.upgrade == answer.switched);
   check(head.interim() == answer.interim);
   if (answer.switched || answer.interim) return;
   check((head.framing.kind == Framing::Kind::Chunked) == answer.chunked);
@@ -92,7 +93,7 @@ void check_head(std::string_view text, const H2Asked& asked, const H2Answer& ans
   check(head.fields.find(FieldId::Upgrade) == nullptr && head.fields.find(FieldId::KeepAlive) == nullptr);
 }
 
-void try_response(std::string_view lines, bool head, bool websocket, bool end) {
+void try_response(std::string_view lines, bool head, bool websocket, bool connect, bool end) {
   H2Block block;
   std::size_t fields = 0;
   bool lengths_agree = true;
@@ -109,7 +110,7 @@ void try_response(std::string_view lines, bool head, bool websocket, bool end) {
   }
   if (!lengths_agree) return;
   std::string out = "before";
-  const H2Asked asked{head, websocket ? "accept" : ""};
+  const H2Asked asked{head, websocket ? "accept" : "", connect};
   const H2Answer answer = append_h2_response(block, {}, asked, end, out);
   check(out.starts_with("before"));
   if (answer.malformed) return check(out == "before");
@@ -191,7 +192,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view rest(reinterpret_cast<const char*>(data) + 1, size - 1);
   switch (how & 3) {
     case 0: try_request(rest); break;
-    case 1: try_response(rest, (how & 4) != 0, (how & 8) != 0, (how & 16) != 0); break;
+    case 1: try_response(rest, (how & 4) != 0, (how & 8) != 0, (how & 40) == 32, (how & 16) != 0); break;
     default: try_frames(rest, 1 + (how >> 2));
   }
   return 0;

@@ -25,7 +25,7 @@ constexpr Limits kTight{.head_bytes = 128, .fields = 4, .target_bytes = 24, .met
 constexpr Limits kRoomy{.head_bytes = 1 << 20, .fields = 1000, .target_bytes = 1 << 16, .method_bytes = 1 << 16};
 
 struct Flags {
-  bool response, head, tight, trusted, http10, closing;
+  bool response, head, tight, trusted, http10, closing, connect;
 };
 
 void check(bool holds) {
@@ -77,10 +77,13 @@ void check_request(std::string_view text, const Limits& limits, const Flags& fla
   check(second.query == first.query && (second.path == first.path || (first.path.empty() && second.path == "/")));
   check(first.authority.empty() || second.authority == first.authority);
   check(second.upgrade == first.upgrade && second.upgrade_protocol == first.upgrade_protocol);
-  check(second.expect_continue == (first.expect_continue && !flags.closing) && second.keep_alive);
+  const bool connect = first.method == Method::Connect;
+  check(second.form == first.form || (first.form == TargetForm::Absolute && !connect));
+  check(second.expect_continue == (first.expect_continue && !flags.closing) && second.keep_alive == !connect);
+  check(!connect || (first.framing == Framing::none() && !first.keep_alive && first.port != 0 && !first.upgrade));
   for (const FieldId gone : {FieldId::KeepAlive, FieldId::Proxy, FieldId::ProxyConnection, FieldId::ProxyAuthorization,
                              FieldId::UnderscoreAlias, FieldId::Http2Settings})
-    check(second.fields.find(gone) == nullptr);
+    check(second.fields.find(gone) == nullptr || (connect && gone == FieldId::ProxyAuthorization));
   // Each hop adds itself where it is trusted, and a host that was missing is known from here on.
   if (flags.trusted || first.authority.empty()) return;
   std::string again;
@@ -89,7 +92,8 @@ void check_request(std::string_view text, const Limits& limits, const Flags& fla
 }
 
 void check_response(std::string_view text, const Limits& limits, const Flags& flags) {
-  const RequestContext request{.head = flags.head, .connect = false, .upgrade_protocol = asked().upgrade_protocol};
+  const RequestContext request{
+      .head = flags.head, .connect = flags.connect, .upgrade_protocol = asked().upgrade_protocol};
   ResponseHead first;
   if (!parse_response_head(text, limits, request, first).done()) return;
   std::string out;
@@ -112,12 +116,13 @@ void check_response(std::string_view text, const Limits& limits, const Flags& fl
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2) return 0;
   const auto bit = [data](int n) { return (data[0] >> n & 1) != 0; };
-  const Flags flags{bit(0), bit(1), bit(2), bit(3), bit(4), bit(5)};
+  const Flags flags{bit(0), bit(1), bit(2), bit(3), bit(4), bit(5), bit(6)};
   const std::string_view text(reinterpret_cast<const char*>(data) + 2, size - 2);
   const Limits limits = flags.tight ? kTight : Limits{};
   const auto cuts = cuts_of(text.size(), data[1]);
   if (flags.response) {
-    const RequestContext request{.head = flags.head, .connect = false, .upgrade_protocol = asked().upgrade_protocol};
+    const RequestContext request{
+        .head = flags.head, .connect = flags.connect, .upgrade_protocol = asked().upgrade_protocol};
     check(feed_response(text, cuts, limits, request) == feed_response(text, {}, limits, request));
     check_response(text, limits, flags);
   } else {

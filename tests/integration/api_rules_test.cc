@@ -72,6 +72,84 @@ TEST(ApiRules, EveryKindOnce) {
   EXPECT_TRUE(server.log.wait("request web GET /api/x 200")) << server.log.text();
 }
 
+// A proxy that answers CONNECT as its target says: each step of it may be the last.
+Service::Serve proxy() {
+  return [](const Socket& socket) {
+    const std::string head = socket.read_until("\r\n\r\n");
+    if (head.starts_with("CONNECT refuse.web.test:1 "))
+      (void)socket.send("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno");
+    if (head.starts_with("CONNECT garbage.web.test:1 ")) (void)socket.send("SSH-2.0-x\r\n\r\n");
+    if (head.starts_with("CONNECT cut.web.test:1 ")) (void)socket.send("HTTP/1.1 200 Y");
+    if (!head.starts_with("CONNECT echo.web.test:1 ")) return;
+    if (!socket.send("HTTP/1.1 200 Yes\r\nContent-Length: 9\r\n\r\nhello")) return;
+    for (std::string byte; !(byte = socket.read(1)).empty();)
+      if (!socket.send(byte)) return;
+    (void)socket.send("bye");
+  };
+}
+
+TEST(ApiRules, ConnectIsForWhoAsksForIt) {
+  const TemporaryDirectory state;
+  const Service service(proxy());
+  TestServer server(state.path, [](ServerBuilder& b) { b.threads(2); });
+  TunnelConfig tunnel = web(service, {rules::remove_response_headers({"X"})}, "*.web.test");
+  tunnel.connect = true;
+  TestClient client(server.ready.join_token, [&](ClientBuilder& b) {
+    b.tunnel(tunnel);
+    b.http("other", service.at(), "echo.other.test");
+  });
+  ASSERT_TRUE(client.wait_up("web")) << client.log.text();
+  ASSERT_TRUE(client.wait_up("other")) << client.log.text();
+  const auto ask = [&](const std::string& host, const std::string& more = "", const std::string& behind = "") {
+    Socket socket = Socket::connect(server.http_port());
+    EXPECT_TRUE(socket.send("CONNECT " + host + ":1 HTTP/1.1\r\nHost: " + host + ":1\r\n" + more + "\r\n" + behind));
+    return socket;
+  };
+  // More than once, so that both threads see it.
+  for (int i = 0; i < 6; ++i) {
+    const Socket socket = ask("echo.web.test", "", "early ");
+    EXPECT_EQ(socket.read_until("\r\n\r\n"), "HTTP/1.1 200 Yes\r\n\r\n");
+    EXPECT_EQ(socket.read(11), "helloearly ");
+    const std::string bytes = noise(200'000, 7);
+    std::thread sender([&] {
+      EXPECT_TRUE(socket.send(bytes));
+      socket.shutdown_write();
+    });
+    EXPECT_EQ(socket.read(bytes.size() + 3), bytes + "bye");
+    sender.join();
+    EXPECT_EQ(socket.end(), "FIN");
+  }
+  const std::string next = "GET /smuggled HTTP/1.1\r\nHost: echo.web.test\r\n\r\n";
+  const Socket refused = ask("refuse.web.test", "", next);
+  const Answer no = read_answer(refused);
+  EXPECT_EQ(no.status, 403);
+  EXPECT_EQ(no.body, "no");
+  EXPECT_TRUE(no.head.contains("Connection: close\r\n")) << no.head;
+  EXPECT_EQ(refused.end(), "FIN");
+  EXPECT_EQ(read_answer(ask("garbage.web.test")).status, 502);
+  EXPECT_EQ(read_answer(ask("cut.web.test")).status, 502);
+  EXPECT_EQ(read_answer(ask("gone.web.test")).status, 502);
+  EXPECT_EQ(read_answer(ask("echo.web.test", "Content-Length: 3\r\n", "abc")).status, 400);
+  for (const std::string host : {"echo.other.test", "nobody.test"}) {
+    const Answer answer = read_answer(ask(host));
+    EXPECT_EQ(answer.status, 501) << host;
+    EXPECT_TRUE(answer.head.contains("Ferrotunnel-Error: connect-refused\r\n")) << answer.head;
+  }
+  EXPECT_TRUE(server.log.wait("request web CONNECT echo.web.test:1 200")) << server.log.text();
+}
+
+TEST(ApiRules, ConnectIsForHttpServices) {
+  TunnelConfig tunnel;
+  tunnel.name = "x";
+  tunnel.connect = true;
+  tunnel.to = ".";
+  EXPECT_TRUE(mistake(tunnel).contains("leave connect out")) << mistake(tunnel);
+  tunnel.to = "127.0.0.1:1";
+  EXPECT_EQ(mistake(tunnel), "");
+  tunnel.kind = TunnelConfig::Kind::Tcp;
+  EXPECT_TRUE(mistake(tunnel).contains("leave connect out")) << mistake(tunnel);
+}
+
 TEST(ApiRules, APasswordIsAskedForOnEveryThread) {
   const TemporaryDirectory state;
   const Service service(Service::http("in"));

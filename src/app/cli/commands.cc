@@ -261,6 +261,8 @@ constexpr std::array kHttpTunnelFlags = {
     Flag{"client-ca", "FILE",
          "Visitors come over TLS and show a certificate that one of these authorities (PEM) signed. Default: they show "
          "none."},
+    Flag{"connect", "",
+         "CONNECT to the tunnel's hosts is passed to the service, which is a proxy. Default: it is refused with 501."},
     Flag{"name", "NAME", "What the tunnel is called in logs. Default http."},
     Flag{"proxy-protocol", "v1|v2",
          "Tell the service each visitor's address in a PROXY header before the first byte; the service has to expect "

@@ -155,6 +155,7 @@ class Reader {
   void rules(TunnelConfig& into) {
     texts("path", into.paths);
     text("client-ca", into.client_ca);
+    if (arguments_.value("connect")) into.connect = true;
     texts("method", into.methods);
     texts("with-header", into.headers);
     proxy_protocol("proxy-protocol", into.proxy_protocol);

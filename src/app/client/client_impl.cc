@@ -195,7 +195,7 @@ void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
   const auto place = [](const TunnelConfig& c) {
     const bool single_use = c.kind == TunnelConfig::Kind::Http && c.proxy_protocol != ProxyProtocol::Off;
     return std::tuple_cat(std::tie(c.kind, c.name, c.host, c.port, c.hosts, c.paths, c.methods, c.headers),
-                          std::tuple(single_use));
+                          std::tuple(single_use, c.connect));
   };
   std::vector<Tunnel> gone;
   gone.swap(tunnels_);
@@ -471,6 +471,7 @@ void ClientImpl::register_tunnel(Tunnel& tunnel) {
   request.methods = tunnel.plan.config.methods;
   request.headers = tunnel.plan.config.headers;
   request.single_use = tunnel.plan.single_use();
+  request.connect = tunnel.plan.config.connect;
   request.client_ca = tunnel.plan.client_ca;
   request.rules = tunnel.told_rules = tunnel.plan.rules;
   link_->send_control(wire::encode(request));

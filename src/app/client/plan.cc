@@ -172,6 +172,10 @@ Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
   if (tunnel.single_use() && target->files)
     return bad("the tunnel " + config.name +
                " shares a directory, which no PROXY header is for: leave proxy_protocol out");
+  if (config.connect && config.kind != TunnelConfig::Kind::Http)
+    return bad("the tunnel " + config.name + " is a tcp one, which passes whatever visitors say: leave connect out");
+  if (config.connect && target->files)
+    return bad("the tunnel " + config.name + " shares a directory, which is no proxy: leave connect out");
   if (!config.client_ca.empty() && config.kind != TunnelConfig::Kind::Http)
     return bad("the tunnel " + config.name +
                " is a tcp one, whose visitors the server does no TLS with: leave client_ca out");

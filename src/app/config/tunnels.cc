@@ -181,15 +181,18 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
     return result.has_value();
   };
   const bool http = tunnel.kind == TunnelConfig::Kind::Http;
-  TunnelConfig named, addressed, proxied, carried;
+  TunnelConfig named, addressed, proxied, carried, connects;
   named.name = tunnel.name;
-  addressed.name = proxied.name = carried.name = "probe";
+  addressed.name = proxied.name = carried.name = connects.name = "probe";
   addressed.host = tunnel.host;
   proxied.kind = tunnel.kind;
   proxied.proxy_protocol = tunnel.proxy_protocol;
   if (tunnel.to.starts_with("h2")) proxied.to = tunnel.to;
   carried.kind = tunnel.kind;
   carried.carry = tunnel.carry;
+  connects.kind = tunnel.kind;
+  connects.connect = tunnel.connect;
+  connects.to = tunnel.to;
   bool right = true;
   TunnelConfig ruled;
   ruled.name = wire::valid_name(tunnel.name) ? tunnel.name : "probe";
@@ -217,6 +220,12 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
   if (const auto checked = check_tunnel(carried); !checked) {
     wrong(place("carry"), "carry",
           "this is an http tunnel, whose visitors share connections to the client: carry is \"mux\" or \"auto\" there");
+    right = false;
+  }
+  if (tunnel.connect && right && !check_tunnel(connects)) {
+    wrong(place("connect"), "connect",
+          http ? "this shares a directory, which is no proxy: leave it out"
+               : "this is a tcp tunnel, which passes whatever visitors say: leave it out");
     right = false;
   }
   // A value that could not be read was told of, and its absence is no mistake.

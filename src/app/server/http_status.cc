@@ -51,6 +51,9 @@ HttpStatus to_status(const ingress::HttpIngressStats& stats) {
   status.h2_malformed = stats.h2_malformed;
   status.h2_stalled = stats.h2_stalled;
   status.h2_origin_abuse = stats.h2_origin_abuse;
+  status.compressed = stats.compressed;
+  status.compressed_in = stats.compressed_in;
+  status.compressed_out = stats.compressed_out;
   for (std::size_t i = 0; i < http::kH2Abuses; ++i)
     status.h2_abuse.*member_of(static_cast<http::H2Abuse>(i)) = stats.h2_abuse[i];
   return status;

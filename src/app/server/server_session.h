@@ -72,6 +72,7 @@ class ServerSession final : private transport::LinkHandler,
     std::vector<std::string> places;                          // in the router, of HTTP: hosts, or hosts with paths
     plugin::ChainPtr chain;                                   // of its rules
     bool single_use = false;                                  // of HTTP: RouteTarget::single_use
+    bool connect = false;                                     // the same
     transport::ClientAuthorityPtr client_ca;                  // the same
     route::OriginSpeech speech = route::OriginSpeech::Http1;  // of HTTP
     std::uint32_t number = 0;

@@ -97,6 +97,7 @@ void ServerSession::on_register(const wire::Register& request) {
   tunnel.name = request.name;
   tunnel.chain = std::move(*chain);
   tunnel.single_use = request.single_use;
+  tunnel.connect = request.connect;
   tunnel.client_ca = std::move(*client_ca);
   tunnel.speech = *speech;
   tunnel.counts = std::make_shared<TunnelCounts>(request.name);
@@ -217,10 +218,10 @@ Result<> ServerSession::claim(const std::string& place, std::uint32_t number, Tu
     if (contains(tunnel.places, place))
       return refused(ErrorCode::AddressInUse, "this client has a tunnel for " + place + " already", true);
   }
-  auto claimed = shard_.server().router().claim(
-      place, owner_,
-      {id_, number, shard_.shard().index(), !further_.empty(), of.chain, of.single_use, of.client_ca, of.speech},
-      match);
+  auto claimed = shard_.server().router().claim(place, owner_,
+                                                {id_, number, shard_.shard().index(), !further_.empty(), of.chain,
+                                                 of.single_use, of.client_ca, of.speech, of.connect},
+                                                match);
   if (claimed) of.places.push_back(place);
   return claimed;
 }

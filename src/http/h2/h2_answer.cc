@@ -19,14 +19,15 @@ class H2AnswerReader {
     if (!read_status() || block_.overflow() || block_.size() > limits_.fields + std::size_t{1}) return malformed();
     const std::uint16_t status = answer_.status;
     answer_.interim = status < 200;
-    answer_.switched = !asked.ws_accept.empty() && status < 300 && status >= 200;
+    const bool websocket = !asked.ws_accept.empty();
+    answer_.switched = (websocket || asked.connect) && status < 300 && status >= 200;
     // RFC 9113 section 8.6: no 101; an interim head ends nothing.
-    if (status == 101 || (answer_.interim && end) || (answer_.switched && end)) return malformed();
-    begin_line(answer_.switched ? std::uint16_t{101} : status);
+    if (status == 101 || (answer_.interim && end) || (websocket && answer_.switched && end)) return malformed();
+    begin_line(websocket && answer_.switched ? std::uint16_t{101} : status);
     for (std::size_t i = 1; i < block_.lines_.size(); ++i)
       if (!take_field(block_.lines_[i])) return malformed();
     settle_body(asked, end);
-    if (answer_.switched) {
+    if (websocket && answer_.switched) {
       out_.append("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ");
       out_.append(asked.ws_accept).append("\r\n");
     }

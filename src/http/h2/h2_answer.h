@@ -17,13 +17,14 @@ namespace ferrotunnel::http {
 struct H2Asked {
   bool head = false;                // the request was HEAD
   std::string_view ws_accept = {};  // of a WebSocket (RFC 8441): a 2xx becomes the 101 with this Sec-WebSocket-Accept
+  bool connect = false;             // it was CONNECT: raw bytes follow a 2xx
 };
 
 struct H2Answer {
   bool malformed = false;
   bool interim = false;   // another head follows
   bool chunked = false;   // the payload goes on in the chunked coding: the head says so
-  bool switched = false;  // to the WebSocket: raw bytes follow
+  bool switched = false;  // to the WebSocket, or CONNECT's tunnel: raw bytes follow
   std::uint16_t status = 0;
 };
 

@@ -185,7 +185,7 @@ class H2Reader {
   // Which pseudo-headers there have to be (RFC 9113 section 8.3.1 and 8.5, RFC 8441 section 4).
   H2Read settle_form() {
     if (out_.method == Method::Connect && !seen_.protocol)
-      return seen_.scheme || seen_.path || !seen_.authority ? kMalformed : refuse_h2(HeadFault::Connect);
+      return seen_.scheme || seen_.path || !seen_.authority ? kMalformed : H2Read{};
     if (seen_.protocol && out_.method != Method::Connect) return kMalformed;
     if (seen_.protocol && !seen_.authority) return kMalformed;
     if (!seen_.scheme || !seen_.path) return kMalformed;
@@ -193,7 +193,17 @@ class H2Reader {
     return {};
   }
 
+  // RFC 9113 section 8.5: :authority is the target, and has a port.
+  H2Read settle_connect_target() {
+    const auto authority = split_authority(out_.authority);
+    if (!authority || authority->port == 0) return refuse_h2(HeadFault::ConnectTarget);
+    out_.form = TargetForm::Authority;
+    out_.target = out_.authority;
+    return {};
+  }
+
   H2Read settle_target() {
+    if (connects()) return settle_connect_target();
     if (out_.target.size() > limits_.target_bytes) return refuse_h2(HeadFault::TargetTooLong);
     if (!all(out_.target, kTargetByte))
       return out_.target.contains('#') ? refuse_h2(HeadFault::TargetFragment) : refuse_h2(HeadFault::TargetByte);
@@ -220,12 +230,13 @@ class H2Reader {
     out_.port = authority->port;
     if (!has_host_ || !seen_.authority || host_ == out_.authority) return {};
     if (!split_authority(host_)) return refuse_h2(HeadFault::HostInvalid);
-    const std::uint16_t port = iequals(out_.scheme, "https") ? 443 : 80;
+    const std::uint16_t port = connects() || iequals(out_.scheme, "https") ? 443 : 80;
     return same_authority(host_, out_.authority, port) ? H2Read{} : refuse_h2(HeadFault::HostDiffers);
   }
 
   H2Read settle_body() {
     if (seen_.protocol) return settle_protocol();
+    if (connects()) return settle_connect();
     if (end_ && has_length_ && length_ != 0) return kMalformed;
     if (has_length_) {
       out_.framing = Framing::of_length(length_);
@@ -237,6 +248,15 @@ class H2Reader {
     if (unmet_) return refuse_h2(HeadFault::Expectation);
     out_.expect_continue = expect_ && !out_.framing.empty();
     return {};
+  }
+
+  [[nodiscard]] bool connects() const { return out_.method == Method::Connect && !seen_.protocol; }
+
+  // What follows is no body, but the tunnel's.
+  H2Read settle_connect() {
+    if (has_length_) return refuse_h2(HeadFault::ConnectBody);
+    out_.keep_alive = false;
+    return unmet_ ? refuse_h2(HeadFault::Expectation) : H2Read{};
   }
 
   H2Read settle_protocol() {

@@ -16,13 +16,13 @@ bool passes(const ResponseHead& head, const Field& field, H2Source source) {
     case FieldId::Connection:
     case FieldId::Http2Settings:
     case FieldId::KeepAlive:
-    case FieldId::ProxyAuthenticate:
     case FieldId::ProxyAuthorization:
     case FieldId::ProxyConnection:
     case FieldId::Te:
     case FieldId::TransferEncoding:
     case FieldId::Upgrade: return false;
-    case FieldId::ContentLength: return head.status >= 200 && head.status != 204;
+    case FieldId::ProxyAuthenticate: return source == H2Source::Connect || source == H2Source::Server;
+    case FieldId::ContentLength: return head.status >= 200 && head.status != 204 && !head.upgrade;
     case FieldId::Ferrotunnel: return source == H2Source::Server;  // nobody takes an origin's word for the tunnel's
     default: break;
   }
@@ -83,9 +83,10 @@ void H2Fields::set_request(const RequestHead& head, std::string_view scheme) {
   const bool websocket = is_websocket(head);
   lines_.push_back({":method", websocket ? std::string_view("CONNECT") : head.method_text});
   if (websocket) lines_.push_back({":protocol", "websocket"});
-  lines_.push_back({":scheme", scheme});
+  const bool connect = head.method == Method::Connect;  // RFC 9113 section 8.5
+  if (!connect) lines_.push_back({":scheme", scheme});
   if (!head.authority.empty()) lines_.push_back({":authority", head.authority});
-  lines_.push_back({":path", head.path_and_query});
+  if (!connect) lines_.push_back({":path", head.path_and_query});
   for (const Field& field : head.fields) {
     if (!passes(head, field, websocket)) continue;
     add(field.name, field.id == FieldId::Te ? std::string_view("trailers") : field.value);

@@ -16,6 +16,7 @@ namespace ferrotunnel::http {
 
 enum class H2Source : std::uint8_t {
   Origin,
+  Connect,    // an origin's answer to CONNECT: what a proxy asks for passes
   WebSocket,  // an origin's 101, which becomes the 200 of an extended CONNECT (RFC 8441 section 5)
   Server,     // a page of ours
 };

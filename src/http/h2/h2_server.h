@@ -40,7 +40,8 @@ enum class H2Code : std::uint32_t {
   StreamClosed = 5,
   Refused = 7,
   Cancel = 8,
-  Calm = 11,  // ENHANCE_YOUR_CALM
+  Connect = 10,  // CONNECT_ERROR: what is behind a CONNECT broke off
+  Calm = 11,     // ENHANCE_YOUR_CALM
 };
 
 // One request's side of it. Known by the server from on_request() to on_closed(), or detach().

@@ -31,6 +31,7 @@ bool of_the_hop(const RequestHead& head, const Field& field) {
 }  // namespace
 
 bool asks_h2c(const RequestHead& head, std::string_view& settings) {
+  if (head.method == Method::Connect) return false;
   if (head.minor != 1 || head.expect_continue || !head.framing.empty() || head.host.empty()) return false;
   const auto of = [&head](FieldId id) {
     return std::ranges::count_if(head.fields, [id](const Field& field) { return field.id == id; });

@@ -10,6 +10,7 @@ namespace ferrotunnel::ingress {
 ChangedBody::ChangedBody(IngressContext& context, ChangedBodyOwner& owner, std::unique_ptr<plugin::Transform> transform)
     : context_(context), owner_(owner), transform_(std::move(transform)), charged_(transform_->memory()) {
   context_.shard.buffers().budget().add(charged_);
+  ++context_.stats.compressed;
 }
 
 ChangedBody::~ChangedBody() { context_.shard.buffers().budget().sub(charged_); }
@@ -22,6 +23,8 @@ std::optional<ConstBytes> ChangedBody::run(ConstBytes payload, Until until) {
   holds_ = until == Until::More && (holds_ || !payload.empty());
   ended_ = until == Until::End;
   if (!made) return std::nullopt;
+  context_.stats.compressed_in += payload.size();
+  context_.stats.compressed_out += *made;
   if (holds_) context_.shard.at_turn_end(*this);
   return ConstBytes(room.get(), *made);
 }

@@ -98,7 +98,9 @@ StreamHandler& ExchangeBase::handler() {
 
 const Failure* ExchangeBase::reach(transport::Link* link) {
   // A second dead one would not be retried: it gets a new one.
-  auto reached = context_.pool.reach(link, tunnel_, peer_, handler(), speech_, retried_ || alone_);
+  // CONNECT may not be said twice, as it would have to be where a warm connection turns out dead.
+  const bool once = connects() && speech_ == route::OriginSpeech::Http1;
+  auto reached = context_.pool.reach(link, tunnel_, peer_, handler(), speech_, retried_ || alone_ || once);
   if (!reached) return &failure_of(reached.error());
   if (*reached == nullptr) return &(retried_ ? failures::kLinkLost : failures::kClientAway);
   origin_ = std::move(*reached);

@@ -40,6 +40,7 @@ class ExchangeBase : protected transport::StreamHandler, protected ThrottleOwner
   [[nodiscard]] std::string_view head() const { return head_; }  // as sent to the origin
   [[nodiscard]] const RequestId& request_id() const { return request_id_; }
   [[nodiscard]] bool head_request() const { return method_ == http::Method::Head; }
+  [[nodiscard]] bool connects() const { return method_ == http::Method::Connect; }
   // It is over, and settled like this.
   void tell(const RequestRecord& record) const;
 
@@ -66,6 +67,9 @@ class ExchangeBase : protected transport::StreamHandler, protected ThrottleOwner
   [[nodiscard]] transport::StreamHandler& handler();
   // Connects it to the origin: on a warm connection, or on a new one. Null, or why not.
   [[nodiscard]] const Failure* reach(transport::Link* link);
+  // Nothing of the visitor's goes behind the head before the origin agreed.
+  [[nodiscard]] bool asks_to_switch() const { return connects() || !upgrade_.empty(); }
+  [[nodiscard]] http::RequestContext asked() const { return {head_request(), connects(), upgrade_}; }
   // Method, host, path and what is counted alike.
   [[nodiscard]] RequestRecord about() const;
 

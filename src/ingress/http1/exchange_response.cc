@@ -51,11 +51,8 @@ void Exchange::on_fin(transport::Stream&) {
 std::size_t Exchange::take_head(ConstBytes bytes) {
   const std::size_t before = gathered_size_;
   const std::string_view view = before == 0 ? as_text(bytes) : gather(bytes);
-  http::RequestContext asked;
-  asked.head = head_request();
-  asked.upgrade_protocol = upgrade_;
   const http::Parse parsed =
-      http::parse_response_head(view, context_.options.limits, scanner_, asked, context_.response);
+      http::parse_response_head(view, context_.options.limits, scanner_, asked(), context_.response);
   if (parsed.need_more()) {
     if (before == 0) (void)gather(bytes);
     return gathered_size_ - before;
@@ -79,7 +76,8 @@ std::size_t Exchange::take_head(ConstBytes bytes) {
   std::string& text = context_.text;
   text.clear();
   const std::string_view hsts = secure_ ? std::string_view(context_.https.hsts) : std::string_view{};
-  const http::ResponsePlan plan = http::append_response_head(text, head, {minor_, keep, head_request(), {}, hsts});
+  const http::ResponsePlan plan =
+      http::append_response_head(text, head, {minor_, keep, head_request(), {}, hsts, connects()});
   gathered_.reset();  // the head's views die here
   gathered_size_ = 0;
   if (head.interim()) {

@@ -14,6 +14,7 @@ constinit const Failure kLoop{508, FaultSide::Tunnel, "loop-detected",
                               "The local service behind the tunnel to {host} leads back to this server."};
 constinit const Failure kMisdirected{421, FaultSide::Visitor, "misdirected",
                                      "This connection was made for another name than {host}: ask on a new one."};
+constinit const Failure kConnectRefused{501, FaultSide::Visitor, "connect-refused", "CONNECT is not offered here."};
 constinit const Failure kLinkLost{502, FaultSide::Tunnel, "link-lost",
                                   "The tunnel to {host} lost its connection to this server."};
 constinit const Failure kClientAway{503, FaultSide::Tunnel, "client-away",

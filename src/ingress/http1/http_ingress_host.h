@@ -162,7 +162,9 @@ struct HttpIngressStats {
   std::uint64_t h2_malformed = 0;     // theirs, answered by RST_STREAM
   std::uint64_t h2_stalled = 0;       // streams and connections whose visitor read nothing for stall_timeout
   std::uint64_t h2_upgrades = 0;      // connections that came by `Upgrade: h2c`
-  http::H2AbuseCounts h2_abuse{};     // connections ended with ENHANCE_YOUR_CALM, by what they did
+  // Answers whose payload a filter changed; bytes of it before and after.
+  std::uint64_t compressed = 0, compressed_in = 0, compressed_out = 0;
+  http::H2AbuseCounts h2_abuse{};  // connections ended with ENHANCE_YOUR_CALM, by what they did
 };
 
 }  // namespace ferrotunnel::ingress

@@ -21,6 +21,14 @@ bool shows(const VisitorTls& tls, const transport::ClientAuthority& wanted) {
          tls.certificate->authority->id() == wanted.id();
 }
 
+// RFC 9110 section 9.3.6: it is for who asks for it, and by a connection that may ask him. Nobody hears who does.
+bool may_connect(const IngressContext& context, const http::RequestHead& head, const VisitorTls* tls) {
+  const route::HostRoutes* routes = context.routes.host(context.host_name);
+  if (routes == nullptr || (tls == nullptr && context.https_only(context.host_name))) return false;
+  const route::RouteTarget* target = routes->all() != nullptr ? routes->all() : routes->find(head);
+  return target != nullptr && target->connect && (tls != nullptr || target->client_ca == nullptr);
+}
+
 }  // namespace
 
 Placement place_request(IngressContext& context, http::RequestHead& head, const VisitorTls* tls,
@@ -31,6 +39,8 @@ Placement place_request(IngressContext& context, http::RequestHead& head, const 
     return std::move(place);
   };
   if (head.host.empty() || !http::normalise_host(head.host, context.host_name)) return refuse(failures::kHostMissing);
+  if (head.method == http::Method::Connect && !may_connect(context, head, tls))
+    return refuse(failures::kConnectRefused);
   if (tls == nullptr && context.https_only(context.host_name)) {
     place.to_https = true;
     return place;

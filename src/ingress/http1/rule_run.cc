@@ -96,6 +96,7 @@ std::string make_page(const plugin::Reply& reply, const ReplyContext& context) {
   page.sentence = sentence;
   page.request_id = context.request_id;
   page.accept = context.accept;
+  page.asked_type = context.asked_type;
   page.host = context.host;
   page.head_request = context.head_request;
   page.keep_alive = context.keep_alive;

@@ -80,6 +80,7 @@ class RuleRun {
 struct ReplyContext {
   std::string_view request_id;
   std::string_view accept;
+  std::string_view asked_type = {};  // the request's Content-Type
   std::string_view host;
   bool head_request = false;
   bool keep_alive = false;

@@ -271,6 +271,7 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
   page.templates = context_.pages.get();
   if (understood) {
     page.accept = head.fields.value(http::FieldId::Accept);
+    page.asked_type = head.fields.value("content-type");
     page.head_request = head.method == http::Method::Head;
     // Where the server itself is short of something, a connection less helps.
     page.keep_alive =

@@ -38,6 +38,7 @@ VisitorConnection::Next VisitorConnection::reply(std::size_t head_bytes, const T
   ReplyContext context;
   context.request_id = rules->id().text();
   context.accept = head.fields.value(http::FieldId::Accept);
+  context.asked_type = head.fields.value("content-type");
   context.host = context_.host_name;
   context.head_request = head.method == http::Method::Head;
   context.keep_alive = head.keep_alive && head.framing.empty() && !context_.draining;

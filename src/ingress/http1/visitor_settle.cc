@@ -50,8 +50,10 @@ VisitorConnection::Next VisitorConnection::settle_failed() {
   page.keep_alive = exchange_->visitor_keeps() && exchange_->request_read() && !context_.draining;
   page.visitor_minor = exchange_->visitor_minor();
   // What the visitor likes to read went on to the origin; nothing else remembers it.
-  if (http::parse_request_head(exchange_->head(), context_.options.limits, context_.request).done())
+  if (http::parse_request_head(exchange_->head(), context_.options.limits, context_.request).done()) {
     page.accept = context_.request.fields.value(http::FieldId::Accept);
+    page.asked_type = context_.request.fields.value("content-type");
+  }
   socket_.send(http::make_error_response(page), {});
   ++context_.stats.errors;
 

@@ -47,12 +47,12 @@ void Http2Exchange::begin(const http::H2Request& request, std::string_view host,
   bytes_out_ = 0;
   trailers_.clear();
   body_came_ = 0;
-  streams_ = streams_ || head.upgrade;
+  streams_ = streams_ || asks_to_switch();
   outcome_ = Outcome::Running;
   raw_ = closed_ = in_data_ = response_sent_ = verdict_ = false;
   request_ended_ = request.end;
-  request_done_ = request.end && !head.upgrade;
-  grpc_ = http::is_grpc(head.fields.value("content-type"));
+  request_done_ = request.end && !asks_to_switch();
+  grpc_ = !connects() && http::is_grpc(head.fields.value("content-type"));
   if (const auto most = grpc_ ? http::grpc_timeout(head.fields.value("grpc-timeout")) : std::nullopt)
     context_.shard.arm(call_timer_, std::min<Duration>(*most, kLongestCall));
 
@@ -123,6 +123,7 @@ void Http2Exchange::keep_reply(const http::RequestHead& head) {
   ReplyContext context;
   context.request_id = request_id_.text();
   context.accept = head.fields.value(http::FieldId::Accept);
+  context.asked_type = head.fields.value("content-type");
   context.host = host_;
   context.head_request = head_request();
   context.keep_alive = true;
@@ -158,7 +159,7 @@ void Http2Exchange::reply() {
 
 // A piece of the request's body, on its way to the origin. False: a rule refused it, and the exchange is over.
 bool Http2Exchange::rules_pass(ConstBytes payload) {
-  if (payload.empty() || !rules_want(plugin::Phase::RequestBody)) return true;
+  if (payload.empty() || raw_ || !rules_want(plugin::Phase::RequestBody)) return true;
   if (rules_->on_request_body(payload) == plugin::Verdict::Pass) return true;
   fail(rules_failure());
   return false;
@@ -180,7 +181,7 @@ void Http2Exchange::connect(transport::Link* link) {
   head_sent_ = tail_sent_ = 0;
   chunk_left_ = 0;
   say_line({});
-  request_done_ = request_ended_ && framing_.empty() && upgrade_.empty();
+  request_done_ = request_ended_ && framing_.empty() && !asks_to_switch();
   made_progress();
   if (const Failure* failure = reach(link); failure != nullptr) fail(*failure);
 }
@@ -243,6 +244,8 @@ void Http2Exchange::give_back(std::size_t n) {
 }
 
 void Http2Exchange::on_request_end(std::string_view trailers) {
+  // RFC 9113 section 8.5: DATA and nothing else.
+  if (connects() && !over() && !trailers.empty()) return server_->reset(id_, http::H2Code::Protocol);
   request_ended_ = true;
   if (over()) return;
   if (framing_.kind == http::Framing::Kind::Chunked) {
@@ -291,8 +294,8 @@ std::size_t Http2Exchange::body_left() const {
 }
 
 void Http2Exchange::fill_body(Fill& fill, MutBytes into) {
-  // Nothing follows an upgrade before its 101.
-  if (!upgrade_.empty() && !raw_) return;
+  // Nothing follows an upgrade before its 101, nor CONNECT before its 2xx.
+  if (asks_to_switch() && !raw_) return;
   if (framing_.kind == http::Framing::Kind::Chunked) return fill_chunk(fill, into);
   const std::size_t n = std::min(into.size() - fill.n, body_left());
   in_.pop(into.subspan(fill.n, n));

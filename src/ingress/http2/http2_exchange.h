@@ -166,6 +166,10 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void say_line(std::string_view text);
   void complete(bool excess);
   [[nodiscard]] bool request_sent() const { return head_sent_ == head_.size() && request_done_; }
+  // It is the origin's turn: what follows has to wait for its answer.
+  [[nodiscard]] bool all_asked() const {
+    return request_sent() || (asks_to_switch() && !raw_ && head_sent_ == head_.size());
+  }
   [[nodiscard]] bool may_retry(bool unprocessed = false) const;
   void retry();
   void lose(const Failure& failure);
@@ -213,7 +217,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   bool request_done_ : 1 = false;   // all of it went to the link
   bool grpc_ : 1 = false;           // it is a call of gRPC
   bool verdict_ : 1 = false;        // what was waited for is there
-  bool raw_ : 1 = false;            // after a 101: bytes are the protocol's
+  bool raw_ : 1 = false;            // after a 101, or 2xx to CONNECT: bytes are the protocol's
   bool closed_ : 1 = false;
   bool in_data_ : 1 = false;
   bool response_sent_ : 1 = false;  // to its end

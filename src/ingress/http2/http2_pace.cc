@@ -31,7 +31,7 @@ Duration Http2Exchange::time_left(TimePoint now, std::size_t owing, bool socket_
   Duration left = options.stall_timeout;
   // A WebSocket may be silent.
   if (!raw_ || !out_.empty() || over()) {
-    const bool waits = status_ == 0 && (request_sent() || outcome_ == Outcome::Deciding);
+    const bool waits = status_ == 0 && (all_asked() || outcome_ == Outcome::Deciding);
     left = progress_ + (waits ? options.response_timeout : options.stall_timeout) - now;
   }
   if (grpc_ && !over() && outcome_ != Outcome::Deciding) left = call_time_left(now);
@@ -116,7 +116,7 @@ void Http2Exchange::on_timeout(bool visitor_blocks) {
     return fail(failures::kRuleTimeout);
   }
   if (status_ != 0) return fail(visitor_blocks && !out_.empty() ? failures::kVisitorStalled : failures::kOriginTimeout);
-  if (request_sent()) return fail(failures::kOriginTimeout);
+  if (all_asked()) return fail(failures::kOriginTimeout);
   const bool has_bytes = head_left() > 0 || body_left() > 0;
   fail(has_bytes ? failures::kOriginStalled : failures::kRequestTimeout);
 }

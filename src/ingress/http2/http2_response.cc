@@ -69,17 +69,14 @@ std::size_t Http2Exchange::room_out() const {
 std::size_t Http2Exchange::take_head(ConstBytes bytes) {
   const std::size_t before = gathered_size_;
   const std::string_view view = before == 0 ? as_text(bytes) : gather(bytes);
-  http::RequestContext asked;
-  asked.head = head_request();
-  asked.upgrade_protocol = upgrade_;
   http::ResponseHead& head = context_.response;
-  const http::Parse parsed = http::parse_response_head(view, context_.options.limits, scanner_, asked, head);
+  const http::Parse parsed = http::parse_response_head(view, context_.options.limits, scanner_, asked(), head);
   if (parsed.need_more()) {
     if (before == 0) (void)gather(bytes);
     return gathered_size_ - before;
   }
-  const bool unasked =
-      head.upgrade && (head_sent_ < head_.size() || head.fields.value("sec-websocket-accept") != accept_);
+  const bool agreed = connects() || head.fields.value("sec-websocket-accept") == accept_;
+  const bool unasked = head.upgrade && (head_sent_ < head_.size() || !agreed);
   if (parsed.bad() || unasked || (head.interim() && ++interim_ > context_.options.limits.interim_responses)) {
     fail(failures::kBadResponse);
     return 0;
@@ -118,10 +115,12 @@ void Http2Exchange::begin_response(http::ResponseHead& head) {
   add_hsts(head);
   origin_keeps_ = head.keep_alive;
   raw_ = head.upgrade;
-  status_ = raw_ ? 200 : head.status;
+  const bool websocket = raw_ && !connects();
+  status_ = websocket ? 200 : head.status;
   if (head.fields.value("content-type").starts_with("text/event-stream")) streams_ = true;
   if (raw_) response_ = http::BodyFramer(http::Framing::until_close(), context_.options.limits);
-  server_->respond(id_, head, response_.done(), raw_ ? http::H2Source::WebSocket : http::H2Source::Origin);
+  using enum http::H2Source;
+  server_->respond(id_, head, response_.done(), websocket ? WebSocket : connects() ? Connect : Origin);
   if (!raw_) return;
   ++context_.stats.upgraded;
   origin_->stream().want_write();
@@ -162,7 +161,7 @@ std::size_t Http2Exchange::take_body(ConstBytes bytes) {
 // A piece of its payload, which fits. False: a filter could not change it.
 bool Http2Exchange::put(ConstBytes payload, ChangedBody::Until until) {
   BufferPool& pool = context_.shard.buffers();
-  if (!payload.empty() && rules_want(plugin::Phase::ResponseBody)) rules_->on_response_body(payload);
+  if (!payload.empty() && !raw_ && rules_want(plugin::Phase::ResponseBody)) rules_->on_response_body(payload);
   if (!changed_) return out_.push(pool, payload);
   const auto made = changed_->run(payload, until);
   return made && out_.push(pool, *made);

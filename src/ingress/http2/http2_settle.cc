@@ -107,16 +107,18 @@ void Http2Connection::settle(Http2Exchange& exchange) {
     case Http2Exchange::Outcome::Retry: return exchange.connect(context_.links.find(exchange.tunnel().session));
     case Http2Exchange::Outcome::Cut:
       ++context_.stats.cut;
-      return server_->reset(exchange.id(),
-                            is_visitors(exchange.failure()) ? http::H2Code::Cancel : http::H2Code::Internal);
+      return server_->reset(exchange.id(), is_visitors(exchange.failure()) ? http::H2Code::Cancel
+                                           : exchange.connects()           ? http::H2Code::Connect
+                                                                           : http::H2Code::Internal);
   }
 }
 
 // What the visitor likes to read is in the head for the origin; nothing else remembers it.
-std::string_view Http2Connection::accept_of(const Http2Exchange& exchange) {
+void Http2Connection::add_asked(http::ErrorPage& page, const Http2Exchange& exchange) {
   const std::string_view head = exchange.head();
-  if (head.empty() || !http::parse_request_head(head, context_.options.limits, context_.request).done()) return {};
-  return context_.request.fields.value(http::FieldId::Accept);
+  if (head.empty() || !http::parse_request_head(head, context_.options.limits, context_.request).done()) return;
+  page.accept = context_.request.fields.value(http::FieldId::Accept);
+  page.asked_type = context_.request.fields.value("content-type");
 }
 
 void Http2Connection::answer(Http2Exchange& exchange) {
@@ -137,7 +139,7 @@ void Http2Connection::answer(Http2Exchange& exchange) {
   page.host = exchange.host();
   page.head_request = exchange.head_request();
   page.keep_alive = true;
-  page.accept = accept_of(exchange);
+  add_asked(page, exchange);
   page.templates = context_.pages.get();
   exchange.answer(http::make_error_response(page));
   ++context_.stats.errors;

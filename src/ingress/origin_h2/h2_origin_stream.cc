@@ -66,7 +66,8 @@ void H2OriginStream::start() {
 
 void H2OriginStream::submit(const http::RequestHead& head) {
   head_request_ = head.method == http::Method::Head;
-  const bool raw = !accept_.empty();
+  connect_ = head.method == http::Method::Connect;
+  const bool raw = connect_ || !accept_.empty();
   request_ = http::BodyFramer(raw ? http::Framing::until_close() : head.framing, origins_.head_limits());
   local_end_ = !raw && request_.done();
   const auto id = connection_->client().submit(head, connection_->scheme(), local_end_, *this);
@@ -246,7 +247,7 @@ void H2OriginStream::give_back(std::size_t n) {
 
 // ---- the end ------------------------------------------------------------------------------------------------------
 
-// Of a WebSocket: both sides close by themselves. An exchange knows the end of its response when it sees it.
+// Of a WebSocket, or a tunnel: both sides close by themselves. An exchange knows the end of its response when it sees it.
 void H2OriginStream::tell_end() {
   if (!raw_ || !remote_end_ || held() > 0 || handler_ == nullptr) return;
   if (!fin_told_) {

@@ -71,7 +71,7 @@ class H2OriginStream final : public H2OriginStreamHook,
 
   // http::H2Asker
   [[nodiscard]] Piece pull(MutBytes into) override;
-  [[nodiscard]] http::H2Asked asked() const override { return {head_request_, accept_}; }
+  [[nodiscard]] http::H2Asked asked() const override { return {head_request_, accept_, connect_}; }
   void on_head(std::string_view head, const http::H2Answer& answer, bool end) override;
   void on_body(ConstBytes bytes) override;
   void on_response_end(std::string_view trailers) override;
@@ -111,12 +111,13 @@ class H2OriginStream final : public H2OriginStreamHook,
 
   bool submitted_ : 1 = false;
   bool head_request_ : 1 = false;
+  bool connect_ : 1 = false;
   bool local_end_ : 1 = false;   // all of the request was given to the client
   bool remote_end_ : 1 = false;  // all of the response came
   bool closed_ : 1 = false;      // the HTTP/2 stream is over
   bool answered_ : 1 = false;
   bool chunked_ : 1 = false;
-  bool raw_ : 1 = false;  // a WebSocket
+  bool raw_ : 1 = false;  // a WebSocket, or CONNECT's tunnel
   bool tail_given_ : 1 = false;
   bool fin_told_ : 1 = false;
   bool paused_ : 1 = false;

@@ -230,11 +230,11 @@ class BasicAuth final : public Filter {
   [[nodiscard]] Phases phases() const override { return {Phase::RequestHead}; }
   [[nodiscard]] bool may_wait() const override { return true; }
   [[nodiscard]] Verdict on_request_head(RequestView& request, Slot& slot) const override {
-    auto credentials = credentials_of(request.head.fields);
-    if (!credentials) return challenge(request.reply);
+    auto credentials = credentials_of(request.head.fields, field_of(request));
+    if (!credentials) return challenge(request);
     if (const auto* waited = static_cast<const Verifier::Waited*>(slot.state.get()); waited != nullptr) {
       if (!waited->outcome->done.load(std::memory_order_acquire)) return Verdict::Wait;
-      return waited->outcome->right ? pass(request) : challenge(request.reply);
+      return waited->outcome->right ? pass(request) : challenge(request);
     }
     switch (verifier_->ask(std::move(*credentials), request, slot)) {
       case Verifier::Answer::Right: return pass(request);
@@ -246,11 +246,16 @@ class BasicAuth final : public Filter {
   }
 
  private:
+  // RFC 9110 section 11.7: who says CONNECT takes us for a proxy, and has no other field to say it in.
+  static bool by_proxy(const RequestView& request) { return request.head.method == http::Method::Connect; }
+  static std::string_view field_of(const RequestView& request) {
+    return by_proxy(request) ? "proxy-authorization" : "authorization";
+  }
   // "NAME:PASSWORD"; nothing: none, more than one, or not as RFC 7617 has them.
-  static std::optional<std::string> credentials_of(const http::Fields& fields) {
+  static std::optional<std::string> credentials_of(const http::Fields& fields, std::string_view name) {
     const http::Field* found = nullptr;
     for (const http::Field& field : fields) {
-      if (!http::iequals(field.name, "authorization")) continue;
+      if (!http::iequals(field.name, name)) continue;
       if (found != nullptr) return std::nullopt;
       found = &field;
     }
@@ -263,14 +268,15 @@ class BasicAuth final : public Filter {
     return text;
   }
   static Verdict pass(RequestView& request) {
-    request.head.fields.remove("authorization");
+    request.head.fields.remove(field_of(request));
     return Verdict::Pass;
   }
-  [[nodiscard]] Verdict challenge(Reply& reply) const {
-    reply.status = 401;
+  [[nodiscard]] Verdict challenge(RequestView& request) const {
+    Reply& reply = request.reply;
+    reply.status = by_proxy(request) ? 407 : 401;
     reply.slug = "unauthorized";
     reply.sentence = "{host} asks for a name and a password.";
-    reply.fields.add("WWW-Authenticate", challenge_);
+    reply.fields.add(by_proxy(request) ? "Proxy-Authenticate" : "WWW-Authenticate", challenge_);
     return Verdict::Answer;
   }
   static Verdict busy(Reply& reply) {

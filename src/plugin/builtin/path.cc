@@ -6,13 +6,18 @@
 namespace ferrotunnel::plugin {
 namespace {
 
+// "*", and CONNECT.
+bool has_no_path(const http::RequestHead& head) {
+  return head.path_and_query == "*" || head.form == http::TargetForm::Authority;
+}
+
 class StripPrefix final : public Filter {
  public:
   explicit StripPrefix(std::string prefix) : prefix_(std::move(prefix)) {}
   [[nodiscard]] Phases phases() const override { return {Phase::RequestHead}; }
   [[nodiscard]] bool looks_at_paths() const override { return true; }
   [[nodiscard]] Verdict on_request_head(RequestView& request, Slot&) const override {
-    if (request.head.path_and_query == "*") return Verdict::Pass;
+    if (has_no_path(request.head)) return Verdict::Pass;
     const auto length = http::path_prefix(request.head.path, prefix_);
     if (!length) return Verdict::Pass;
     const std::string_view rest = request.head.path.substr(*length);
@@ -30,7 +35,7 @@ class AddPrefix final : public Filter {
   [[nodiscard]] Phases phases() const override { return {Phase::RequestHead}; }
   [[nodiscard]] bool looks_at_paths() const override { return true; }
   [[nodiscard]] Verdict on_request_head(RequestView& request, Slot&) const override {
-    if (request.head.path_and_query == "*") return Verdict::Pass;
+    if (has_no_path(request.head)) return Verdict::Pass;
     request.set_path(prefix_ + std::string(request.head.path));
     return Verdict::Pass;
   }

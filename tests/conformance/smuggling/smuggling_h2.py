@@ -2,7 +2,7 @@
 import struct
 from dataclasses import dataclass, field
 
-from smuggling_requests import CHUNKED_PREFIX, HOST, SMUGGLED, Broken, Refused, one
+from smuggling_requests import CHUNKED_PREFIX, HOST, PROXY, SECURE, SMUGGLED, Broken, Refused, one
 
 # --- frames, byte by byte: no library would send what is sent here
 
@@ -182,6 +182,14 @@ add("RFC 9113 8.3", "h2-pseudo-capital", [(b":Method", b"GET"), *request()[1:]],
 add("RFC 9113 8.3", "h2-pseudo-in-trailers", post(), Broken(), b"abc", trailers=[(b":path", b"/smuggled")])
 add("RFC 9113 8.5", "h2-connect", [(b":method", b"CONNECT"), (b":authority", HOST + b":80")], Refused(), end=False)
 add("RFC 9113 8.5", "h2-connect-with-path", request(method=b"CONNECT"), Refused(), end=False)
+for name, fields in (("not-asked", [(b":authority", HOST + b":443")]), ("no-port", [(b":authority", PROXY)]), ("port-zero", [(b":authority", PROXY + b":0")]), ("user", [(b":authority", b"user@" + SECURE)]),
+                     ("target-path", [(b":authority", SECURE + b"/x")]), ("crlf", [(b":authority", SECURE + b" HTTP/1.1\r\nX: y")]), ("space", [(b":authority", SECURE + b" x")]), ("empty", [(b":authority", b"")]),
+                     ("no-authority", []), ("host-alone", [(b"host", SECURE)]), ("scheme", [(b":scheme", b"http"), (b":authority", SECURE)]), ("path", [(b":path", b"/"), (b":authority", SECURE)]),
+                     ("host-differs", [(b":authority", SECURE), (b"host", HOST + b":443")]), ("host-other-port", [(b":authority", SECURE), (b"host", PROXY + b":80")]),
+                     ("cl", [(b":authority", SECURE), length(len(SMUGGLED))]), ("cl-zero", [(b":authority", SECURE), length(0)]), ("te", [(b":authority", SECURE), (b"transfer-encoding", b"chunked")]),
+                     ("upgrade", [(b":authority", SECURE), (b"upgrade", b"websocket")]), ("connection", [(b":authority", SECURE), (b"connection", b"close")]),
+                     ("twice", [(b":authority", SECURE), (b":authority", HOST + b":443")])):
+    add("RFC 9113 8.5", "h2-connect-" + name, [(b":method", b"CONNECT"), *fields], Refused(), SMUGGLED, end=False)
 add("RFC 8441 4", "h2-protocol-without-connect", [*request(), (b":protocol", b"websocket")], Refused())
 add("RFC 8441 4", "h2-protocol-unknown", [*request(method=b"CONNECT"), (b":protocol", b"raw")], Refused(), end=False)
 

@@ -2,6 +2,7 @@
 from dataclasses import dataclass, field
 
 HOST = b"app.example.com"
+PROXY = b"proxy.example.com"  # of a tunnel that asks for CONNECT; HOST's does not
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: app.example.com\r\n\r\n"
 ANY = None  # of Refused: whatever status, or none
 CHUNKED_PREFIX = b"0\r\n\r\n" + SMUGGLED  # a body to who counts, an end and another request to who reads chunks
@@ -240,6 +241,36 @@ for name, start, status in (
         ("empty", b" ", 400), ("method-alone", b"GET", 400), ("version-alone", b"HTTP/1.1", 400), ("quoted-target", b"GET \"@PATH\" HTTP/1.1", 400),
         ("backslash-target", b"GET \\v HTTP/1.1", 400)):
     add(START, "line-" + name, get(start=start), Refused(status))
+
+# --- CONNECT: what stands behind it is for the other end of the pipe, once there is one, and a request to nobody
+
+CONNECT = "RFC 9110 9.3.6, RFC 9112 3.2.3"
+SECURE = PROXY + b":443"
+
+
+def connect(*lines, target=SECURE, host=SECURE, version=b"HTTP/1.1", body=SMUGGLED):
+    return get(*lines, start=b"CONNECT " + target + b" " + version, host=host and b"Host: " + host, body=body)
+
+
+add(CONNECT, "connect-nobody-asked", connect(target=HOST + b":443", host=HOST + b":443"), Refused(501))
+add(CONNECT, "connect-nobody-asked-http10", connect(target=HOST + b":443", host=None, version=b"HTTP/1.0"), Refused(501))
+add(CONNECT, "connect-nobody-there", connect(target=b"nobody.example.com:443", host=b"nobody.example.com:443"), Refused(501))
+for name, lines in (("cl", [b"Content-Length: %d" % len(SMUGGLED)]), ("cl-zero", [b"Content-Length: 0"]), ("te", [TE]), ("cl-te", [CL, TE]), ("te-identity", [b"Transfer-Encoding: identity"]),
+                    ("cl-words", [b"Content-Length: 5x"])):
+    add(CONNECT, "connect-" + name, connect(*lines, body=CHUNKED_PREFIX), Refused((400, 501)))
+    add(CONNECT, f"connect-{name}-http10", connect(*lines, version=b"HTTP/1.0", body=CHUNKED_PREFIX), Refused((400, 501)))
+for name, target in (("no-port", PROXY), ("port-empty", PROXY + b":"), ("port-zero", PROXY + b":0"), ("port-large", PROXY + b":65536"), ("port-word", PROXY + b":https"), ("port-twice", SECURE + b":443"),
+                     ("slash", SECURE + b"/"), ("path", SECURE + b"/smuggled"), ("query", SECURE + b"?x"), ("user", b"user@" + SECURE), ("absolute", b"http://" + SECURE + b"/"), ("no-host", b":443"),
+                     ("asterisk", b"*"), ("origin-form", b"/smuggled"), ("two", SECURE + b"," + HOST + b":443"), ("escaped", b"proxy%2Eexample.com:443"), ("null", SECURE + b"\0"),
+                     ("fragment", SECURE + b"#x"), ("space", SECURE + b" x")):
+    add(CONNECT, "connect-target-" + name, connect(target=target), Refused())
+for name, host in (("differs", HOST + b":443"), ("other-port", PROXY + b":80"), ("user", b"user@" + SECURE), ("empty", b" "), ("twice", SECURE + b"\r\nHost: " + SECURE),
+                   ("twice-differs", SECURE + b"\r\nHost: " + HOST)):
+    add(CONNECT, "connect-host-" + name, connect(host=host), Refused())
+add(CONNECT, "connect-without-host", connect(host=None), Refused())
+add(CONNECT, "connect-lower-case", get(start=b"connect " + SECURE + b" HTTP/1.1", host=b"Host: " + SECURE, body=SMUGGLED), Refused())
+add(CONNECT, "connect-of-get", get(start=b"GET " + SECURE + b" HTTP/1.1", host=b"Host: " + SECURE, body=SMUGGLED), Refused())
+add(CONNECT, "connect-expect", connect(b"Expect: tunnel"), Refused(417))
 add("RFC 9113 3.4", "line-h2-preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: app.example.com\r\n\r\n", Refused(ANY))
 add("RFC 1945 4.1", "line-http09-simple", b"GET /smuggled\r\n", Refused())
 add(START, "line-lower-case-method", get(start=b"get @PATH HTTP/1.1"), one(b"get"))

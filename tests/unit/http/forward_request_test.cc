@@ -37,6 +37,17 @@ TEST(ForwardRequest, HopByHopFieldsGo) {
       with_identity("GET / HTTP/1.1\r\nHost: x\r\nKept: yes\r\n"));
 }
 
+TEST(ForwardRequest, ConnectGoesOnWithItsTarget) {
+  ForwardContext context = kContext;
+  context.host_rewrite = "other.test";  // it is not what was asked for
+  EXPECT_EQ(forwarded("CONNECT x:443 HTTP/1.0\r\nProxy-Authorization: Basic p\r\nProxy-Connection: a\r\n"
+                      "Authorization: q\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+                      context),
+            "CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\nProxy-Authorization: Basic p\r\nAuthorization: q\r\n"
+            "X-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: x:443\r\n"
+            "X-Request-Id: r-1\r\n\r\n");
+}
+
 TEST(ForwardRequest, ConnectionCannotRemoveWhatWeWrite) {
   EXPECT_EQ(forwarded("POST / HTTP/1.1\r\nHost: x\r\nConnection: host, content-length, "
                       "x-forwarded-for\r\nContent-Length: 3\r\n\r\n"),

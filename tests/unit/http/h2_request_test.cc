@@ -107,6 +107,10 @@ TEST(H2Request, WhatIsMalformed) {
       {{":method", "GET"}, {":scheme", "http"}, {":authority", "a.test"}, {":path", "/ HTTP/1.1\r\nX: y"}},
       {{":method", "CONNECT"}, {":scheme", "http"}, {":authority", "a.test"}, {":path", "/"}},
       {{":method", "CONNECT"}},
+      {{":method", "CONNECT"}, {":scheme", "http"}, {":authority", "a.test:443"}},
+      {{":method", "CONNECT"}, {":path", "/"}, {":authority", "a.test:443"}},
+      {{":method", "CONNECT"}, {"host", "a.test:443"}},
+      {{":method", "CONNECT"}, {":authority", "a.test:443"}, {"transfer-encoding", "chunked"}},
   };
   for (std::size_t i = 0; i < vectors.size(); ++i)
     EXPECT_EQ(read(vectors[i]).status, Status::Malformed) << "vector " << i;
@@ -129,7 +133,16 @@ TEST(H2Request, WhatIsRefusedByAPage) {
   EXPECT_EQ(read({{":method", "GET"}, {":scheme", "http"}, {":path", "/"}}).slug, "host-missing");
   EXPECT_EQ(read({{":method", "GET"}, {":scheme", "ftp"}, {":authority", "a.test"}, {":path", "/"}}).slug,
             "scheme-unknown");
-  EXPECT_EQ(read({{":method", "CONNECT"}, {":authority", "a.test:443"}}).slug, "connect-refused");
+  const auto connect = [](const char* authority, const H2Pairs& more = {}) {
+    return read(with({{":method", "CONNECT"}, {":authority", authority}}, more), false).slug;
+  };
+  for (const char* target : {"a.test", "a.test:", ":443", "a.test:0", "u@a.test:443", "a.test:443/", "/", "*", "a b:1"})
+    EXPECT_EQ(connect(target), "connect-target") << target;
+  EXPECT_EQ(connect("a.test:443", {{"content-length", "0"}}), "connect-body");
+  EXPECT_EQ(connect("a.test:443", {{"content-length", "5"}}), "connect-body");
+  EXPECT_EQ(connect("a.test:443", {{"host", "b.test:443"}}), "host-differs");
+  EXPECT_EQ(connect("a.test:443", {{"host", "a.test:80"}}), "host-differs");
+  EXPECT_EQ(connect("a.test:443", {{"expect", "tea"}}), "expectation");
   EXPECT_EQ(read(with(kGet, {{"host", "b.test"}})).slug, "host-differs");
   EXPECT_EQ(read(with(kGet, {{"expect", "miracles"}})).slug, "expectation");
   EXPECT_EQ(read(with(kGet, {{"x", std::string(40'000, 'x')}})).slug, "head-too-large");
@@ -142,6 +155,14 @@ TEST(H2Request, HostAndAuthorityMayBothBeThere) {
   EXPECT_EQ(read(with(kGet, {{"host", "a.test:80"}})).slug, "host-differs");
   const Result host_only = read({{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {"host", "h.test"}});
   EXPECT_TRUE(host_only.sent.contains("Host: h.test\r\n"));
+}
+
+TEST(H2Request, ConnectHasATargetAndNoBody) {
+  const H2Pairs connect{{":method", "CONNECT"}, {":authority", "a.test:443"}, {"proxy-authorization", "Basic x"}};
+  for (const bool end : {false, true})
+    EXPECT_EQ(read(connect, end).sent,
+              "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\nproxy-authorization: Basic x\r\n"
+              "X-Forwarded-Proto: http\r\nX-Forwarded-Host: a.test:443\r\n\r\n");
 }
 
 TEST(H2Request, ExtendedConnectIsAWebSocketHandshake) {

@@ -44,6 +44,22 @@ TEST(Request, AbsoluteForm) {
   EXPECT_EQ(head.query, "x");
 }
 
+TEST(Request, AuthorityForm) {
+  const RequestHead head = parsed(
+      "CONNECT Example.com:8443 HTTP/1.1\r\nHost: example.com:8443\r\nUpgrade: websocket\r\n"
+      "Connection: keep-alive, Upgrade\r\n\r\n");
+  EXPECT_EQ(head.method, Method::Connect);
+  EXPECT_EQ(head.form, TargetForm::Authority);
+  EXPECT_EQ(head.authority, "Example.com:8443");
+  EXPECT_EQ(head.host, "Example.com");
+  EXPECT_EQ(head.port, 8443);
+  EXPECT_EQ(head.path_and_query, "");
+  EXPECT_EQ(head.framing, Framing::none());
+  EXPECT_FALSE(head.upgrade);
+  // Whatever is answered, what comes behind it is no request.
+  EXPECT_FALSE(head.keep_alive);
+}
+
 TEST(Request, AsteriskForm) {
   EXPECT_EQ(parsed("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n").form, TargetForm::Asterisk);
   EXPECT_EQ(parsed("OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n").path_and_query, "*");

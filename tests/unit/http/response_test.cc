@@ -66,6 +66,15 @@ TEST(Response, ConnectOpensATunnel) {
   EXPECT_TRUE(head.upgrade);
   EXPECT_EQ(head.framing, Framing::until_close());
   EXPECT_FALSE(parsed("HTTP/1.1 407 No\r\nContent-Length: 5\r\n\r\n", {.connect = true}).upgrade);
+  // RFC 9110 section 9.3.6: what a 2xx says of a body is passed over.
+  for (const std::string_view lines :
+       {"Transfer-Encoding: chunked\r\n", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"}) {
+    const std::string text = "HTTP/1.1 204 Yes\r\n" + std::string(lines) + "\r\n";
+    ResponseHead opened;
+    EXPECT_TRUE(parse_response_head(text, {}, {.connect = true}, opened).done()) << lines;
+    EXPECT_TRUE(opened.upgrade);
+    EXPECT_FALSE(opened.keep_alive);
+  }
 }
 
 TEST(Response, HeadsFollowEachOther) {

@@ -85,6 +85,10 @@ TEST_P(ChangedBodies, LengthsAreForgottenAndTheConnectionStays) {
     (void)world.link.last().take();
   }
   EXPECT_EQ(world.link.streams.size(), 1u) << "one origin connection for all";
+  const HttpIngressStats stats = world.ingress->stats();
+  EXPECT_EQ(stats.compressed, 3u);
+  EXPECT_EQ(stats.compressed_in, 305'001u);
+  EXPECT_EQ(stats.compressed_out, 2 * 305'001u + 3);
 }
 
 TEST_P(ChangedBodies, TrailersGoBehindWhatIsLeft) {

@@ -97,6 +97,32 @@ std::unique_ptr<Asked> asked_from(const ChainPtr& chain, Network network) {
   return asked;
 }
 
+// RFC 9110 section 11.7: who says CONNECT is asked as by a proxy, and what he says to the service behind stays.
+TEST(BasicAuth, OfConnectTheProxysFieldsCount) {
+  World world;
+  const auto connect = [&](Asked& asked, const std::string& more) {
+    const std::string text = "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n" + more + "\r\n";
+    const Verdict verdict = asked.ask(text);
+    if (verdict != Verdict::Wait) return verdict;
+    EXPECT_TRUE(asked.counting->wait(1));
+    return asked.ask(text);
+  };
+  for (const std::string& more : {std::string(), basic("ann:secret"), "Proxy-" + basic("ann:wrong")}) {
+    Asked asked(world.chain);
+    EXPECT_EQ(connect(asked, more), Verdict::Answer) << more;
+    EXPECT_EQ(asked.reply.status, 407);
+    EXPECT_EQ(asked.reply.fields.value("Proxy-Authenticate"), "Basic realm=\"here\", charset=\"UTF-8\"");
+    EXPECT_EQ(asked.reply.fields.find("WWW-Authenticate"), nullptr);
+  }
+  Asked asked(world.chain);
+  EXPECT_EQ(connect(asked, "Proxy-" + basic("ann:secret") + basic("for:service")), Verdict::Pass);
+  EXPECT_EQ(asked.head.fields.find("proxy-authorization"), nullptr);
+  EXPECT_NE(asked.head.fields.find("authorization"), nullptr);
+  Asked plain(world.chain);
+  EXPECT_EQ(world.decide(plain, "Proxy-" + basic("ann:secret")), Verdict::Answer);
+  EXPECT_EQ(plain.reply.status, 401);
+}
+
 TEST(BasicAuth, TheSameCredentialsWaitForOneHash) {
   World world;
   Held held(world);

@@ -24,13 +24,14 @@ TEST(ControlRules, AreWrittenAndRead) {
   message.methods = {"GET"};
   message.headers = {"X-B", "X-C: d"};
   message.single_use = true;
+  message.connect = true;
   message.client_ca = "PEM\n";
   message.rules = {example(), {"max_body", {{"bytes", "1"}}, {}, {}, {}}};
   const std::string json = encode(message);
   EXPECT_EQ(
       json,
       R"({"type":"register","req":0,"name":"web","proto":"http","host":"a.test","hosts":["b.test","*.c.test"],)"
-      R"("paths":["/api"],"methods":["GET"],"headers":["X-B","X-C: d"],"single_use":true,"client_ca":"PEM\n","rules":[{"do":"basic_auth","with":{"realm":"a \"b\"","user":["ann:$2b$","bob:\n"]},)"
+      R"("paths":["/api"],"methods":["GET"],"headers":["X-B","X-C: d"],"single_use":true,"connect":true,"client_ca":"PEM\n","rules":[{"do":"basic_auth","with":{"realm":"a \"b\"","user":["ann:$2b$","bob:\n"]},)"
       R"("paths":["/admin"],"methods":["GET","POST"],"headers":["X-A: b"]},{"do":"max_body","with":{"bytes":"1"}}]})");
   const auto back = decode(json);
   ASSERT_TRUE(back) << back.error().context;

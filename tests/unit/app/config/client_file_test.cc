@@ -103,6 +103,10 @@ TEST(ConfigClient, UrlsThatAreNone) {
   EXPECT_THAT(url("a.example.com"), HasSubstr("neither http://HOST nor tcp://:PORT"));
   EXPECT_THAT(said("to = \"h2c://localhost:80\"\nproxy_protocol = \"v1\""),
               HasSubstr("client.toml:3:1: tunnels.x.proxy_protocol: this tunnel shares a service that speaks HTTP/2"));
+  EXPECT_TRUE(one("to = \"80\"\nurl = \"http://a.test\"\nconnect = true").connect);
+  EXPECT_FALSE(one("to = \"80\"\nurl = \"http://a.test\"").connect);
+  EXPECT_THAT(said("to = \"80\"\nurl = \"tcp://:80\"\nconnect = true"),
+              HasSubstr("client.toml:4:1: tunnels.x.connect: this is a tcp tunnel"));
   EXPECT_EQ(said("url = \"tcp://\""),
             "client.toml:1:10: tunnels.x needs its local service: to = \"http://127.0.0.1:8080\"");
 }
