@@ -149,7 +149,10 @@ HeadFault parse(std::string_view head, const Limits& limits, RequestHead& out) {
 
 Parse parse_request_head(std::string_view buffer, const Limits& limits, HeadScanner& scanner, RequestHead& out) {
   const Parse scanned = scanner.scan(buffer, limits);
-  if (!scanned.done()) return scanned;
+  if (!scanned.done()) {
+    out.reset();  // of another message, whose bytes may be gone
+    return scanned;
+  }
   const std::size_t begin = scanner.begin();
   scanner.reset();
   out.reset();

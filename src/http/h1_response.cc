@@ -93,11 +93,16 @@ HeadFault parse(std::string_view head, const Limits& limits, const RequestContex
 Parse parse_response_head(std::string_view buffer, const Limits& limits, HeadScanner& scanner,
                           const RequestContext& request, ResponseHead& out) {
   const Parse scanned = scanner.scan(buffer, limits);
-  if (!scanned.done()) return scanned;
+  if (!scanned.done()) {
+    out.reset();  // of another message, whose bytes may be gone
+    return scanned;
+  }
   scanner.reset();
   out.reset();
   const HeadFault fault = parse(buffer.substr(0, scanned.consumed), limits, request, out);
-  return fault == HeadFault::None ? scanned : refuse(fault, kKind);
+  if (fault == HeadFault::None) return scanned;
+  out.reset();
+  return refuse(fault, kKind);
 }
 
 Parse parse_response_head(std::string_view buffer, const Limits& limits, const RequestContext& request,

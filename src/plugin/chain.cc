@@ -14,6 +14,7 @@ void RequestView::set_path(std::string_view path) {
   const bool asks = head.path_and_query.contains('?');
   if (asks) text.append("?").append(head.query);
   const std::string_view whole = scratch.keep(std::move(text));
+  if (whole.empty()) return;  // too much: the request fails
   head.path_and_query = whole;
   head.path = whole.substr(0, size);
   head.query = asks ? whole.substr(size + 1) : std::string_view{};
@@ -53,9 +54,15 @@ Verdict ChainRun::on_request_head(RequestView& request) {
   Verdict verdict = Verdict::Pass;
   each(Phase::RequestHead, [&](const Filter& filter, Slot& slot) {
     verdict = filter.on_request_head(request, slot);
-    return verdict == Verdict::Pass;
+    return verdict == Verdict::Pass && !request.scratch.over();
   });
-  return verdict;
+  if (!request.scratch.over()) return verdict;
+  request.reply = {};
+  request.reply.status = 500;
+  request.reply.slug = "rule-failed";
+  request.reply.sentence = "The rules of this tunnel make more text of this request than 32 KiB.";
+  static_assert(Scratch::kMost == 32 * 1024);
+  return Verdict::Answer;
 }
 
 Verdict ChainRun::on_request_body(ConstBytes payload, Reply& reply) {
@@ -67,11 +74,12 @@ Verdict ChainRun::on_request_body(ConstBytes payload, Reply& reply) {
   return verdict;
 }
 
-void ChainRun::on_response_head(ResponseView& response) {
+bool ChainRun::on_response_head(ResponseView& response) {
   each(Phase::ResponseHead, [&](const Filter& filter, Slot& slot) {
     filter.on_response_head(response, slot);
-    return true;
+    return !response.scratch.over();
   });
+  return !response.scratch.over();
 }
 
 void ChainRun::on_response_body(ConstBytes payload) {

@@ -58,9 +58,11 @@ class ChainRun {
   [[nodiscard]] const ChainPtr& chain() const { return chain_; }
   [[nodiscard]] bool wants(Phase phase) const { return chain_->wants(phase); }
 
+  // Answer, too, where the rules made more text than the scratch takes.
   [[nodiscard]] Verdict on_request_head(RequestView& request);
   [[nodiscard]] Verdict on_request_body(ConstBytes payload, Reply& reply);
-  void on_response_head(ResponseView& response);
+  // False: the rules made more text than the scratch takes, and the head is none any more.
+  [[nodiscard]] bool on_response_head(ResponseView& response);
   void on_response_body(ConstBytes payload);
   void on_log(const Summary& summary);
 

@@ -44,14 +44,28 @@ class Phases {
   std::uint8_t bits_ = 0;
 };
 
-// Text that has to live until a head was written.
+// Text that has to live until a head was written: what the rules of one request make, all together at most kMost bytes. Beyond that the
+// request fails (ChainRun looks), whatever visitors make a rule repeat.
 class Scratch {
  public:
-  [[nodiscard]] std::string_view keep(std::string text) { return texts_.emplace_back(std::move(text)); }
-  void clear() { texts_.clear(); }
+  static constexpr std::size_t kMost = 32 * 1024;
+
+  // "": there is too much.
+  [[nodiscard]] std::string_view keep(std::string text) {
+    size_ += text.size();
+    if (over()) return {};
+    return texts_.emplace_back(std::move(text));
+  }
+  [[nodiscard]] std::size_t room() const { return over() ? 0 : kMost - size_; }
+  [[nodiscard]] bool over() const { return size_ > kMost; }
+  void clear() {
+    texts_.clear();
+    size_ = 0;
+  }
 
  private:
   std::deque<std::string> texts_;  // never moves what it has
+  std::size_t size_ = 0;
 };
 
 // What counts as one visitor: family, and the IPv4 address or the /64 of an IPv6 one.

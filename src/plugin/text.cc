@@ -82,6 +82,7 @@ std::string_view Text::fill_in(const RequestInfo& info, const RequestView* reque
   const std::size_t mark = asked.find('?');
   std::string out;
   for (const Piece& piece : pieces_) {
+    if (out.size() > scratch.room()) break;  // a piece adds little, all of them a lot: keep() says no
     out += piece.before;
     switch (piece.variable) {
       case Variable::Address: out += info.visitor; break;

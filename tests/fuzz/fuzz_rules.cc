@@ -116,7 +116,8 @@ void run(const plugin::ChainPtr& chain, std::string_view path) {
   http::ResponseHead response;
   require(http::parse_response_head(answer, {}, {}, response).done());
   plugin::ResponseView seen{info, response, scratch, true, nullptr};
-  run.on_response_head(seen);
+  scratch.clear();
+  if (!run.on_response_head(seen)) return;  // too much text
   if (seen.transform != nullptr) transform(*seen.transform, path);
   std::string out;
   (void)http::append_response_head(out, response, {});

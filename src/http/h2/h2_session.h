@@ -17,6 +17,9 @@ namespace ferrotunnel::http {
 inline constexpr std::uint32_t kUpdatesForData = 4;
 inline constexpr std::uint32_t kPingsForData = 1;
 
+// Of a head that goes out: more than limits.head_bytes and the rules of a tunnel make of it (plugin::Scratch), before HPACK.
+inline constexpr std::size_t kMostHeaderBlock = 256 * 1024;
+
 [[nodiscard]] inline std::string_view text_of(nghttp2_rcbuf* buffer) {
   const nghttp2_vec view = nghttp2_rcbuf_get_buf(buffer);
   return {reinterpret_cast<const char*>(view.base), view.len};
@@ -45,6 +48,7 @@ struct H2SessionOption {
     nghttp2_option_set_max_outbound_ack(made, limits.max_queued_acks);
     nghttp2_option_set_max_settings(made, limits.max_settings);
     nghttp2_option_set_max_continuations(made, limits.max_continuations);
+    nghttp2_option_set_max_send_header_block_length(made, kMostHeaderBlock);
   }
   ~H2SessionOption() { nghttp2_option_del(made); }
   H2SessionOption(const H2SessionOption&) = delete;
@@ -56,6 +60,13 @@ struct H2SessionOption {
 inline int on_invalid_h2_header(nghttp2_session*, const nghttp2_frame*, nghttp2_rcbuf*, nghttp2_rcbuf*, std::uint8_t,
                                 void*) {
   return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+// A head that is longer. nghttp2 itself ends a stream whose request it could not send; a response would never come.
+inline int on_h2_frame_not_sent(nghttp2_session* session, const nghttp2_frame* frame, int, void*) {
+  if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+    (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
+  return 0;
 }
 
 // The table of static members of `Callbacks` that both ends have. Lives as long as the program.
@@ -70,6 +81,7 @@ template <class Callbacks>
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, Callbacks::on_data_chunk);
   nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, Callbacks::on_invalid_frame);
   nghttp2_session_callbacks_set_on_frame_send_callback(all, Callbacks::on_frame_send);
+  nghttp2_session_callbacks_set_on_frame_not_send_callback(all, on_h2_frame_not_sent);
   nghttp2_session_callbacks_set_on_stream_close_callback(all, Callbacks::on_stream_close);
   return all;
 }

@@ -92,7 +92,7 @@ class Exchange final : public ExchangeBase, private ChangedBodyOwner {
   void on_pause() override;
 
   [[nodiscard]] std::size_t take_head(ConstBytes bytes);
-  void change_head(http::ResponseHead& head);
+  [[nodiscard]] bool change_head(http::ResponseHead& head);  // false: the rules failed
   [[nodiscard]] std::size_t take_body(std::string_view head, ConstBytes bytes);
   [[nodiscard]] std::size_t take_dechunked(std::string_view head, ConstBytes bytes);
   [[nodiscard]] std::size_t take_changed(std::string_view head, ConstBytes bytes);

@@ -69,7 +69,10 @@ std::size_t Exchange::take_head(ConstBytes bytes) {
   }
   const std::size_t used = parsed.consumed - before;
   response_ = http::BodyFramer(head.framing, context_.options.limits);
-  if (!head.interim() && rules_want(plugin::Phase::ResponseHead)) change_head(context_.response);
+  if (!head.interim() && rules_want(plugin::Phase::ResponseHead) && !change_head(context_.response)) {
+    fail(failures::kRuleFailed);
+    return 0;
+  }
 
   // A request that is not whole yet may never be: what follows it on the connection cannot be told from it.
   const bool keep = visitor_keeps_ && !context_.draining && request_sent();
@@ -97,11 +100,13 @@ std::size_t Exchange::take_head(ConstBytes bytes) {
   return used + take_body(text, bytes.subspan(used));
 }
 
-void Exchange::change_head(http::ResponseHead& head) {
-  auto transform = rules_->on_response_head(head, may_transform(context_, head, head_request()));
-  if (transform == nullptr) return;
+bool Exchange::change_head(http::ResponseHead& head) {
+  std::unique_ptr<plugin::Transform> transform;
+  if (!rules_->on_response_head(head, may_transform(context_, head, head_request()), transform)) return false;
+  if (transform == nullptr) return true;
   changed_ = std::make_unique<ChangedBody>(context_, static_cast<ChangedBodyOwner&>(*this), std::move(transform));
   forget_length(head, minor_ > 0);
+  return true;
 }
 
 // Of the body, with the head before it where there is one: what the visitor's socket takes.

@@ -67,12 +67,14 @@ void RuleRun::release_head() {
   host_for_origin_ = {};
 }
 
-std::unique_ptr<plugin::Transform> RuleRun::on_response_head(http::ResponseHead& head, bool may_transform) {
+bool RuleRun::on_response_head(http::ResponseHead& head, bool may_transform,
+                               std::unique_ptr<plugin::Transform>& transform) {
   scratch_.clear();
   const plugin::RequestInfo about = info();
   plugin::ResponseView view{about, head, scratch_, may_transform, nullptr};
-  run_.on_response_head(view);
-  return std::move(view.transform);
+  if (!run_.on_response_head(view)) return false;
+  transform = std::move(view.transform);
+  return true;
 }
 
 void RuleRun::on_log(const RequestRecord& record) {

@@ -52,8 +52,9 @@ class RuleRun {
 
   [[nodiscard]] bool wants(plugin::Phase phase) const { return run_.wants(phase); }
   [[nodiscard]] plugin::Verdict on_request_body(ConstBytes payload) { return run_.on_request_body(payload, reply_); }
-  // Null: the payload stays as it is, as it does without `may_transform`.
-  [[nodiscard]] std::unique_ptr<plugin::Transform> on_response_head(http::ResponseHead& head, bool may_transform);
+  // Without a transform the payload stays as it is, as it does without `may_transform`. False: the rules failed (plugin::Scratch).
+  [[nodiscard]] bool on_response_head(http::ResponseHead& head, bool may_transform,
+                                      std::unique_ptr<plugin::Transform>& transform);
   void on_response_body(ConstBytes payload) { run_.on_response_body(payload); }
   void on_log(const RequestRecord& record);
 

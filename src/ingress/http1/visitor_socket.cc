@@ -76,7 +76,10 @@ void VisitorSocket::consume(std::size_t n) {
 void VisitorSocket::preload(std::string_view bytes) {
   if (bytes.empty()) return;
   in_ = shard_.buffers().borrow(bytes.size());
-  assert(bytes.size() <= in_.size());
+  if (bytes.size() > in_.size()) {
+    failed_ = true;
+    return in_.reset();
+  }
   std::memcpy(in_.data(), bytes.data(), bytes.size());
   in_begin_ = 0;
   in_end_ = static_cast<std::uint32_t>(bytes.size());
@@ -234,7 +237,10 @@ void VisitorSocket::keep(std::string_view bytes) {
   const std::uint32_t held = out_end_ - out_begin_;
   if (out_.size() - out_end_ < bytes.size()) {
     Buffer larger = shard_.buffers().borrow(held + bytes.size());
-    assert(larger.size() >= held + bytes.size() && "heads and pages are far smaller than the largest buffer");
+    if (larger.size() < held + bytes.size()) {  // heads and pages are smaller, unless every limit is set to its highest
+      failed_ = true;
+      return;
+    }
     if (held > 0) std::memcpy(larger.data(), out_.data() + out_begin_, held);
     out_ = std::move(larger);
     out_begin_ = 0;

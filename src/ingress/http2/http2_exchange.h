@@ -150,7 +150,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void keep_reply(const http::RequestHead& head);
   [[nodiscard]] bool rules_pass(ConstBytes payload);
   [[nodiscard]] std::size_t take_head(ConstBytes bytes);
-  void change_head(http::ResponseHead& head);
+  [[nodiscard]] bool change_head(http::ResponseHead& head);  // false: the rules failed
   void begin_response(http::ResponseHead& head);
   void add_hsts(http::ResponseHead& head);
   [[nodiscard]] std::size_t take_body(ConstBytes bytes);

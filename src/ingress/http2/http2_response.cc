@@ -1,6 +1,5 @@
 // The response's way: from the origin's stream to the queue that the visitor's HTTP/2 stream is sent from.
 #include <algorithm>
-#include <cassert>
 
 #include "ingress/http2/http2_exchange.h"
 
@@ -76,7 +75,7 @@ std::size_t Http2Exchange::take_head(ConstBytes bytes) {
     return gathered_size_ - before;
   }
   const bool agreed = connects() || head.fields.value("sec-websocket-accept") == accept_;
-  const bool unasked = head.upgrade && (head_sent_ < head_.size() || !agreed);
+  const bool unasked = parsed.done() && head.upgrade && (head_sent_ < head_.size() || !agreed);
   if (parsed.bad() || unasked || (head.interim() && ++interim_ > context_.options.limits.interim_responses)) {
     fail(failures::kBadResponse);
     return 0;
@@ -88,7 +87,10 @@ std::size_t Http2Exchange::take_head(ConstBytes bytes) {
     server_->interim(id_, head);
   } else {
     response_ = http::BodyFramer(head.framing, context_.options.limits);
-    if (rules_want(plugin::Phase::ResponseHead)) change_head(head);
+    if (rules_want(plugin::Phase::ResponseHead) && !change_head(head)) {
+      fail(failures::kRuleFailed);
+      return 0;
+    }
     begin_response(head);
   }
   gathered_.reset();  // the head's views die here
@@ -104,11 +106,13 @@ void Http2Exchange::add_hsts(http::ResponseHead& head) {
   if (secure_ && !hsts.empty() && head.fields.find(kHsts) == nullptr) head.fields.add(kHsts, hsts);
 }
 
-void Http2Exchange::change_head(http::ResponseHead& head) {
-  auto transform = rules_->on_response_head(head, may_transform(context_, head, head_request()));
-  if (transform == nullptr) return;
+bool Http2Exchange::change_head(http::ResponseHead& head) {
+  std::unique_ptr<plugin::Transform> transform;
+  if (!rules_->on_response_head(head, may_transform(context_, head, head_request()), transform)) return false;
+  if (transform == nullptr) return true;
   changed_ = std::make_unique<ChangedBody>(context_, static_cast<ChangedBodyOwner&>(*this), std::move(transform));
   forget_length(head, false);
+  return true;
 }
 
 void Http2Exchange::begin_response(http::ResponseHead& head) {
@@ -193,8 +197,15 @@ void Http2Exchange::answer(std::string_view page) {
   http::ResponseHead& head = context_.response;
   http::RequestContext asked;
   asked.head = head_request();
-  const http::Parse parsed = http::parse_response_head(page, context_.options.limits, asked, head);
-  assert(parsed.done());
+  // Ours, and as long as rules make it; what an origin may say is no measure of it.
+  http::Limits limits = context_.options.limits;
+  limits.head_bytes = limits.fields = static_cast<std::uint32_t>(page.size());
+  const http::Parse parsed = http::parse_response_head(page, limits, asked, head);
+  if (!parsed.done()) {  // it was written here
+    failure_ = &failures::kRuleFailed;
+    outcome_ = Outcome::Complete;
+    return server_->reset(id_, http::H2Code::Internal);
+  }
   bytes_out_ += parsed.consumed;
   add_hsts(head);
   status_ = head.status;

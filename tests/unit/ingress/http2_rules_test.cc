@@ -38,6 +38,41 @@ TEST_P(Http2Rules, HeadsAreChanged) {
   EXPECT_TRUE(asked.contains("X-Request-Id: " + record.request_id)) << asked;
 }
 
+// Heads that visitors and rules make longer than any that an origin may send. What was told to somebody else is nowhere in them.
+TEST_P(Http2Rules, LongHeadsOfRulesAreSentOrFail) {
+  HttpWorld world(portable());
+  std::string twice, often;
+  for (int i = 0; i < 8; ++i) twice += "${uri}";
+  for (int i = 0; i < 100; ++i) often += "${uri}";
+  set_rules(world, {{"redirect", {{"to", "/" + twice}}, {"/long"}, {}, {}},
+                    {"redirect", {{"to", "/" + often}}, {"/far"}, {}, {}},
+                    {"cors", {{"origin", "https://b.test"}}, {"/cors"}, {}, {}}});
+  world.link.origin = answer_heads([&](std::string_view) { return ok("private", "Set-Cookie: secret\r\n"); });
+  H2Visitor other(world);
+  const auto before = other.client.ask("GET", "/");
+  ASSERT_TRUE(other.until_closed(before));
+  EXPECT_EQ(other.answer(before).value("set-cookie"), "secret");
+
+  H2Visitor visitor(world);
+  const std::string uri = "/long" + std::string(4000, 'x');
+  const auto redirect = visitor.client.ask("GET", uri);
+  ASSERT_TRUE(visitor.until_closed(redirect));
+  EXPECT_EQ(visitor.answer(redirect).status, 302);
+  EXPECT_EQ(visitor.answer(redirect).value("location").size(), 1 + 8 * uri.size());
+  const auto far = visitor.client.ask("GET", "/far" + std::string(4000, 'x'));
+  ASSERT_TRUE(visitor.until_closed(far));
+  EXPECT_EQ(visitor.answer(far).status, 500);
+  EXPECT_EQ(visitor.answer(far).value("ferrotunnel-error"), "rule-failed");
+  const std::string wanted(31'000, 'w');
+  const auto preflight = visitor.client.ask("OPTIONS", "/cors",
+                                            {{"origin", "https://b.test"},
+                                             {"access-control-request-method", "PUT"},
+                                             {"access-control-request-headers", wanted}});
+  ASSERT_TRUE(visitor.until_closed(preflight));
+  EXPECT_EQ(visitor.answer(preflight).status, 204);
+  for (const auto id : {redirect, far, preflight}) EXPECT_EQ(visitor.answer(id).value("set-cookie"), "") << id;
+}
+
 TEST_P(Http2Rules, AnswersOfRulesAndAmbiguousPaths) {
   HttpWorld world(portable());
   set_rules(world, {{"answer", {{"body", "gone fishing"}}, {"/a"}, {}, {}},

@@ -57,6 +57,25 @@ TEST_P(HttpRules, APathThatCouldBeAnotherIsRefusedWhereARuleLooksAtPaths) {
   EXPECT_EQ(world.link.streams.size(), 1u) << "nothing more has reached the origin";
 }
 
+TEST_P(HttpRules, MoreTextThanARuleMayMakeFails) {
+  HttpWorld world(portable());
+  std::string often, hosts = "X-Long: ";
+  for (int i = 0; i < 100; ++i) often += "${uri}";
+  for (int i = 0; i < 4000; ++i) hosts += "${host}";
+  set_rules(world, {{"redirect", {{"to", "/" + often}}, {"/far"}, {}, {}},
+                    {"response_headers", {{"set", hosts}}, {"/back"}, {}, {}}});
+  Visitor& visitor = world.connect();
+  visitor.send(get("/far" + std::string(4000, 'x')));
+  expect_page(world, visitor, 500, "server", "rule-failed");
+  Visitor& other = world.connect();
+  other.send(get("/back"));
+  ASSERT_TRUE(world.until([&] { return !world.link.streams.empty(); }));
+  (void)world.link.last().take();
+  world.link.last().say(ok("hi"));
+  ASSERT_TRUE(world.until_got(other, "Ferrotunnel-Error: rule-failed\r\n")) << other.got;
+  EXPECT_TRUE(other.got.starts_with("HTTP/1.1 500 ")) << other.got;
+}
+
 TEST_P(HttpRules, AnswersKeepTheConnection) {
   HttpWorld world(portable());
   set_rules(world, {{"answer", {{"body", "gone fishing"}}, {"/a"}, {}, {}},

@@ -38,7 +38,7 @@ Chosen choose(const ChainPtr& chain, std::string_view request, const std::string
   EXPECT_TRUE(http::parse_response_head(response, {}, {}, head).done()) << response;
   Scratch scratch;
   ResponseView view{asked.info, head, scratch, may, nullptr};
-  asked.run.on_response_head(view);
+  EXPECT_TRUE(asked.run.on_response_head(view));
   return {std::string(head.fields.value("content-encoding")), head.fields.value("vary").contains("Accept-Encoding"),
           view.transform != nullptr, Asked::lines(head.fields)};
 }

@@ -87,7 +87,7 @@ class Asked {
     EXPECT_TRUE(http::parse_response_head(response_text_, {}, {}, response).done());
     Scratch kept;
     ResponseView view{info, response, kept, false, nullptr};
-    run.on_response_head(view);
+    EXPECT_TRUE(run.on_response_head(view));
     return lines(response.fields);
   }
   [[nodiscard]] static std::vector<std::string> lines(const http::Fields& fields) {

@@ -65,6 +65,40 @@ TEST(Rules, RequestHeaders) {
                                                            "x-kind: a", "X-Kind: b ${x} /p?q"));
 }
 
+// What a visitor sends may come as often in a rule's text as its owner likes.
+TEST(Rules, MoreTextThanARequestMayHaveIsAnAnswer) {
+  std::string often = "X-Long: ";
+  for (int i = 0; i < 100; ++i) often += "${uri}";
+  for (const ChainPtr& chain :
+       {chain_of({rule("request_headers", {{"set", often}})}),
+        chain_of({rule("redirect", {{"to", "/" + often.substr(8)}})}),
+        chain_of({rule("add_prefix", {{"prefix", "/p"}}), rule("request_headers", {{"set", often}}),
+                  rule("add_prefix", {{"prefix", "/p"}})})}) {
+    Asked asked(chain);
+    ASSERT_EQ(asked.get("/" + std::string(400, 'x')), Verdict::Answer);
+    EXPECT_EQ(asked.reply.status, 500);
+    EXPECT_EQ(asked.reply.slug, "rule-failed");
+    EXPECT_TRUE(asked.reply.fields.empty());
+    Asked shorter(chain);
+    (void)shorter.get("/xxx");
+    EXPECT_NE(shorter.reply.slug, "rule-failed");
+  }
+}
+
+TEST(Rules, MoreTextThanAResponseMayHaveIsAFailure) {
+  std::string often = "X-Long: ";
+  for (int i = 0; i < 200; ++i) often += "${host}";
+  Asked asked(chain_of({rule("response_headers", {{"set", often}})}));
+  ASSERT_EQ(asked.get("/"), Verdict::Pass);
+  EXPECT_EQ(asked.respond("HTTP/1.1 200 OK\r\n\r\n").size(), 1u);
+  const std::string host(200, 'h');
+  asked.info.host = host;
+  EXPECT_TRUE(http::parse_response_head("HTTP/1.1 200 OK\r\n\r\n", {}, {}, asked.response).done());
+  Scratch kept;
+  ResponseView view{asked.info, asked.response, kept, false, nullptr};
+  EXPECT_FALSE(asked.run.on_response_head(view));
+}
+
 TEST(Rules, HeadersThatNoRuleMayChange) {
   for (const std::string name :
        {"Connection", "content-length", "Transfer-Encoding", "TE", "Upgrade", "Host", "Trailer", "Keep-Alive",
