@@ -7,6 +7,7 @@
 #include "app/config/keys.h"
 #include "app/config/reading.h"
 #include "app/config/recorder.h"
+#include "app/config/rule_tables.h"
 #include "app/config/sources.h"
 #include "app/config/tunnels.h"
 #include "app/server/plan.h"
@@ -270,52 +271,6 @@ void read_client_table(Loader& loader, const Value& table, ClientConfig& config)
   if (const auto checked = check_sign_in(config); !checked)
     errors.add(blame != nullptr ? blame->place : table.place,
                "client" + std::string(blame != nullptr ? ".token: " : ": ") + checked.error().context);
-}
-
-// Where a table says something of a rule: the rule's own key, or the first of those beside it; else the table's place.
-Place place_of_rule(const Value& table, const std::string& rule) {
-  const std::string main = rule == "host" ? "host_rewrite" : rule;
-  if (const Value* value = table.find(main)) return value->place;
-  for (const auto* member : in_order(table)) {
-    const std::string& key = member->first;
-    if (key.starts_with(main + "_") || key.ends_with("_" + main)) return member->second.place;
-  }
-  return table.place;
-}
-
-// Keys that say more of another one's rule, and of two the one that is too much. True: there is none that is wrong.
-bool check_together(ConfigErrors& errors, const std::string& where, const Value& table) {
-  if (errors.left_out()) return true;
-  const std::size_t before = errors.count();
-  for (const auto* member : in_order(table))
-    for (const std::string_view main : {"redirect", "basic_auth", "cors"}) {
-      if (!member->first.starts_with(std::string(main) + "_") || table.find(main) != nullptr) continue;
-      errors.add(member->second.place,
-                 where + "." + member->first + " says how, and " + std::string(main) + " is missing beside it");
-    }
-  const Value* redirect = table.find("redirect");
-  for (const auto* member : in_order(table)) {
-    if (redirect == nullptr || (member->first != "answer" && !member->first.starts_with("answer_"))) continue;
-    errors.add(std::max(redirect->place, member->second.place),
-               where + ": redirect and " + member->first +
-                   " stand in one table, and a visitor gets one of the two; leave one out");
-    break;
-  }
-  return errors.count() == before;
-}
-
-// What one table says, each mistake at its place.
-void take_rules(ConfigErrors& errors, RuleDraft& draft, const std::string& where, const Value& table,
-                std::vector<TunnelRule>& into) {
-  const bool together = check_together(errors, where, table);
-  for (TunnelRule& rule : draft.take()) {
-    rule.paths = draft.paths;
-    rule.methods = draft.methods;
-    rule.headers = draft.headers;
-    if (const auto checked = check_rule(rule); together && !checked)
-      errors.add(place_of_rule(table, rule.name), where + ": " + checked.error().context);
-    into.push_back(std::move(rule));
-  }
 }
 
 void read_rules(Loader& loader, const std::string& name, const Value& table, RuleDraft& plain,

@@ -182,7 +182,7 @@ std::optional<std::string> Reading::text_of(const Key& key, const Value& value) 
   }
   if (!checked(key, value.text, value.place)) return std::nullopt;
   if (key.type != Type::Path) return value.text;
-  const std::string path = beside(value.text, value.place, errors_);
+  std::string path = beside(value.text, value.place, errors_);
   if (const auto good = outside_.check_files(key.files, path); !good) {
     wrong(value, good.error().context);
     return std::nullopt;

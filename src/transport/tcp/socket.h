@@ -62,7 +62,7 @@ struct Connecting {
   bool done = false;
 };
 [[nodiscard]] Result<Connecting> connect_to(const SocketAddress& address);
-[[nodiscard]] int take_error(int fd);  // SO_ERROR; 0 none
+[[nodiscard]] int take_error(int fd);   // SO_ERROR; 0 none
 [[nodiscard]] bool peer_ended(int fd);  // its FIN is here, or an end that is worse, whatever is still to be read before
 
 // For a link: small segments go at once, and the kernel's unsent queue stays short, so that control frames do not wait behind it

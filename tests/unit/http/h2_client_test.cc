@@ -262,8 +262,8 @@ TEST(H2Client, AWebSocket) {
 }
 
 TEST(H2Client, AServiceOfHttp1IsRecognised) {
-  for (const std::string_view said : {"HTTP/1.1 400 Bad Request\r\n\r\n", "<!DOCTYPE HTML>\n", "220 mail ESMTP\r\n",
-                                      "\x15\x03\x01\x02\x02\x46"})
+  for (const std::string_view said :
+       {"HTTP/1.1 400 Bad Request\r\n\r\n", "<!DOCTYPE HTML>\n", "220 mail ESMTP\r\n", "\x15\x03\x01\x02\x02\x46"})
     for (const std::size_t piece : {1, 3, 100}) {
       World world;
       for (std::size_t at = 0; at < said.size(); at += piece) world.hear(said.substr(at, piece));

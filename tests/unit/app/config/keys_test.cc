@@ -147,6 +147,19 @@ TEST(ConfigFlags, EachHasAKey) {
   }
 }
 
+// So that the reference names it.
+TEST(ConfigFlags, AKeyWithAFlagOfItsNameSaysSo) {
+  const std::vector<std::pair<std::string_view, std::string_view>> places{
+      {"server", "server"}, {"client", "client"}, {"tunnels", "http"}, {"tunnels", "tcp"}};
+  for (const auto& [section, command] : places)
+    for (const Row& row : rows()) {
+      std::string flag(row.key->name);
+      std::ranges::replace(flag, '_', '-');
+      if (row.section->name != section || cli::find_flag(*cli::find_command(command), flag) == nullptr) continue;
+      EXPECT_NE(row.key->flag, "") << name_of(row) << " has --" << flag;
+    }
+}
+
 TEST(ConfigFlags, EachThatAKeyNamesIsThere) {
   for (const Row& row : rows()) {
     if (row.key->flag.empty()) continue;
