@@ -260,7 +260,7 @@ def test_what_callers_of_grpc_web_are_told(world, version):
     server = world.server()
     world.http_tunnel(server, gone.port, HOST)
     for content_type, host in (("application/grpc-web+proto", HOST), ("application/grpc-web-text", HOST), ("application/grpc-web", "nobody.test")):
-        said = curl(f"http://{host}/s/m", server, version, "-i", "-H", f"Content-Type: {content_type}; charset=x", "--data-binary", "x").decode().lower()
+        said = curl(f"http://{host}/s/m", server, version, "-i", "-X", "POST", "-H", f"Content-Type: {content_type}; charset=x").decode().lower()
         head, _, body = said.partition("\r\n\r\n")
         assert body == "", said
         assert " 200" in head.splitlines()[0], said
@@ -269,5 +269,5 @@ def test_what_callers_of_grpc_web_are_told(world, version):
         assert f"\r\ngrpc-status: {status}\r\n" in head, said
         assert f"\r\ngrpc-message: {reason}: " in head, said
         assert f"\r\nferrotunnel-error: {reason}\r\n" in head, said
-    said = curl(f"http://{HOST}/s/m", server, "-i", "-H", "Content-Type: application/grpc-website", "--data-binary", "x").decode()
+    said = curl(f"http://{HOST}/s/m", server, "-i", "-X", "POST", "-H", "Content-Type: application/grpc-website").decode()
     assert "502" in said.splitlines()[0], said

@@ -98,7 +98,9 @@ TEST_P(HttpConnect, IsRefusedWhereNobodyAsksForIt) {
   claim(world, target(), "p.test/api");  // it has a path, and CONNECT none
   for (const std::string host : {"c.test", "a.test", "p.test", "nobody.test"}) {
     Visitor& visitor = world.connect();
-    visitor.send("CONNECT " + host + ":443 HTTP/1.1\r\nHost: " + host + ":443\r\n\r\n" + get("/smuggled"));
+    std::string request = "CONNECT ";
+    request.append(host).append(":443 HTTP/1.1\r\nHost: ").append(host).append(":443\r\n\r\n").append(get("/smuggled"));
+    visitor.send(request);
     expect_page(world, visitor, 501, "visitor", "connect-refused");
     ASSERT_TRUE(world.until([&] { return visitor.closed(); }));
     EXPECT_FALSE(visitor.reset);
