@@ -90,6 +90,7 @@ TEST(Descriptors, ThoseThatAreOpenAreCounted) {
   const std::uint64_t before = descriptors_in_use();
   EXPECT_GT(before, 2u);
   std::vector<int> opened;
+  opened.reserve(10);
   for (int i = 0; i < 10; ++i) opened.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   EXPECT_EQ(descriptors_in_use(), before + 10);
   for (const int fd : opened) ::close(fd);
