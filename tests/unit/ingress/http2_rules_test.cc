@@ -44,8 +44,8 @@ TEST_P(Http2Rules, LongHeadsOfRulesAreSentOrFail) {
   std::string twice, often;
   for (int i = 0; i < 8; ++i) twice += "${uri}";
   for (int i = 0; i < 100; ++i) often += "${uri}";
-  set_rules(world, {{"redirect", {{"to", "/" + twice}}, {"/long"}, {}, {}},
-                    {"redirect", {{"to", "/" + often}}, {"/far"}, {}, {}},
+  set_rules(world, {{"redirect", {{"to", "/x" + twice}}, {"/long"}, {}, {}},
+                    {"redirect", {{"to", "/x" + often}}, {"/far"}, {}, {}},
                     {"cors", {{"origin", "https://b.test"}}, {"/cors"}, {}, {}}});
   world.link.origin = answer_heads([&](std::string_view) { return ok("private", "Set-Cookie: secret\r\n"); });
   H2Visitor other(world);
@@ -54,12 +54,12 @@ TEST_P(Http2Rules, LongHeadsOfRulesAreSentOrFail) {
   EXPECT_EQ(other.answer(before).value("set-cookie"), "secret");
 
   H2Visitor visitor(world);
-  const std::string uri = "/long" + std::string(4000, 'x');
+  const std::string uri = "/long/" + std::string(4000, 'x');
   const auto redirect = visitor.client.ask("GET", uri);
   ASSERT_TRUE(visitor.until_closed(redirect));
   EXPECT_EQ(visitor.answer(redirect).status, 302);
-  EXPECT_EQ(visitor.answer(redirect).value("location").size(), 1 + 8 * uri.size());
-  const auto far = visitor.client.ask("GET", "/far" + std::string(4000, 'x'));
+  EXPECT_EQ(visitor.answer(redirect).value("location").size(), 2 + 8 * uri.size());
+  const auto far = visitor.client.ask("GET", "/far/" + std::string(4000, 'x'));
   ASSERT_TRUE(visitor.until_closed(far));
   EXPECT_EQ(visitor.answer(far).status, 500);
   EXPECT_EQ(visitor.answer(far).value("ferrotunnel-error"), "rule-failed");

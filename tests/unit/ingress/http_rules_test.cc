@@ -61,11 +61,11 @@ TEST_P(HttpRules, MoreTextThanARuleMayMakeFails) {
   HttpWorld world(portable());
   std::string often, hosts = "X-Long: ";
   for (int i = 0; i < 100; ++i) often += "${uri}";
-  for (int i = 0; i < 4000; ++i) hosts += "${host}";
-  set_rules(world, {{"redirect", {{"to", "/" + often}}, {"/far"}, {}, {}},
+  for (int i = 0; i < 2400; ++i) hosts += "${request.id}";
+  set_rules(world, {{"redirect", {{"to", "/x" + often}}, {"/far"}, {}, {}},
                     {"response_headers", {{"set", hosts}}, {"/back"}, {}, {}}});
   Visitor& visitor = world.connect();
-  visitor.send(get("/far" + std::string(4000, 'x')));
+  visitor.send(get("/far/" + std::string(4000, 'x')));
   expect_page(world, visitor, 500, "server", "rule-failed");
   Visitor& other = world.connect();
   other.send(get("/back"));
