@@ -8,6 +8,11 @@
 namespace ferrotunnel::route {
 namespace {
 
+// Of all matches of a host together: a request may have to look for each of them among all of its own fields.
+constexpr std::size_t kMaxMatchHeadersPerHost = 256;
+
+std::size_t headers_of(const Part& part) { return part.match != nullptr ? part.match->headers.size() : 0; }
+
 std::unexpected<Error> taken(std::string why) {
   return std::unexpected(Error(ErrorCode::AddressInUse, Side::Tunnel, true, std::move(why)));
 }
@@ -161,9 +166,15 @@ Result<> Router::may_claim(const Place& place, std::string_view owner, const Rou
   }
   if (routes->entries_.size() >= kMaxPlacesPerHost) return too_many(place.host, kMaxPlacesPerHost, "paths");
   if (place.part->match == nullptr) return {};
-  const auto matches = std::ranges::count_if(routes->entries_, [](const auto& e) { return e.part->match != nullptr; });
-  if (static_cast<std::size_t>(matches) >= kMaxMatchesPerHost)
-    return too_many(place.host, kMaxMatchesPerHost, "tunnels that ask for methods or headers");
+  std::size_t matches = 0, headers = headers_of(*place.part);
+  for (const RouteTable::Entry& one : routes->entries_) {
+    matches += one.part->match != nullptr ? 1 : 0;
+    headers += headers_of(*one.part);
+  }
+  if (matches >= kMaxMatchesPerHost)
+    return too_many(place.host, kMaxMatchesPerHost, "paths and tunnels that ask for methods or headers");
+  if (headers > kMaxMatchHeadersPerHost)
+    return too_many(place.host, kMaxMatchHeadersPerHost, "headers, or almost, that its paths and tunnels ask for");
   return {};
 }
 

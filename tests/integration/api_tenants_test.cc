@@ -200,7 +200,8 @@ TEST_F(ApiTenants, SoManyTunnelsOfAHostMayAskForHeaders) {
   tunnels.push_back(tunnel("rest", web, "v.test"));
   const auto ann = client(*here, "a", tunnels);
   ASSERT_TRUE(ann->wait_up("rest")) << ann->log.text();
-  EXPECT_TRUE(here->log.text().contains("tunnel rejected t64  v.test has 64 tunnels that ask for methods or headers"))
+  EXPECT_TRUE(
+      here->log.text().contains("tunnel rejected t64  v.test has 64 paths and tunnels that ask for methods or headers"))
       << here->log.text();
 }
 

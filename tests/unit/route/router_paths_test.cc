@@ -135,13 +135,24 @@ TEST(RouterPaths, SoManyPlacesOfAHostAndNoMore) {
   EXPECT_TRUE(router.claim("a.test/x", "alice/1", {1, 1, 0}));
 }
 
+TEST(RouterMatches, SoManyHeadersOfAHostAndNoMore) {
+  Router router;
+  std::vector<std::string> headers;
+  for (int i = 0; i < 50; ++i) headers.push_back("x" + std::to_string(i));
+  for (int i = 0; i < 5; ++i) claim(router, "/" + std::to_string(i), match_of({}, headers), 1);
+  const auto refused = router.claim(place("/5", match_of({}, headers)), "o", {1, 1, 0});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::Limit);
+  claim(router, "/5", match_of({"GET"}, {"a", "b"}), 1);
+}
+
 TEST(RouterMatches, SoManyOfAHostAndNoMore) {
   Router router;
   for (std::size_t i = 0; i < kMaxMatchesPerHost; ++i) claim(router, "", match_of({}, {"x" + std::to_string(i)}), 1);
   const auto refused = router.claim(place("/other", match_of({"GET"})), "o", {1, 1, 0});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::Limit);
-  EXPECT_TRUE(refused.error().context.contains("a.test has 64 tunnels that ask for methods or headers"))
+  EXPECT_TRUE(refused.error().context.contains("a.test has 64 paths and tunnels that ask for methods or headers"))
       << refused.error().context;
   claim(router, "/other", {}, 1);
   claim(router, "", {}, 1);
