@@ -1,5 +1,7 @@
 // Grants that share a server: whose a host is with all its parts, who has it while its client is away or leaves, names under a wildcard, and
 // how much one grant's tunnels may take.
+#include <future>
+
 #include "integration/api_world.h"
 #include "integration/road.h"
 
