@@ -1,25 +1,30 @@
-// Router: which session serves a host, or a part of its paths. One for the server; shards read it through a RouterCache each.
+// Router: which session serves a host, or a part of its requests. One for the server; shards read it through a RouterCache each.
 //
 // Registering is a control path and takes a lock. Looking up is not: a shard keeps the last snapshot and compares one atomic number; only
-// after a change does it take the lock once to fetch the new one. Hosts are in the one spelling of http/host.h (lower case, no
-// port, no trailing dot); "*.example.com" stands for every name under it, and the longest match wins, exact first.
+// after a change does it take the lock once to fetch the new one, which shares with the last all that has not changed. Hosts are in the one
+// spelling of http/host.h (lower case, no port, no trailing dot); "*.example.com" stands for every name under it, and the longest match
+// wins, exact first.
 //
-// What is claimed is a place, each by one owner: a host, with a path prefix or without ("app.example.com/api", http/path.h), and with what is
-// asked of the head besides, or without ('app.example.com/api POST x-beta="yes"', http/head_match.h). The host is found first, then the
-// longest of its prefixes, then what asks for most; another host's are not looked at.
+// What is claimed is a place (place.h), each by one owner; all places of a host are of one grant. The host is found first, then the longest of
+// its prefixes, then what asks for most; another host's are not looked at.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <bitset>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
-#include "http/head_match.h"
+#include "http/message.h"
+#include "route/place.h"
 #include "transport/tls/client_authority.h"
 
 namespace ferrotunnel::plugin {
@@ -30,18 +35,12 @@ namespace ferrotunnel::route {
 
 using SessionId = std::uint64_t;
 
+// Of one host: a request to it looks at each of its places until one fits, and at those with a match the longest.
+inline constexpr std::size_t kMaxPlacesPerHost = 1024;
+inline constexpr std::size_t kMaxMatchesPerHost = 64;  // of them, such as ask for methods or headers
+
 // Of "GRANT/INSTANCE".
 [[nodiscard]] inline std::string_view grant_of(std::string_view owner) { return owner.substr(0, owner.find('/')); }
-
-// Of a place: "HOST", "HOST/PREFIX", and either with " MATCH" behind it. A host has no slash, and neither has a space.
-[[nodiscard]] inline std::string_view host_of(std::string_view place) {
-  return place.substr(0, place.find_first_of("/ "));
-}
-[[nodiscard]] inline std::string_view prefix_of(std::string_view place) {
-  const std::string_view behind = place.substr(host_of(place).size());
-  return behind.substr(0, behind.find(' '));
-}
-[[nodiscard]] std::string place_of(std::string_view host, std::string_view prefix, const http::HeadMatch& match);
 
 // What the local service behind a tunnel is spoken to in: HTTP/2 by prior knowledge, or over TLS, which the client sees to.
 enum class OriginSpeech : std::uint8_t { Http1, Http2, Http2Tls };
@@ -71,7 +70,7 @@ class HostRoutes {
  public:
   // The one route that has every request; null where the path or more of the head decides.
   [[nodiscard]] const RouteTarget* all() const {
-    return entries_.size() == 1 && entries_.front().behind.empty() ? &entries_.front().target : nullptr;
+    return entries_.size() == 1 && entries_.front().part->all() ? &entries_.front().target : nullptr;
   }
   // Its path in the one spelling.
   [[nodiscard]] const RouteTarget* find(const http::RequestHead& head) const;
@@ -81,15 +80,21 @@ class HostRoutes {
  private:
   friend class RouteTable;
   friend class Router;
+  enum class Holder : std::uint8_t {
+    Here,
+    Leaving,
+    Away
+  };  // Leaving, Away: another owner of the grant may have the place
   struct Entry {
-    std::string behind;  // of its place, all behind the host: what it is known by. "": it has every request
-    std::string prefix;  // "": all paths
-    std::shared_ptr<const http::HeadMatch> match;  // null: all heads
+    PartPtr part;
     RouteTarget target;
-    std::string owner;  // "" is nobody: it was offered
-    bool away = false;  // its session is gone, and the place is kept for its grant
+    std::string owner;
+    Holder holder = Holder::Here;
   };
+  [[nodiscard]] const Entry* find(const Part& part) const;
   std::vector<Entry> entries_;  // the longest prefix first, and of one prefix what asks for most
+  std::string grant_;           // of all their owners
+  bool reserves_ = true;        // ClaimRights
 };
 
 // Immutable once published.
@@ -108,49 +113,86 @@ class RouteTable {
   friend class Router;
   using Entry = HostRoutes::Entry;
   using Map = std::unordered_map<std::string, HostRoutes, TextHash, std::equal_to<>>;
+  // Tables share the buckets that did not change between them: a change copies one, and a pointer of each.
+  static constexpr std::size_t kBuckets = 256;
+  struct Hosts {
+    std::array<std::shared_ptr<Map>, kBuckets> buckets{};  // null: empty
+    std::bitset<kBuckets> published;  // of the router's own: a snapshot has it too, so it is not written to
+    std::size_t count = 0;
+    [[nodiscard]] static std::size_t bucket_of(std::string_view key) { return TextHash{}(key) >> 24U & (kBuckets - 1); }
+    [[nodiscard]] const HostRoutes* find(std::string_view key) const;
+    [[nodiscard]] Map& write(std::string_view key);
+  };
   // Where a pattern is, or would be, and under which key.
   static bool is_wild(std::string_view host) { return host.starts_with("*."); }
-  Map& map_of(std::string_view host) { return is_wild(host) ? wildcard_ : exact_; }
+  [[nodiscard]] const Hosts& hosts_of(std::string_view host) const { return is_wild(host) ? wildcard_ : exact_; }
+  [[nodiscard]] Hosts& hosts_of(std::string_view host) { return is_wild(host) ? wildcard_ : exact_; }
   static std::string_view key_of(std::string_view host) { return is_wild(host) ? host.substr(1) : host; }
-  // A place's entry, and where it is this session's.
-  [[nodiscard]] Entry* entry(std::string_view place);
-  [[nodiscard]] Entry* find_claim(std::string_view place, SessionId session);
-  Entry& add(std::string_view place, const http::HeadMatch& match);
-  void remove(std::string_view place);
+  [[nodiscard]] const HostRoutes* at(std::string_view host) const { return hosts_of(host).find(key_of(host)); }
+  // This session's claim of exactly this place, to look at and to change; null: it has none (any more).
+  [[nodiscard]] const Entry* find_claim(const Place& place, SessionId session) const;
+  [[nodiscard]] Entry* write_claim(const Place& place, SessionId session);
+  [[nodiscard]] HostRoutes& write(std::string_view host);  // made where there is none
+  static Entry& write(HostRoutes& routes, const PartPtr& part);
+  void remove(const Place& place);
 
-  Map exact_;
-  Map wildcard_;  // keyed by what follows "*"
+  Hosts exact_;
+  Hosts wildcard_;  // keyed by what follows "*"
+};
+
+// What a claimant may, beside having what nobody has.
+struct ClaimRights {
+  // Of a wildcard: another grant has no name under it, unless it is granted that very part of it.
+  bool reserves = true;
+  // Whether the place's host is granted as such, or by less than this wildcard, which another grant has. None: it is not.
+  std::function<bool(std::string_view wildcard)> granted_in{};
 };
 
 class Router {
  public:
-  // Claims a place for an owner: "GRANT/INSTANCE", text that is the same when the same client signs in again. The same owner replaces its
-  // earlier claim, and one of the same grant a place that is kept; another one gets AddressInUse, and hears no more of a stranger
-  // than that there is one. Any thread.
-  // `match` is that of the place.
-  [[nodiscard]] Result<> claim(const std::string& place, const std::string& owner, const RouteTarget& target,
-                               const http::HeadMatch& match = {});
-  // Gives the place up, unless another session has taken it over since.
-  void release(const std::string& place, SessionId session);
+  // Claims a place for an owner: "GRANT/INSTANCE", text that is the same when the same client signs in again. The same owner's later session
+  // replaces its earlier claim, and another one of the grant has a place that is kept or left. Any thread. Errors: AddressInUse, where the
+  // place is somebody else's, its host another grant's or under another grant's wildcard, and the claimant hears no more of a stranger than that
+  // there is one; Limit, where the host has as many places as it may.
+  [[nodiscard]] Result<> claim(const Place& place, const std::string& owner, const RouteTarget& target,
+                               const ClaimRights& rights = {});
+  // Gives the place up, unless another session has taken it over since; and its host, where leave() reserved it.
+  void release(const Place& place, SessionId session);
   // The session is gone and may come back: visitors learn as much, and only its grant can claim the place until release(). False: it has
   // no claim on it (any more).
-  bool keep(const std::string& place, SessionId session);
-  // The session is about to leave: it is still found, so that visitors learn as much, and whoever claims the place next has it.
-  void offer(const std::string& place, SessionId session);
+  bool keep(const Place& place, SessionId session);
+  // The session is about to leave: it is still found, so that visitors learn as much, and whoever of its grant claims the place next has it.
+  void offer(const Place& place, SessionId session);
+  // The session has left: the place is given up, and its host, where that was the last of it, is only its grant's to claim until release().
+  // False: nothing is reserved.
+  bool leave(const Place& place, SessionId session);
 
   // Of this session's claim, from now on: RouteTarget::pinned.
-  void pin(const std::string& place, SessionId session, bool pinned);
+  void pin(const Place& place, SessionId session, bool pinned);
   // The same: RouteTarget::chain.
-  void set_chain(const std::string& place, SessionId session, std::shared_ptr<const plugin::Chain> chain);
+  void set_chain(const Place& place, SessionId session, std::shared_ptr<const plugin::Chain> chain);
 
   [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
   [[nodiscard]] std::shared_ptr<const RouteTable> snapshot();
 
  private:
+  // A host that nobody serves, and that is kept for the grant of the session that left it.
+  struct Reserved {
+    std::string grant;
+    SessionId session = 0;
+    bool reserves = true;
+  };
   void changed();
+  bool set_holder(const Place& place, SessionId session, HostRoutes::Holder holder);
+  [[nodiscard]] Result<> may_claim(const Place& place, std::string_view owner, const RouteTarget& target,
+                                   const ClaimRights& rights) const;
+  [[nodiscard]] Result<> may_claim_under(std::string_view host, std::string_view grant,
+                                         const ClaimRights& rights) const;
+  [[nodiscard]] const Reserved* reserved(std::string_view host) const;
 
   std::mutex mutex_;
   RouteTable table_;
+  std::unordered_map<std::string, Reserved, TextHash, std::equal_to<>> reserved_;
   std::shared_ptr<const RouteTable> snapshot_ = std::make_shared<const RouteTable>();
   bool dirty_ = false;
   std::atomic<std::uint64_t> version_{0};

@@ -35,6 +35,12 @@ bool Grant::allows_host(std::string_view host) const {
   return std::ranges::any_of(hosts, [host](const std::string& pattern) { return covers(pattern, host); });
 }
 
+bool Grant::allows_host_within(std::string_view host, std::string_view wildcard) const {
+  return std::ranges::any_of(hosts, [&](const std::string& pattern) {
+    return pattern != "*" && pattern != wildcard && covers(wildcard, pattern) && covers(pattern, host);
+  });
+}
+
 bool Grant::allows_port(std::uint16_t port) const {
   return std::ranges::any_of(ports, [port](PortRange range) { return port >= range.first && port <= range.last; });
 }

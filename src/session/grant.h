@@ -4,6 +4,7 @@
 // spelling of http/host.h, and a pattern is "*" (any name), "*.example.com" or a name. Any thread.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -26,6 +27,12 @@ struct GrantLimits {
   std::uint32_t tunnels = 2'000;
   std::uint32_t streams = 50'000;  // visitors and warm origin connections at once
   std::uint64_t bandwidth = 0;     // bytes a second, each way; 0: no limit
+  // Of its HTTP tunnels together: hosts times paths, and the text of these and of the methods and headers that they ask for. With the
+  // number of tunnels, and one tunnel's most at least.
+  static constexpr std::uint64_t kPlacesPerTunnel = 4, kLeastPlaces = 256;
+  static constexpr std::uint64_t kRouteBytesPerTunnel = 2 * 1024, kLeastRouteBytes = 256 * 1024;
+  [[nodiscard]] std::uint64_t places() const { return std::max(kLeastPlaces, kPlacesPerTunnel * tunnels); }
+  [[nodiscard]] std::uint64_t route_bytes() const { return std::max(kLeastRouteBytes, kRouteBytesPerTunnel * tunnels); }
   friend bool operator==(const GrantLimits&, const GrantLimits&) = default;
 };
 
@@ -43,6 +50,8 @@ struct Grant {
 
   // A host, or a wildcard, which has to be inside of what is granted as a whole.
   [[nodiscard]] bool allows_host(std::string_view host) const;
+  // One of those that allow it is less than `wildcard`, above it: it was granted as such, and not with all there is.
+  [[nodiscard]] bool allows_host_within(std::string_view host, std::string_view wildcard) const;
   [[nodiscard]] bool allows_port(std::uint16_t port) const;
   [[nodiscard]] bool expired(Time now) const { return expires && now >= *expires; }
   // Whether what was proved by one of `earlier`'s secrets still is: every secret of it that is gone takes its sessions with it.

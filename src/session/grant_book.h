@@ -13,6 +13,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "base/bytes.h"
@@ -28,6 +29,7 @@ namespace ferrotunnel::session {
 struct GrantUse {
   std::atomic<std::uint32_t> sessions{0}, tunnels{0};
   std::atomic<std::uint32_t> leases{0};  // hosts and ports that are kept for it, at most as many as it may have tunnels
+  std::atomic<std::uint64_t> places{0}, route_bytes{0};  // of HTTP tunnels: GrantLimits::places(), route_bytes()
   std::shared_ptr<mux::StreamQuota> streams = std::make_shared<mux::StreamQuota>();
   // Bytes of its visitors, one way, and how many tunnels wait for some.
   struct Bandwidth {
@@ -36,15 +38,20 @@ struct GrantUse {
   };
   Bandwidth from_visitors, to_visitors;
 
-  // Take before use. False: there are `limit` already, and nothing was taken.
-  [[nodiscard]] static bool take(std::atomic<std::uint32_t>& count, std::uint32_t limit) {
-    std::uint32_t now = count.load(std::memory_order_relaxed);
-    while (now < limit) {
-      if (count.compare_exchange_weak(now, now + 1, std::memory_order_relaxed)) return true;
+  // Take before use. False: there would be more than `limit`, and nothing was taken.
+  template <class Count>
+  [[nodiscard]] static bool take(std::atomic<Count>& count, std::type_identity_t<Count> limit,
+                                 std::type_identity_t<Count> some = 1) {
+    Count now = count.load(std::memory_order_relaxed);
+    while (now < limit && some <= limit - now) {
+      if (count.compare_exchange_weak(now, now + some, std::memory_order_relaxed)) return true;
     }
     return false;
   }
-  static void give_back(std::atomic<std::uint32_t>& count) { count.fetch_sub(1, std::memory_order_relaxed); }
+  template <class Count>
+  static void give_back(std::atomic<Count>& count, std::type_identity_t<Count> some = 1) {
+    count.fetch_sub(some, std::memory_order_relaxed);
+  }
 };
 
 class GrantBook final : public SecretSource {

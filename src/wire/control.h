@@ -36,6 +36,7 @@ inline constexpr std::size_t kMaxNetwork = 64;            // bytes of one
 inline constexpr std::size_t kMaxHosts = 64;              // of a tunnel
 inline constexpr std::size_t kMaxPaths = 64;              // of a tunnel, or of a rule
 inline constexpr std::size_t kMaxPath = 1024;             // bytes of one
+inline constexpr std::size_t kMaxMatchBytes = 4 * 1024;   // of all methods and headers that a tunnel asks for
 inline constexpr std::size_t kMaxRules = 64;              // of a tunnel
 inline constexpr std::size_t kMaxRulesBytes = 32 * 1024;  // of all their text
 inline constexpr std::size_t kMaxClientCa = 16 * 1024;    // of a tunnel

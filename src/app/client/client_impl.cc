@@ -166,7 +166,8 @@ void ClientImpl::try_change(const std::shared_ptr<Change>& change) {
     change->tell({});
     if (!link_) return adopt(std::move(*result));
     successor_ = std::move(*result);
-    // It goes for good, as far as its old grant is concerned: nothing is to be kept for it.
+    // It goes for good, as far as its old grant is concerned: nothing is to be kept for that, its hosts neither.
+    for (Tunnel& tunnel : tunnels_) unregister(tunnel);
     link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "the client signs in with another configuration");
     link_->close(Error(ErrorCode::Cancelled, Side::Local, true, "the configuration has changed"));
   });

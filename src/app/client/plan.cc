@@ -11,7 +11,7 @@
 #include "app/times.h"
 #include "http/host.h"
 #include "http/path.h"
-#include "route/router.h"
+#include "route/place.h"
 #include "session/dialer.h"
 #include "transport/tls/client_authority.h"
 #include "transport/tls/tls_identity.h"
@@ -126,6 +126,12 @@ std::string authority_of(const origin::OriginTarget& target) {
   return http::split_authority(text) ? std::string(text) : "localhost";
 }
 
+std::size_t total_size(const std::vector<std::string>& texts) {
+  std::size_t size = 0;
+  for (const std::string& text : texts) size += text.size();
+  return size;
+}
+
 // Hosts, paths and rules of an http tunnel.
 Result<> plan_rules(const origin::OriginTarget& target, PlannedTunnel& tunnel) {
   const TunnelConfig& config = tunnel.config;
@@ -144,6 +150,8 @@ Result<> plan_rules(const origin::OriginTarget& target, PlannedTunnel& tunnel) {
   }
   if (config.methods.size() > wire::kMaxPaths || config.headers.size() > wire::kMaxPaths)
     return bad("it may have " + std::to_string(wire::kMaxPaths) + " methods and as many headers");
+  if (total_size(config.methods) + total_size(config.headers) > wire::kMaxMatchBytes)
+    return bad("its methods and headers have more than " + std::to_string(wire::kMaxMatchBytes) + " bytes together");
   auto match = http::HeadMatch::parse(config.methods, config.headers);
   if (!match) return std::unexpected(std::move(match.error()));
   for (const std::string& method : config.methods)

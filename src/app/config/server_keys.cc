@@ -403,8 +403,8 @@ constexpr std::array kGrantKeys = {
     Key{.name = "hosts",
         .type = Type::Texts,
         .fallback = "`[\"*\"]`",
-        .text = "Hosts that its clients may have: names, `*.example.com` for every name under it, `*` for any. `[]`: "
-                "no HTTP tunnels.",
+        .text = "Hosts that its clients may have: names, `*.example.com` for every name under it, `*` for any. A name "
+                "under a wildcard that another grant has, has to be among them. `[]`: no HTTP tunnels.",
         .example = "[\"app.example.com\", \"*.dev.example.com\"]",
         .set = [](Target& t, Read&& r) { t.grant->hosts = std::move(r.texts); },
         .check = host},

@@ -7,7 +7,7 @@
 #include "app/config/sources.h"
 #include "http/host.h"
 #include "http/path.h"
-#include "route/router.h"
+#include "route/place.h"
 #include "session/grant.h"
 #include "wire/control.h"
 

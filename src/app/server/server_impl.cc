@@ -550,7 +550,8 @@ void ServerImpl::leave(const std::string& owner, route::SessionId session) {
   if (owners_.empty()) owners_changed_.notify_all();
 }
 
-void ServerImpl::probe(const std::string& grant, route::SessionId asking, const std::string& host, std::uint16_t port) {
+void ServerImpl::probe(const std::string& grant, route::SessionId asking, const std::optional<route::Place>& host,
+                       std::uint16_t port) {
   for (const auto& shard : shards_) {
     shard->shard().post([&shard = *shard, grant, asking, host, port] { shard.probe(grant, asking, host, port); });
   }

@@ -80,7 +80,8 @@ class ServerImpl {
   [[nodiscard]] Result<std::optional<Place>> enter(const std::string& owner, const std::string& grant, Place place);
   void leave(const std::string& owner, route::SessionId session);
   // On every shard, in a moment (ServerShard::probe).
-  void probe(const std::string& grant, route::SessionId asking, const std::string& host, std::uint16_t port);
+  void probe(const std::string& grant, route::SessionId asking, const std::optional<route::Place>& host,
+             std::uint16_t port);
   [[nodiscard]] route::SessionId next_session_id() { return next_session_.fetch_add(1, std::memory_order_relaxed); }
 
   struct Counters {

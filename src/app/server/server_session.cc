@@ -126,11 +126,11 @@ void ServerSession::on_control(std::string_view json) {
 
 void ServerSession::on_goaway(std::uint32_t, std::string_view) {
   leaving_ = true;
-  // The client drains: new visitors learn that it is closing, until another client takes the host; those inside finish. Warm connections
+  // The client drains: new visitors learn that it is closing, until another client of the grant takes the host; those inside finish. Warm connections
   // to its origins would keep the link from ending.
   for (auto& [number, tunnel] : tunnels_) {
     if (tunnel.tcp) tunnel.tcp->stop_accepting();
-    for (const std::string& place : tunnel.places) shard_.server().router().offer(place, id_);
+    for (const route::Place& place : tunnel.places) shard_.server().router().offer(place, id_);
   }
   shard_.http().forget_session(id_);
   carry_changed();
@@ -157,7 +157,7 @@ void ServerSession::end(const Error& why) {
     if (FurtherLink* link = shard.find_further(id)) link->close(why);
   });
   further_.clear();  // their visitors end with them, and are told of as such
-  give_up_all(leaving_ || shard_.server().draining() ? Places::Free : Places::Kept);
+  give_up_all(shard_.server().draining() ? Places::Free : leaving_ ? Places::Left : Places::Kept);
   if (up_) {
     up_ = false;
     if (const auto& call = shard_.server().options().on_session) {
@@ -212,25 +212,27 @@ void ServerSession::reject(const wire::Register& request, const Error& why) {
   say_tunnel(TunnelEvent::Kind::Rejected, request.name, "", &why);
 }
 
-void ServerSession::give_up(Tunnel& tunnel, Lease* lease) {
+void ServerSession::give_up(Tunnel& tunnel, Lease* lease, Places places) {
   const std::uint16_t port = tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0};
   const auto may_keep = [&] {
     return lease != nullptr && session::GrantUse::take(use_->leases, grant_->limits.tunnels);
   };
-  if (port != 0 && may_keep()) {
+  if (port != 0 && places == Places::Kept && may_keep()) {
     // Before nobody listens there.
     shard_.server().ports().keep(port, outcome_.grant, id_);
     lease->ports.push_back(port);
   }
-  for (const std::string& place : tunnel.places) {
+  route::Router& router = shard_.server().router();
+  for (const route::Place& place : tunnel.places) {
     const bool keep = may_keep();
-    if (keep && shard_.server().router().keep(place, id_)) {
+    if (keep && (places == Places::Kept ? router.keep(place, id_) : router.leave(place, id_))) {
       lease->hosts.push_back(place);
       continue;
     }
     if (keep) session::GrantUse::give_back(use_->leases);
-    shard_.server().router().release(place, id_);
+    router.release(place, id_);
   }
+  tunnel.route_hold = {};
   book_->remove(tunnel.number);
   on_further([id = id_, number = tunnel.number](ServerShard& shard) {
     if (FurtherLink* link = shard.find_further(id)) link->drop_tunnel(number);
@@ -249,9 +251,9 @@ void ServerSession::give_up_all(Places places) {
   std::map<std::uint32_t, Tunnel> tunnels;
   tunnels.swap(tunnels_);
   Lease lease{id_, outcome_.grant, use_, {}, {}};
-  const bool keep = places == Places::Kept && use_ != nullptr && grant_ != nullptr &&
+  const bool keep = places != Places::Free && use_ != nullptr && grant_ != nullptr &&
                     shard_.live().config.host_lease > Duration::zero();
-  for (auto& [number, tunnel] : tunnels) give_up(tunnel, keep ? &lease : nullptr);
+  for (auto& [number, tunnel] : tunnels) give_up(tunnel, keep ? &lease : nullptr, places);
   shard_.keep(std::move(lease));
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/server/further_link.h"
+#include "app/server/route_hold.h"
 #include "app/server/server_shard.h"
 #include "app/server/session_book.h"
 #include "ingress/tcp/direct_pool.h"
@@ -43,7 +44,7 @@ class ServerSession final : private transport::LinkHandler,
   // Somebody of the same grant wants what this one has: it has kProbe to send a byte, or is over. Whoever is alive notices nothing.
   static constexpr Duration kProbe = std::chrono::milliseconds(1500);
   void prove_alive();
-  [[nodiscard]] bool has(std::string_view host, std::uint16_t port) const;  // a tunnel there; "" and 0 are none
+  [[nodiscard]] bool has(const std::optional<route::Place>& host, std::uint16_t port) const;  // a tunnel there; 0: none
   // Ends it for the sake of its successor, which waits for `then`.
   void replace(std::function<void()> then);
 
@@ -69,7 +70,9 @@ class ServerSession final : private transport::LinkHandler,
     DescriptorHold listener;  // of TCP
     TunnelCountsPtr counts;
     wire::Carry carry = wire::Carry::Auto;
-    std::vector<std::string> places;                          // in the router, of HTTP: hosts, or hosts with paths
+    std::vector<route::Place> places;                         // in the router, of HTTP
+    RouteHold route_hold;                                     // of these
+    std::optional<route::Place> wanted;                       // of HTTP, where it was not to be had
     plugin::ChainPtr chain;                                   // of its rules
     bool single_use = false;                                  // of HTTP: RouteTarget::single_use
     bool connect = false;                                     // the same
@@ -98,11 +101,12 @@ class ServerSession final : private transport::LinkHandler,
   void on_register(const wire::Register& request);
   [[nodiscard]] Result<> register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<> register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
-  [[nodiscard]] Result<std::string> pick_host(std::uint32_t number, Tunnel& tunnel, const std::string& prefix,
-                                              const http::HeadMatch& match);
+  [[nodiscard]] Result<std::string> pick_host(std::uint32_t number, Tunnel& tunnel, const route::PartPtr& part);
   [[nodiscard]] Result<> claim_all(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
-  [[nodiscard]] Result<> claim(const std::string& place, std::uint32_t number, Tunnel& tunnel,
-                               const http::HeadMatch& match);
+  enum class Chosen : std::uint8_t { Asked, Random };  // a host: by the client, or by us, so that it is nobody's
+  [[nodiscard]] Result<> claim(const route::Place& place, std::uint32_t number, Tunnel& tunnel,
+                               Chosen chosen = Chosen::Asked);
+  [[nodiscard]] bool reserves(std::string_view host) const;
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> listen(std::uint32_t number, std::uint16_t port);
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> pick_port(std::uint32_t number);
   void on_unregister(std::uint32_t number);
@@ -114,7 +118,7 @@ class ServerSession final : private transport::LinkHandler,
   void withdraw(std::uint32_t number, const Error& why, std::string_view code = wire::kRejectNotAllowed);
   void end_for_good(const Error& why);
   void watch_expiry();
-  void contest(const std::string& host, std::uint16_t port);
+  void contest(const std::optional<route::Place>& host, std::uint16_t port);
   void on_probe_over();
   // Direct links (server_session_direct.cc).
   void open_direct();
@@ -137,9 +141,9 @@ class ServerSession final : private transport::LinkHandler,
   template <class Function>
   void on_further(const Function& function);  // on each shard that has a link, in a moment: function(ServerShard&)
   void end(const Error& why);                 // destroys us
-  void give_up(Tunnel& tunnel, Lease* lease = nullptr);
-  // Those who may come back find their places free (ServerConfig::host_lease).
-  enum class Places : std::uint8_t { Free, Kept };
+  // Those who may come back find their places free (ServerConfig::host_lease), of those who left in order only the hosts.
+  enum class Places : std::uint8_t { Free, Left, Kept };
+  void give_up(Tunnel& tunnel, Lease* lease = nullptr, Places places = Places::Free);
   void give_up_all(Places places = Places::Free);
   void reject(const wire::Register& request, const Error& why);
   void say_tunnel(TunnelEvent::Kind kind, const std::string& name, const std::string& url, const Error* why = nullptr);

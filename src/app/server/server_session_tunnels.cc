@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <optional>
+#include <set>
 
 #include "app/limits.h"
 #include "app/rules.h"
@@ -33,8 +34,29 @@ std::uint32_t random_number() {
   return load_be<std::uint32_t>(bytes.data());
 }
 
-bool contains(const std::vector<std::string>& list, std::string_view one) {
-  return std::ranges::find(list, one) != list.end();
+std::size_t total_size(const std::vector<std::string>& texts) {
+  std::size_t size = 0;
+  for (const std::string& text : texts) size += text.size();
+  return size;
+}
+
+// Each path asked for once, with what is asked for besides; one for all where there is none.
+Result<std::vector<route::PartPtr>> parts_of(const wire::Register& request) {
+  if (total_size(request.methods) + total_size(request.headers) > wire::kMaxMatchBytes)
+    return refused(ErrorCode::Limit, "the methods and headers of a tunnel have at most " +
+                                         std::to_string(wire::kMaxMatchBytes) + " bytes together");
+  auto parsed = http::HeadMatch::parse(request.methods, request.headers);
+  if (!parsed) return std::unexpected(parsed.error());
+  const auto match = route::shared_match(std::move(*parsed));
+  std::set<std::string> prefixes;
+  std::vector<route::PartPtr> parts;
+  for (const std::string& path : request.paths) {
+    auto prefix = http::normalise_prefix(path);
+    if (!prefix) return refused(ErrorCode::BadInput, "a path asked for is none");
+    if (prefixes.insert(*prefix).second) parts.push_back(route::part_of(*prefix, match));
+  }
+  if (parts.empty()) parts.push_back(route::part_of({}, match));
+  return parts;
 }
 
 Result<transport::ClientAuthorityPtr> client_ca_of(const wire::Register& request, std::uint16_t https_port) {
@@ -55,6 +77,9 @@ std::optional<route::OriginSpeech> speech_of(const wire::Register& request) {
   }
   return std::nullopt;
 }
+
+// Under which hosts are that nobody asked for by name.
+const std::string& own_domain(const ServerLive& live) { return live.domain.empty() ? live.public_host : live.domain; }
 
 // One word is a name under the server's own domain, where it has one.
 Result<std::string> one_spelling(const std::string& asked, const std::string& domain) {
@@ -105,7 +130,7 @@ void ServerSession::on_register(const wire::Register& request) {
                                                                  : register_tcp(request, number, tunnel);
   if (!done) {
     session::GrantUse::give_back(use_->tunnels);
-    if (done.error().code == ErrorCode::AddressInUse) contest(tunnel.host, request.port);
+    if (done.error().code == ErrorCode::AddressInUse) contest(tunnel.wanted, request.port);
     return reject(request, done.error());
   }
   wire::Registered answer{request.req, number, tunnel.url, tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0}};
@@ -128,14 +153,15 @@ void ServerSession::on_register(const wire::Register& request) {
 
 // The client asks again in a moment. Until then whoever has it under the same grant has shown to be alive, or has lost it; under another
 // grant it keeps it whatever it does.
-void ServerSession::contest(const std::string& host, std::uint16_t port) {
+void ServerSession::contest(const std::optional<route::Place>& host, std::uint16_t port) {
   shard_.server().probe(outcome_.grant, id_, host, port);
 }
 
-bool ServerSession::has(std::string_view host, std::uint16_t port) const {
+bool ServerSession::has(const std::optional<route::Place>& host, std::uint16_t port) const {
   return std::ranges::any_of(tunnels_, [&](const auto& one) {
     const Tunnel& tunnel = one.second;
-    return (!host.empty() && contains(tunnel.places, host)) || (port != 0 && tunnel.tcp && tunnel.tcp->port() == port);
+    return (host && std::ranges::find(tunnel.places, *host) != tunnel.places.end()) ||
+           (port != 0 && tunnel.tcp && tunnel.tcp->port() == port);
   });
 }
 
@@ -159,92 +185,103 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
   if (server.http_port() == 0 && server.https_port() == 0)
     return refused(ErrorCode::Refused, "this server has no HTTP port (its --http-listen is off)");
   if (auto claimed = claim_all(request, number, tunnel); !claimed) {
-    for (const std::string& place : tunnel.places) server.router().release(place, id_);
+    for (const route::Place& place : tunnel.places) server.router().release(place, id_);
     return claimed;
   }
-  const std::string& first = tunnel.places.front();
-  const std::string host(route::host_of(first));
-  tunnel.host = host;
+  const route::Place& first = tunnel.places.front();
+  tunnel.host = first.host;
   const bool https = server.https_port() != 0;
   const std::uint16_t port = https ? server.https_port() : server.http_port();
-  tunnel.url = (https ? "https://" : "http://") + host;
+  tunnel.url = (https ? "https://" : "http://") + first.host;
   if (port != (https ? 443 : 80)) tunnel.url += ":" + std::to_string(port);
-  tunnel.url += route::prefix_of(first);
+  tunnel.url += first.part->prefix;
   return {};
 }
 
-// Every host with every path; of those that fail, tunnel.host is the one.
+// Every host with every path.
 Result<> ServerSession::claim_all(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
-  std::vector<std::string> prefixes;
-  for (const std::string& path : request.paths) {
-    auto prefix = http::normalise_prefix(path);
-    if (!prefix) return refused(ErrorCode::BadInput, "a path asked for is none");
-    if (!contains(prefixes, *prefix)) prefixes.push_back(std::move(*prefix));
-  }
-  if (prefixes.empty()) prefixes.emplace_back();
-  auto match = http::HeadMatch::parse(request.methods, request.headers);
-  if (!match) return std::unexpected(match.error());
-  if ((request.hosts.size() + 1) * prefixes.size() > kMaxPlaces)
-    return refused(ErrorCode::Limit, "a tunnel has at most " + std::to_string(kMaxPlaces) + " hosts times paths");
+  auto parts = parts_of(request);
+  if (!parts) return std::unexpected(parts.error());
   std::vector<std::string> hosts;
-  if (!request.host.empty()) hosts.push_back(request.host);
-  hosts.insert(hosts.end(), request.hosts.begin(), request.hosts.end());
-  if (hosts.empty()) {
-    auto picked = pick_host(number, tunnel, prefixes.front(), *match);
-    if (!picked) return std::unexpected(picked.error());
-    hosts.push_back(std::move(*picked));
-  }
-  for (const std::string& asked : hosts) {
+  const auto add = [&](const std::string& asked) -> Result<> {
     auto host = one_spelling(asked, shard_.live().domain);
     if (!host) return std::unexpected(host.error());
-    for (const std::string& prefix : prefixes) {
-      tunnel.host = route::place_of(*host, prefix, *match);  // also where it is somebody else's: contest()
-      if (contains(tunnel.places, tunnel.host)) continue;
-      if (auto claimed = claim(tunnel.host, number, tunnel, *match); !claimed) return claimed;
+    if (std::ranges::find(hosts, *host) == hosts.end()) hosts.push_back(std::move(*host));
+    return {};
+  };
+  if (!request.host.empty()) {
+    if (auto added = add(request.host); !added) return added;
+  }
+  for (const std::string& asked : request.hosts) {
+    if (auto added = add(asked); !added) return added;
+  }
+  const std::size_t places = std::max<std::size_t>(hosts.size(), 1) * parts->size();
+  if (places > kMaxPlaces)
+    return refused(ErrorCode::Limit, "a tunnel has at most " + std::to_string(kMaxPlaces) + " hosts times paths");
+  const std::size_t bytes = total_size(request.paths) + total_size(request.methods) + total_size(request.headers) +
+                            std::max<std::size_t>(total_size(hosts), wire::kMaxHost) * parts->size();
+  auto hold = RouteHold::take(use_, *grant_, places, bytes);
+  if (!hold) return std::unexpected(hold.error());
+  tunnel.route_hold = std::move(*hold);
+  const bool picked = hosts.empty();
+  if (picked) {
+    auto host = pick_host(number, tunnel, parts->front());
+    if (!host) return std::unexpected(host.error());
+    hosts.push_back(std::move(*host));
+  }
+  for (const std::string& host : hosts) {
+    for (const route::PartPtr& part : *parts) {
+      if (picked && part == parts->front()) continue;
+      tunnel.wanted.emplace(host, part);
+      if (auto claimed = claim(*tunnel.wanted, number, tunnel); !claimed) return claimed;
     }
   }
+  tunnel.wanted.reset();
   return {};
 }
 
-Result<> ServerSession::claim(const std::string& place, std::uint32_t number, Tunnel& of,
-                              const http::HeadMatch& match) {
-  const std::string host(route::host_of(place));
-  if (!grant_->allows_host(host)) {
-    return refused(ErrorCode::Refused,
-                   host + " is outside the hosts of grant " + grant_->name + " (" + session::hosts_text(*grant_) + ")");
+Result<> ServerSession::claim(const route::Place& place, std::uint32_t number, Tunnel& of, Chosen chosen) {
+  if (!grant_->allows_host(place.host)) {
+    return refused(ErrorCode::Refused, place.host + " is outside the hosts of grant " + grant_->name + " (" +
+                                           session::hosts_text(*grant_) + ")");
   }
-  // The router knows owners, and this one's claims would replace each other.
-  for (const auto& [other, tunnel] : tunnels_) {
-    if (contains(tunnel.places, place))
-      return refused(ErrorCode::AddressInUse, "this client has a tunnel for " + place + " already", true);
-  }
+  const auto granted_in = [&](std::string_view wildcard) {
+    return chosen == Chosen::Random || grant_->allows_host_within(place.host, wildcard);
+  };
   auto claimed = shard_.server().router().claim(place, owner_,
                                                 {id_, number, shard_.shard().index(), !further_.empty(), of.chain,
                                                  of.single_use, of.client_ca, of.speech, of.connect},
-                                                match);
+                                                {reserves(place.host), granted_in});
   if (claimed) of.places.push_back(place);
   return claimed;
 }
 
+// A wildcard that the grant has with all there is ("*") keeps nobody from names under the server's own domain, where everybody's are, nor
+// under a whole top-level domain.
+bool ServerSession::reserves(std::string_view host) const {
+  if (!host.starts_with("*.") || grant_->allows_host_within(host, "*")) return true;
+  const std::string& domain = own_domain(shard_.live());
+  return host.substr(2).contains('.') && domain != host.substr(2) && !http::wildcard_match(host, domain);
+}
+
 // A name under the server's own, where any is granted; under the first wildcard, else; or the first granted name that is free.
-Result<std::string> ServerSession::pick_host(std::uint32_t number, Tunnel& tunnel, const std::string& prefix,
-                                             const http::HeadMatch& match) {
+Result<std::string> ServerSession::pick_host(std::uint32_t number, Tunnel& tunnel, const route::PartPtr& part) {
   std::string domain;
   for (const std::string& pattern : grant_->hosts) {
     if (pattern == "*") {
-      domain = shard_.live().domain.empty() ? shard_.live().public_host : shard_.live().domain;
+      domain = own_domain(shard_.live());
       break;
     }
     if (domain.empty() && pattern.starts_with("*.")) domain = pattern.substr(2);
   }
   if (!domain.empty()) {
     std::string host = random_name().append(".").append(domain);
-    if (auto claimed = claim(route::place_of(host, prefix, match), number, tunnel, match); !claimed)
+    if (auto claimed = claim({host, part}, number, tunnel, Chosen::Random); !claimed)
       return std::unexpected(claimed.error());
     return host;
   }
   for (const std::string& name : grant_->hosts) {
-    if (claim(route::place_of(name, prefix, match), number, tunnel, match)) return name;
+    if (claim({name, part}, number, tunnel)) return name;
   }
   return refused(grant_->hosts.empty() ? ErrorCode::Refused : ErrorCode::AddressInUse,
                  "no host of grant " + grant_->name + " is free (" + session::hosts_text(*grant_) + ")",
@@ -354,7 +391,7 @@ void ServerSession::on_update(const wire::Update& request) {
     // What the client wants done is not known: nobody comes in.
     if (!chain) return withdraw(request.tunnel, chain.error(), wire::kRejectBadRequest);
     tunnel.chain = std::move(*chain);
-    for (const std::string& place : tunnel.places) shard_.server().router().set_chain(place, id_, tunnel.chain);
+    for (const route::Place& place : tunnel.places) shard_.server().router().set_chain(place, id_, tunnel.chain);
   }
   if (!request.limits) return;
   auto rules = to_rules(*request.limits);
@@ -375,7 +412,7 @@ void ServerSession::limit(Tunnel& tunnel) {
   if (!tunnel.host.empty()) shard_.http().set_gate({id_, tunnel.number}, tunnel.gate->open() ? nullptr : tunnel.gate);
   // What a gate counts it counts on this shard.
   if (further_.empty()) return;
-  for (const std::string& place : tunnel.places) shard_.server().router().pin(place, id_, !tunnel.gate->open());
+  for (const route::Place& place : tunnel.places) shard_.server().router().pin(place, id_, !tunnel.gate->open());
 }
 
 void ServerSession::limits_changed() {
@@ -409,12 +446,11 @@ void ServerSession::grants_changed() {
 }
 
 std::optional<Error> ServerSession::outside_grant(const Tunnel& tunnel) const {
-  for (const std::string& place : tunnel.places) {
-    const std::string host(route::host_of(place));
-    if (grant_->allows_host(host)) continue;
-    return Error(
-        ErrorCode::Refused, Side::Local, false,
-        host + " is no longer among the hosts of grant " + grant_->name + " (" + session::hosts_text(*grant_) + ")");
+  for (const route::Place& place : tunnel.places) {
+    if (grant_->allows_host(place.host)) continue;
+    return Error(ErrorCode::Refused, Side::Local, false,
+                 place.host + " is no longer among the hosts of grant " + grant_->name + " (" +
+                     session::hosts_text(*grant_) + ")");
   }
   if (tunnel.tcp && !grant_->allows_port(tunnel.tcp->port())) {
     return Error(ErrorCode::Refused, Side::Local, false,

@@ -235,7 +235,7 @@ std::size_t ServerShard::kick(const std::string& name) {
   return kicked;
 }
 
-void ServerShard::probe(const std::string& grant, route::SessionId asking, const std::string& host,
+void ServerShard::probe(const std::string& grant, route::SessionId asking, const std::optional<route::Place>& host,
                         std::uint16_t port) {
   for (auto& [id, session] : sessions_) {
     if (id != asking && session->grant_name() == grant && session->has(host, port)) session->prove_alive();
@@ -261,7 +261,7 @@ void ServerShard::keep(Lease lease) {
 }
 
 ServerShard::LeaseEnd::~LeaseEnd() {
-  for (const std::string& host : lease_.hosts) let_go(host);
+  for (const route::Place& host : lease_.hosts) let_go(host);
   for (const std::uint16_t port : lease_.ports) let_go(port);
 }
 
@@ -280,14 +280,13 @@ bool ServerShard::LeaseEnd::obey(const session::GrantBook& grants) {
     if (!allowed) let_go(place);
     return !allowed;
   };
-  std::erase_if(lease_.hosts, [&](const std::string& host) {
-    return outside(host, grant->allows_host(std::string(route::host_of(host))));
-  });
+  std::erase_if(lease_.hosts,
+                [&](const route::Place& place) { return outside(place, grant->allows_host(place.host)); });
   std::erase_if(lease_.ports, [&](std::uint16_t port) { return outside(port, grant->allows_port(port)); });
   return !lease_.hosts.empty() || !lease_.ports.empty();
 }
 
-void ServerShard::LeaseEnd::let_go(const std::string& host) {
+void ServerShard::LeaseEnd::let_go(const route::Place& host) {
   shard_.server_.router().release(host, lease_.session);
   session::GrantUse::give_back(lease_.use->leases);
 }

@@ -43,7 +43,7 @@ struct Lease {
   route::SessionId session = 0;
   std::string grant;
   std::shared_ptr<session::GrantUse> use;
-  std::vector<std::string> hosts;
+  std::vector<route::Place> hosts;
   std::vector<std::uint16_t> ports;
 };
 
@@ -82,7 +82,8 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void remove(route::SessionId session);                    // the session is over: destroys it
   [[nodiscard]] std::size_t kick(const std::string& name);  // ends sessions of that id or grant: how many
   // Sessions of this grant, but for `asking`, that have a tunnel there show that they are alive, or end.
-  void probe(const std::string& grant, route::SessionId asking, const std::string& host, std::uint16_t port);
+  void probe(const std::string& grant, route::SessionId asking, const std::optional<route::Place>& host,
+             std::uint16_t port);
   void grants_changed();  // each session looks at its grant anew
   void fill_status(ShardStatus& part) const;
 
@@ -125,7 +126,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
 
    private:
     void on_deadline() override { shard_.leases_.erase(at); }
-    void let_go(const std::string& host);
+    void let_go(const route::Place& host);
     void let_go(std::uint16_t port);
     ServerShard& shard_;
     Lease lease_;

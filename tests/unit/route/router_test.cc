@@ -67,20 +67,113 @@ TEST(Router, WhatIsOfferedIsServedUntilSomebodyTakesIt) {
   Router router;
   for (const std::string host : {"a.test", "*.a.test"}) {
     const std::string name = host.starts_with("*") ? "x.a.test" : host;
-    ASSERT_TRUE(router.claim(host, "alice", {1, 1, 0}));
+    ASSERT_TRUE(router.claim(host, "alice/1", {1, 1, 0}));
     router.offer(host, 2);  // not its to give
-    EXPECT_FALSE(router.claim(host, "bob", {2, 1, 0}));
+    EXPECT_FALSE(router.claim(host, "alice/2", {2, 1, 0}));
     router.offer(host, 1);
     EXPECT_EQ(session_of(router, name), 1u);
-    ASSERT_TRUE(router.claim(host, "bob", {2, 1, 0}));
+    const auto refused = router.claim(host, "bob/1", {9, 1, 0});
+    ASSERT_FALSE(refused) << "its grant's only";
+    EXPECT_EQ(refused.error().code, ErrorCode::AddressInUse);
+    ASSERT_TRUE(router.claim(host, "alice/2", {2, 1, 0}));
+    EXPECT_FALSE(router.leave(host, 1)) << "it has it no more";
     router.release(host, 1);
     EXPECT_EQ(session_of(router, name), 2u);
-    EXPECT_FALSE(router.claim(host, "carol", {3, 1, 0}));
+    EXPECT_FALSE(router.claim(host, "alice/3", {3, 1, 0}));
     router.offer(host, 2);
     router.release(host, 2);
     EXPECT_EQ(session_of(router, name), 0u);
     router.offer("nobody.test", 2);
   }
+}
+
+TEST(Router, AHostThatWasLeftIsItsGrantsUntilItIsReleased) {
+  Router router;
+  for (const std::string host : {"a.test", "*.a.test"}) {
+    const std::string name = host.starts_with("*") ? "x.a.test" : host;
+    ASSERT_TRUE(router.claim(host, "laptop/1", {1, 1, 0}));
+    ASSERT_TRUE(router.claim(host + "/api", "laptop/1", {1, 1, 0}));
+    EXPECT_FALSE(router.leave(host, 2)) << "not its to leave";
+    EXPECT_FALSE(router.leave(host + "/api", 1)) << "it has more of it";
+    EXPECT_TRUE(router.leave(host, 1));
+    EXPECT_EQ(router.snapshot()->host(name), nullptr) << "nobody serves it";
+    for (const std::string& place : {host, host + "/api", host + "/login"}) {
+      const auto refused = router.claim(place, "other/9", {2, 1, 0});
+      ASSERT_FALSE(refused) << place;
+      EXPECT_EQ(refused.error().code, ErrorCode::AddressInUse);
+      EXPECT_FALSE(refused.error().context.contains("laptop"));
+    }
+    ASSERT_TRUE(router.claim(host + "/api", "laptop/2", {3, 1, 0}));
+    router.release(host, 1);  // the lease's end
+    EXPECT_FALSE(router.claim(host, "other/9", {2, 1, 0}));
+    ASSERT_TRUE(router.leave(host + "/api", 3));
+    router.release(host, 1);
+    EXPECT_FALSE(router.claim(host, "other/9", {2, 1, 0})) << "another lease";
+    router.release(host, 3);
+    EXPECT_TRUE(router.claim(host, "other/9", {2, 1, 0}));
+    router.release(host, 2);
+  }
+}
+
+TEST(Router, ANameUnderAnotherGrantsWildcardIsItsOwn) {
+  Router router;
+  ASSERT_TRUE(router.claim("*.dev.test", "alice/1", {1, 1, 0}));
+  const auto bob = [&](const char* place, const ClaimRights& rights = {}) {
+    return router.claim(place, "bob/1", {2, 1, 0}, rights);
+  };
+  for (const char* place : {"x.dev.test", "y.x.dev.test", "*.x.dev.test", "x.dev.test/p", "*.dev.test/p"}) {
+    const auto refused = bob(place);
+    ASSERT_FALSE(refused) << place;
+    EXPECT_EQ(refused.error().code, ErrorCode::AddressInUse);
+  }
+  EXPECT_EQ(bob("x.dev.test").error().context, "x.dev.test is under *.dev.test, which another client has");
+  EXPECT_TRUE(bob("dev.test")) << "not under it";
+  EXPECT_TRUE(bob("*.test")) << "above it: what it has stays its own";
+  EXPECT_EQ(session_of(router, "x.dev.test"), 1u);
+  EXPECT_TRUE(router.claim("x.dev.test", "alice/2", {3, 1, 0}));
+  EXPECT_FALSE(router.claim("z.test", "alice/2", {3, 1, 0})) << "under bob's";
+  std::string asked;
+  const ClaimRights granted{.granted_in = [&asked](std::string_view wildcard) {
+    asked = wildcard;
+    return true;
+  }};
+  EXPECT_TRUE(bob("*.b.dev.test", granted));
+  EXPECT_EQ(asked, "*.dev.test");
+  EXPECT_TRUE(bob("y.b.dev.test")) << "the longest wildcard is its own";
+  ASSERT_TRUE(router.keep("*.dev.test", 1));
+  EXPECT_FALSE(bob("n.dev.test")) << "kept";
+  ASSERT_TRUE(router.leave("*.dev.test", 1));
+  EXPECT_FALSE(bob("n.dev.test")) << "left";
+  router.release("*.dev.test", 1);
+  EXPECT_TRUE(bob("n.dev.test"));
+}
+
+TEST(Router, AWildcardMayReserveNothing) {
+  Router router;
+  ASSERT_TRUE(router.claim("*.test", "alice/1", {1, 1, 0}, {.reserves = false}));
+  EXPECT_TRUE(router.claim("x.test", "bob/1", {2, 1, 0}));
+  EXPECT_FALSE(router.claim("*.test/p", "bob/1", {2, 1, 0}));
+  EXPECT_EQ(session_of(router, "y.test"), 1u);
+}
+
+TEST(Router, ATableSharesWhatDidNotChange) {
+  Router router;
+  for (int i = 0; i < 3000; ++i) ASSERT_TRUE(router.claim("h" + std::to_string(i) + ".test", "o", {1, 1, 0}));
+  const auto before = router.snapshot();
+  router.release("h7.test", 1);
+  ASSERT_TRUE(router.claim("h8.test", "o", {2, 1, 0}));
+  const auto after = router.snapshot();
+  EXPECT_NE(before->host("h7.test"), nullptr);
+  EXPECT_EQ(before->find("h8.test")->session, 1u);
+  EXPECT_EQ(after->host("h7.test"), nullptr);
+  EXPECT_EQ(after->find("h8.test")->session, 2u);
+  int same = 0;
+  for (int i = 9; i < 3000; ++i) {
+    const std::string host = "h" + std::to_string(i) + ".test";
+    ASSERT_NE(after->host(host), nullptr) << host;
+    if (after->host(host) == before->host(host)) ++same;
+  }
+  EXPECT_GT(same, 2900) << "two buckets of 256 are new";
 }
 
 TEST(Router, AClaimBelongsToItsOwner) {
@@ -156,8 +249,8 @@ TEST(PortKeeper, AKeptPortIsItsGrantsUntilItIsReleased) {
 
 TEST(Router, WildcardAndExactAreTwoClaims) {
   Router router;
-  ASSERT_TRUE(router.claim("*.test", "alice", {1, 1, 0}));
-  ASSERT_TRUE(router.claim("x.test", "bob", {2, 1, 0}));
+  ASSERT_TRUE(router.claim("*.test", "alice/1", {1, 1, 0}));
+  ASSERT_TRUE(router.claim("x.test", "alice/2", {2, 1, 0}));
   router.release("x.test", 2);
   EXPECT_EQ(session_of(router, "x.test"), 1u);
 }

@@ -91,6 +91,12 @@ TEST(GrantBookTest, CountsUpToTheLimit) {
   GrantUse::give_back(use.tunnels);
   EXPECT_TRUE(GrantUse::take(use.tunnels, 2));
   EXPECT_FALSE(GrantUse::take(use.sessions, 0));
+  EXPECT_TRUE(GrantUse::take(use.places, 10, 7));
+  EXPECT_FALSE(GrantUse::take(use.places, 10, 4));
+  EXPECT_FALSE(GrantUse::take(use.places, 6, 1)) << "the limit is lower now";
+  EXPECT_TRUE(GrantUse::take(use.places, 10, 3));
+  GrantUse::give_back(use.places, 10);
+  EXPECT_EQ(use.places, 0u);
 }
 
 TEST(GrantBookTest, WhoMayHaveASession) {

@@ -47,6 +47,21 @@ TEST(GrantTest, Hosts) {
   }
 }
 
+TEST(GrantTest, WhatIsGrantedWithinAWildcard) {
+  const auto within = [](std::vector<std::string> granted, std::string_view host) {
+    return with_hosts(std::move(granted)).allows_host_within(host, "*.example.com");
+  };
+  EXPECT_TRUE(within({"a.example.com"}, "a.example.com"));
+  EXPECT_TRUE(within({"*", "*.a.example.com"}, "b.a.example.com"));
+  EXPECT_TRUE(within({"*.a.example.com"}, "*.a.example.com"));
+  EXPECT_FALSE(within({"*"}, "a.example.com"));
+  EXPECT_FALSE(within({"*.example.com"}, "a.example.com")) << "it is the whole, which another has";
+  EXPECT_FALSE(within({"*.com"}, "a.example.com"));
+  EXPECT_FALSE(within({"b.example.com", "*.b.example.com"}, "a.example.com"));
+  EXPECT_TRUE(with_hosts({"*.com"}).allows_host_within("*.example.com", "*"));
+  EXPECT_FALSE(with_hosts({"*"}).allows_host_within("*.example.com", "*"));
+}
+
 TEST(GrantTest, Ports) {
   Grant grant;
   EXPECT_FALSE(grant.allows_port(1023)) << "what needs root is granted in so many words";
