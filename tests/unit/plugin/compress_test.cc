@@ -188,7 +188,7 @@ TEST(CompressChoice, AnAnswerToHeadSaysWhatThatToGetWould) {
     Scratch scratch;
     ResponseView view{asked.info, head, scratch, method != "HEAD" && !head.framing.empty(), nullptr};
     asked.run.on_response_head(view);
-    EXPECT_EQ(view.transform != nullptr, method != "HEAD" && head.fields.find("content-encoding") != nullptr);
+    EXPECT_TRUE(method != "HEAD" || view.transform == nullptr);
     if (view.transform != nullptr) head.fields.remove(http::FieldId::ContentLength);  // as the exchange does
     return Asked::lines(head.fields);
   };
