@@ -65,6 +65,30 @@ TEST(Rules, RequestHeaders) {
                                                            "x-kind: a", "X-Kind: b ${x} /p?q"));
 }
 
+TEST(Rules, HeadersThatNoRuleMayChange) {
+  for (const std::string name :
+       {"Connection", "content-length", "Transfer-Encoding", "TE", "Upgrade", "Host", "Trailer", "Keep-Alive",
+        "X-Forwarded-For", "X-Request-Id", "Ferrotunnel-Error", "X_Forwarded_For", "", "a b", "a\r\nb"}) {
+    EXPECT_NE(mistake(rule("request_headers", {{"set", name + ": v"}})), "") << name;
+    EXPECT_NE(mistake(rule("request_headers", {{"remove", name}})), "") << name;
+  }
+  EXPECT_NE(mistake(rule("response_headers", {{"set", "Content-Length: 1"}})), "");
+  EXPECT_EQ(mistake(rule("response_headers", {{"set", "X-Request-Id: ${request.id}"}})), "");
+  EXPECT_THAT(mistake(rule("request_headers", {{"set", "A: b\r\nC: d"}})), HasSubstr("line end"));
+  EXPECT_THAT(mistake(rule("request_headers", {{"set", "A: ${nobody}"}})), HasSubstr("${nobody} is not known"));
+  EXPECT_THAT(mistake(rule("request_headers", {{"set", "A: ${host"}})), HasSubstr("has no \"}\""));
+  EXPECT_THAT(mistake(rule("request_headers", {{"set", "A"}})), HasSubstr("Name: value"));
+  EXPECT_THAT(mistake(rule("request_headers", {})), HasSubstr("needs a header"));
+  EXPECT_THAT(mistake(rule("response_headers", {{"set", "A: ${path}"}})), HasSubstr("not known any more"));
+}
+
+TEST(Rules, ResponseHeaders) {
+  Asked asked(chain_of({rule("response_headers", {{"set", "Server: tunnel of ${host}"}, {"remove", "X-Powered-By"}})}));
+  EXPECT_EQ(asked.get("/"), Verdict::Pass);
+  EXPECT_THAT(asked.respond("HTTP/1.1 200 OK\r\nserver: x\r\nX-Powered-By: y\r\nContent-Length: 0\r\n\r\n"),
+              ElementsAre("Content-Length: 0", "Server: tunnel of a.test"));
+}
+
 // HTTP_X_WHO to CGI, WSGI and the like, all of them.
 TEST(Rules, RequestHeadersOfEverySpelling) {
   Asked asked(chain_of({rule("request_headers", {{"set", "X-Who: me"}, {"remove", "X_Admin"}, {"add", "X-More: 1"}})}));
@@ -88,30 +112,6 @@ TEST(Rules, MatchWhatOriginsTakeForTheSame) {
   EXPECT_EQ(asked.get("/", "X-Block: yes\r\n", "POSTS"), Verdict::Pass);
   EXPECT_EQ(asked.get("/", "X-Block: no\r\n", "POST"), Verdict::Pass);
   EXPECT_EQ(asked.get("/", "XBlock: yes\r\n", "POST"), Verdict::Pass);
-}
-
-TEST(Rules, HeadersThatNoRuleMayChange) {
-  for (const std::string name :
-       {"Connection", "content-length", "Transfer-Encoding", "TE", "Upgrade", "Host", "Trailer", "Keep-Alive",
-        "X-Forwarded-For", "X-Request-Id", "Ferrotunnel-Error", "X_Forwarded_For", "", "a b", "a\r\nb"}) {
-    EXPECT_NE(mistake(rule("request_headers", {{"set", name + ": v"}})), "") << name;
-    EXPECT_NE(mistake(rule("request_headers", {{"remove", name}})), "") << name;
-  }
-  EXPECT_NE(mistake(rule("response_headers", {{"set", "Content-Length: 1"}})), "");
-  EXPECT_EQ(mistake(rule("response_headers", {{"set", "X-Request-Id: ${request.id}"}})), "");
-  EXPECT_THAT(mistake(rule("request_headers", {{"set", "A: b\r\nC: d"}})), HasSubstr("line end"));
-  EXPECT_THAT(mistake(rule("request_headers", {{"set", "A: ${nobody}"}})), HasSubstr("${nobody} is not known"));
-  EXPECT_THAT(mistake(rule("request_headers", {{"set", "A: ${host"}})), HasSubstr("has no \"}\""));
-  EXPECT_THAT(mistake(rule("request_headers", {{"set", "A"}})), HasSubstr("Name: value"));
-  EXPECT_THAT(mistake(rule("request_headers", {})), HasSubstr("needs a header"));
-  EXPECT_THAT(mistake(rule("response_headers", {{"set", "A: ${path}"}})), HasSubstr("not known any more"));
-}
-
-TEST(Rules, ResponseHeaders) {
-  Asked asked(chain_of({rule("response_headers", {{"set", "Server: tunnel of ${host}"}, {"remove", "X-Powered-By"}})}));
-  EXPECT_EQ(asked.get("/"), Verdict::Pass);
-  EXPECT_THAT(asked.respond("HTTP/1.1 200 OK\r\nserver: x\r\nX-Powered-By: y\r\nContent-Length: 0\r\n\r\n"),
-              ElementsAre("Content-Length: 0", "Server: tunnel of a.test"));
 }
 
 TEST(Rules, Redirect) {
