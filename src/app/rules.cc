@@ -44,12 +44,13 @@ Result<std::vector<wire::Rule>> to_wire(const std::vector<TunnelRule>& rules, st
   return all;
 }
 
-Result<plugin::ChainPtr> to_chain(const std::vector<wire::Rule>& rules, const plugin::WorkerPtr& worker) {
+Result<plugin::ChainPtr> to_chain(const std::vector<wire::Rule>& rules, const plugin::WorkerPtr& worker,
+                                  std::string_view grant) {
   std::vector<plugin::RuleText> texts;
   texts.reserve(rules.size());
   for (const wire::Rule& rule : rules)
     texts.push_back({rule.name, rule.settings, rule.paths, rule.methods, rule.headers});
-  return plugin::make_chain(texts, {worker});
+  return plugin::make_chain(texts, {worker, std::string(grant)});
 }
 
 Result<> check_hashed_user(const std::string& user) {

@@ -15,7 +15,8 @@ namespace ferrotunnel::app {
 // Errors: BadInput, naming the rule.
 [[nodiscard]] Result<std::vector<wire::Rule>> to_wire(const std::vector<TunnelRule>& rules, std::string_view origin);
 // Null: there are none. Errors: BadInput, naming the rule.
-[[nodiscard]] Result<plugin::ChainPtr> to_chain(const std::vector<wire::Rule>& rules, const plugin::WorkerPtr& worker);
+[[nodiscard]] Result<plugin::ChainPtr> to_chain(const std::vector<wire::Rule>& rules, const plugin::WorkerPtr& worker,
+                                                std::string_view grant = {});
 
 // What may be told of a hash or a password's place without telling it. Errors: BadInput. "NAME:HASH", as files have them.
 [[nodiscard]] Result<> check_hashed_user(const std::string& user);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "http/chars.h"
 
@@ -15,10 +16,11 @@ constexpr std::uint32_t kFreeLineBytes = 16;  // of each chunk line; past them, 
 constexpr std::uint32_t kPayloadPays = 2;     // line bytes for each byte of payload
 
 // RFC 9110 section 6.5.1: what would change authority or the meaning of the payload, read too late. The fields that this room knows
-// (framing, connection, routing, who the visitor is) are forbidden besides. Lower case, shorter than kNameKept.
-constexpr std::array<std::string_view, 10> kForbiddenTrailers = {
-    "authorization", "cache-control", "content-encoding", "content-range",    "content-type", "cookie",
-    "max-forwards",  "range",         "set-cookie",       "www-authenticate",
+// (framing, connection, routing, who the visitor is) are forbidden besides. Shorter than kNameKept.
+constexpr std::array<std::string_view, 15> kForbiddenTrailers = {
+    "authorization", "cache-control", "content-encoding",  "content-range",    "content-type",
+    "cookie",        "if-match",      "if-modified-since", "if-none-match",    "if-range",
+    "max-forwards",  "range",         "set-cookie",        "www-authenticate", "if-unmodified-since",
 };
 
 unsigned hex_value(char c) {
@@ -61,7 +63,20 @@ std::string_view sentence(BodyError error) {
 
 bool forbidden_trailer(std::string_view name) {
   return field_id(name) != FieldId::Other ||
-         std::ranges::any_of(kForbiddenTrailers, [name](std::string_view one) { return iequals(one, name); });
+         std::ranges::any_of(kForbiddenTrailers, [name](std::string_view one) { return alike(one, name); });
+}
+
+void remove_trailers(std::string& section, std::span<const std::string_view> names) {
+  std::string left;
+  for (std::string_view rest = section; !rest.empty();) {
+    const std::size_t end = rest.find("\r\n");
+    const std::string_view line = end == std::string_view::npos ? rest : rest.substr(0, end + 2);
+    rest.remove_prefix(line.size());
+    const std::size_t colon = line.find(':');
+    const auto is_its = [&](std::string_view name) { return alike(name, line.substr(0, colon)); };
+    if (colon == std::string_view::npos || std::ranges::none_of(names, is_its)) left.append(line);
+  }
+  section = std::move(left);
 }
 
 BodyFramer::BodyFramer(Framing framing, const Limits& limits)

@@ -7,6 +7,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "http/limits.h"
@@ -30,6 +32,9 @@ enum class BodyError : std::uint8_t {
 
 // Whether a field of this name may not come after the body (RFC 9110 section 6.5.1).
 [[nodiscard]] bool forbidden_trailer(std::string_view name);
+
+// Takes the lines out whose names are alike() to one of these. `section`: field lines that BodyFramer has checked, with or without the empty one.
+void remove_trailers(std::string& section, std::span<const std::string_view> names);
 
 class BodyFramer {
  public:

@@ -72,6 +72,7 @@ void pass_field(HeadWriter& out, const Field& field, const RequestHead& head, co
     case FieldId::Proxy:  // HTTP_PROXY to a CGI-like origin
     case FieldId::ProxyAuthenticate:
     case FieldId::ProxyConnection:
+    case FieldId::Spent:
     case FieldId::TransferEncoding:
     case FieldId::UnderscoreAlias:
     case FieldId::Upgrade:

@@ -24,7 +24,9 @@ Result<HeadMatch> HeadMatch::parse(std::span<const std::string> methods, std::sp
   HeadMatch match;
   for (const std::string& method : methods) {
     if (!is_token(method)) return bad("'" + method.substr(0, 64) + "' is no method");
-    match.methods.push_back(method);
+    std::string& one = match.methods.emplace_back(method);
+    std::ranges::transform(one, one.begin(),
+                           [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c; });
   }
   for (const std::string& header : headers) {
     const std::size_t colon = header.find(':');
@@ -41,10 +43,11 @@ Result<HeadMatch> HeadMatch::parse(std::span<const std::string> methods, std::sp
 }
 
 bool HeadMatch::matches(const RequestHead& head) const {
-  if (!methods.empty() && std::ranges::find(methods, head.method_text) == methods.end()) return false;
+  const auto is_its = [&head](std::string_view method) { return iequals(method, head.method_text); };
+  if (!methods.empty() && std::ranges::none_of(methods, is_its)) return false;
   return std::ranges::all_of(headers, [&head](const Header& wanted) {
     return std::ranges::any_of(head.fields, [&wanted](const Field& field) {
-      return iequals(field.name, wanted.name) && (wanted.value.empty() || field.value == wanted.value);
+      return alike(field.name, wanted.name) && (wanted.value.empty() || field.value == wanted.value);
     });
   });
 }

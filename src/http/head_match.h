@@ -1,5 +1,7 @@
 // HeadMatch: which requests, by method and fields. What rules and routes ask beside the path.
 //
+// Methods match in any case: "post" is another method than POST (RFC 9110 section 9.1), but one that frameworks take for it, and who asks for
+// a password for POST means both. Names match as origins read them (alike()).
 // Immutable once parsed; any thread.
 #pragma once
 
@@ -19,7 +21,7 @@ struct HeadMatch {
     std::string value;  // "": that it is there is enough
     auto operator<=>(const Header&) const = default;
   };
-  std::vector<std::string> methods{};  // one of these; none: all
+  std::vector<std::string> methods{};  // in upper case; one of these; none: all
   std::vector<Header> headers{};       // all of these
 
   // `headers` are "Name", or "Name: value". Sorted, each once, so that what matches the same is the same. Errors: BadInput.

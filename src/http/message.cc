@@ -85,8 +85,25 @@ FieldId field_id(std::string_view name) {
   return alias ? FieldId::UnderscoreAlias : FieldId::Other;
 }
 
+bool alike(std::string_view a, std::string_view b) {
+  const auto folded = [](char c) {
+    const char lower = to_lower(c);
+    return is(c, kDigitByte) || (lower >= 'a' && lower <= 'z') ? lower : '-';
+  };
+  return std::ranges::equal(a, b, {}, folded, folded);
+}
+
 std::size_t Fields::remove(std::string_view name) {
   return std::erase_if(lines_, [name](const Field& field) { return iequals(field.name, name); });
+}
+
+std::size_t Fields::remove_alike(std::string_view name) {
+  return std::erase_if(lines_, [name](const Field& field) { return alike(field.name, name); });
+}
+
+void Fields::mark(std::string_view name, FieldId id) {
+  for (Field& field : lines_)
+    if (iequals(field.name, name)) field.id = id;
 }
 
 std::size_t Fields::remove(FieldId id) {

@@ -29,7 +29,8 @@ enum class FieldId : std::uint8_t {
   ProxyAuthenticate,
   ProxyAuthorization,
   ProxyConnection,
-  Rule,  // put there by a rule of the tunnel, never by parsing: it always goes on
+  Rule,   // put there by a rule of the tunnel, never by parsing: it always goes on
+  Spent,  // by a rule too: it was for the rule, and never goes on
   Te,
   Trailer,
   TransferEncoding,
@@ -46,6 +47,10 @@ enum class FieldId : std::uint8_t {
 // `name` is a token in any case.
 [[nodiscard]] FieldId field_id(std::string_view name);
 
+// Whether two names may be one to an origin: CGI, WSGI, Rack and the like call X-User, X_User and some X.User HTTP_X_USER. What a rule says of
+// a request's field it says of all of these.
+[[nodiscard]] bool alike(std::string_view a, std::string_view b);
+
 struct Field {
   std::string_view name;
   std::string_view value;  // without the spaces around it
@@ -61,6 +66,9 @@ class Fields {
   void add(const Field& field) { lines_.push_back(field); }
   std::size_t remove(std::string_view name);
   std::size_t remove(FieldId id);
+  std::size_t remove_alike(std::string_view name);
+  // Makes what its name says something else: those of this name, in any case.
+  void mark(std::string_view name, FieldId id);
 
   [[nodiscard]] const Field* find(std::string_view name) const;
   [[nodiscard]] const Field* find(FieldId id) const;
@@ -125,6 +133,8 @@ struct RequestHead {
   std::string_view query;             // without '?'
   std::string_view upgrade_protocol;  // where upgrade
   Fields fields;
+  // Names of fields that rules have decided on, where there may be trailers: what is alike is not let in behind the body. They outlive the head.
+  std::vector<std::string_view> settled;
 
   void reset();  // as new, keeping the fields' storage
 };

@@ -145,6 +145,7 @@ def test_rules_of_a_file_and_their_reload(world, server, origin):
     moved = curl(f"http://{HOST}/old/a?b", server, "-i").decode()
     assert " 308 " in moved.splitlines()[0] and "Location: https://new.test/old/a?b\r\n" in moved
     assert curl(f"http://{HOST}/down", server) == b"Back at noon."
+    assert curl(f"http://{HOST}/down", server, "-X", "get") == b"Back at noon.", "a framework may take it for GET"
     assert status(f"http://{HOST}/down", server, "-d", "x") == 200
     write_file(world, server, origin, answer="At two.")
     client.signal(1)
@@ -154,6 +155,7 @@ def test_rules_of_a_file_and_their_reload(world, server, origin):
 @pytest.mark.parametrize("line, says", [
     ('strip_prefix = "api"', "strip_prefix: 'api' is no prefix of a path"),
     ('basic_auth = ["ann:secret"]', "a file has the hash of a password, not the password"),
+    ('basic_auth = ["ann:$2b$14$' + "a" * 53 + '"]', "the bcrypt hash has cost 14; 4 to 12 are taken"),
     ('redirect = "new.test"', "redirect: to: "),
     ('set_request_headers = ["Connection: x"]', "Connection belongs to one connection"),
     ('set_request_headers = ["X-A: ${visitor.addres}"]', "${visitor.addres} is not known"),
@@ -215,7 +217,10 @@ def test_compress_for_curl(world, server, text_origin, coding, version):
         assert len(small) < len(TEXT) / 5, f"{path}: {len(small)} of {len(TEXT)} bytes"
     assert curl(f"http://{HOST}/png", server, version, "--compressed") == TEXT
     assert curl(f"http://{HOST}/whole", server, version) == TEXT, "nobody has asked for it"
-    assert f"content-length: {len(TEXT)}" in curl(f"http://{HOST}/whole", server, version, "-I", "--compressed").decode().lower()
+    assert f"content-length: {len(TEXT)}" in curl(f"http://{HOST}/whole", server, version, "-I").decode().lower()
+    asked = curl(f"http://{HOST}/whole", server, version, "-I", "-H", f"Accept-Encoding: {coding}").decode().lower()
+    assert f"content-encoding: {coding}\r\n" in asked and "vary: accept-encoding\r\n" in asked and 'etag: w/"a"\r\n' in asked, asked
+    assert "content-length" not in asked and "accept-ranges" not in asked, asked
     http = json.loads(world.run("status", "--json", "--state", server.state).stdout)["http"]
     assert http["compressed"] == 6
     assert http["compressed_in"] == 6 * len(TEXT)

@@ -156,8 +156,10 @@ redirect_status = 308
   `.` and `..` resolved, runs of slashes as one. What an origin could read as another path is refused with 400: `%2F`, `%5C`, `\`, `%00`, and `..;`.
 - In values, `${visitor.address}`, `${visitor.port}`, `${request.id}`, `${request.host}` and `${request.scheme}` stand for what they say; of requests also
   `${request.method}`, `${request.path}`, `${request.uri}` (with the query) and `${request.query}`.
-- A password stands there as its hash, bcrypt (of cost 4 to 14) or yescrypt (1 to 5): `htpasswd -nB ann` and `mkpasswd -m yescrypt` make one. The origin
-  does not get the Authorization header that was checked. At most 64 rules and 32 KiB of them.
+- A password stands there as its hash, bcrypt (of cost 4 to 12) or yescrypt (1 to 5): `htpasswd -nB ann` and `mkpasswd -m yescrypt` make one. The origin
+  does not get the Authorization header that was checked. Where `basic_auth` of the tunnel and of a part both ask, a visitor has to be a user of both.
+  At most 64 rules and 32 KiB of them.
+- Methods match in any case, and `-`, `_` and `.` in the names of a request's headers are one, since many origins take `post` for POST and `X_User` for `X-User`.
 - A server that is too old to know rules does not get such a tunnel; the client says so.
 )";
 

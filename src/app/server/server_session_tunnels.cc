@@ -108,7 +108,7 @@ void ServerSession::on_register(const wire::Register& request) {
     return reject(request, Error(ErrorCode::BadInput, Side::Local, false,
                                  "this server speaks HTTP/1.1 and HTTP/2 to local services, and not what this client "
                                  "asks for: update it"));
-  auto chain = to_chain(request.rules, shard_.server().worker());
+  auto chain = to_chain(request.rules, shard_.server().worker(), grant_name());
   if (!chain) return reject(request, chain.error());
   auto client_ca = client_ca_of(request, shard_.server().https_port());
   if (!client_ca) return reject(request, client_ca.error());
@@ -387,7 +387,7 @@ void ServerSession::on_update(const wire::Update& request) {
     carry_changed();
   }
   if (request.rules && !tunnel.host.empty()) {
-    auto chain = to_chain(*request.rules, shard_.server().worker());
+    auto chain = to_chain(*request.rules, shard_.server().worker(), grant_name());
     // What the client wants done is not known: nobody comes in.
     if (!chain) return withdraw(request.tunnel, chain.error(), wire::kRejectBadRequest);
     tunnel.chain = std::move(*chain);

@@ -32,6 +32,8 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   request_id_ = rules_ ? rules_->id() : context_.next_id();
   minor_ = head.minor;
   request_ = http::BodyFramer(head.framing, context_.options.limits);
+  tail_.clear();
+  tail_sent_ = 0;
   written_before_ = visitor.written();
   outcome_ = Outcome::Running;
   visitor_keeps_ = head.keep_alive;
@@ -59,6 +61,7 @@ void Exchange::connect(transport::Link* link) {
 void Exchange::reset() {
   release();
   if (head_.capacity() > kKeptHead) std::string().swap(head_);
+  if (tail_.capacity() > kKeptHead) std::string().swap(tail_);
 }
 
 void Exchange::on_visitor_ready(std::uint32_t what) {
@@ -89,32 +92,53 @@ Fill Exchange::fill(Stream&, MutBytes into) {
   }
   if (head_sent_ < head_.size()) {
     fill.more = true;
-  } else if (!request_.done()) {
-    if (fill.n == into.size()) {
-      fill.more = true;
-    } else {
-      const bool looks = rules_want(plugin::Phase::RequestBody);
-      const http::BodyFramer before = looks ? request_ : http::BodyFramer();
-      const VisitorSocket::Body body = visitor_->read_body(into.subspan(fill.n), request_);
-      body_sent_ += body.n;
-      if (body.error != http::BodyError::None) {
-        fail(failures::kBadBody);
-        return {};
-      }
-      // The request will never be whole: the origin has to see that.
-      if (body.end != VisitorSocket::Read::Some && !request_.done()) {
-        end(Outcome::VisitorGone, &failures::kRequestCut);
-        return {};
-      }
-      if (looks && body.n > 0 && !rules_pass(before, into.subspan(fill.n, body.n))) return {};
-      fill.n += body.n;
-      fill.more = body.more;
-      if (body.n > 0) body_asked_ = true;
-      if (visitor_owes_body()) sends_.wait(context_.shard.now(), body_sent_);
-    }
+  } else if (!request_sent()) {
+    if (!request_.done()) fill_body(fill, into);
+    if (over()) return {};
+    const std::size_t n = request_.done() ? std::min(into.size() - fill.n, tail_.size() - tail_sent_) : 0;
+    std::memcpy(into.data() + fill.n, tail_.data() + tail_sent_, n);
+    fill.n += n;
+    tail_sent_ += n;
+    fill.more = request_.done() ? tail_sent_ < tail_.size() : fill.more;
   }
   if (fill.n > 0) made_progress();
   return fill;
+}
+
+void Exchange::fill_body(Fill& fill, MutBytes into) {
+  if (fill.n == into.size()) {
+    fill.more = true;
+    return;
+  }
+  const bool looks = rules_want(plugin::Phase::RequestBody), keeps = rules_ && rules_->looks_at_trailers();
+  do {
+    const http::BodyFramer before = looks || keeps ? request_ : http::BodyFramer();
+    const VisitorSocket::Body body = visitor_->read_body(into.subspan(fill.n), request_);
+    body_sent_ += body.n;
+    if (body.error != http::BodyError::None) return fail(failures::kBadBody);
+    // The request will never be whole: the origin has to see that.
+    if (body.end != VisitorSocket::Read::Some && !request_.done())
+      return end(Outcome::VisitorGone, &failures::kRequestCut);
+    const ConstBytes came = into.subspan(fill.n, body.n);
+    if (looks && body.n > 0 && !rules_pass(before, came)) return;
+    if (body.n > 0) {
+      body_asked_ = true;
+      made_progress();
+    }
+    fill.n += body.n - (keeps ? keep_trailers(before, came) : 0);
+    fill.more = body.more;
+  } while (keeps && fill.n == 0 && fill.more);  // all that came is kept
+  if (visitor_owes_body()) sends_.wait(context_.shard.now(), body_sent_);
+}
+
+// How many of these bytes of the request wait in tail_ for the others of the trailers: the last ones.
+std::size_t Exchange::keep_trailers(http::BodyFramer before, ConstBytes bytes) {
+  const std::size_t had = tail_.size();
+  (void)before.feed(as_text(bytes), [](std::string_view) {}, [this](std::string_view lines) { tail_.append(lines); });
+  const std::size_t kept = tail_.size() - had;
+  if (request_.done()) rules_->change_trailers(tail_);
+  if (kept > 0) charge(head_.size() + tail_.size());
+  return kept;
 }
 
 void Exchange::on_end(Stream&, StreamEnd end_of_stream) {

@@ -102,7 +102,11 @@ class Exchange final : public ExchangeBase, private ChangedBodyOwner {
   [[nodiscard]] bool rules_pass(http::BodyFramer before, ConstBytes bytes);
   void show_rules(http::BodyFramer before, ConstBytes bytes);
 
-  [[nodiscard]] bool request_sent() const { return head_sent_ == head_.size() && request_.done(); }
+  void fill_body(transport::Fill& fill, MutBytes into);
+  [[nodiscard]] std::size_t keep_trailers(http::BodyFramer before, ConstBytes bytes);
+  [[nodiscard]] bool request_sent() const {
+    return head_sent_ == head_.size() && request_.done() && tail_sent_ == tail_.size();
+  }
   [[nodiscard]] bool may_retry(bool unprocessed = false) const;
   void retry();
   void lose(const Failure& failure);  // before a response: retried, or failed
@@ -114,6 +118,8 @@ class Exchange final : public ExchangeBase, private ChangedBodyOwner {
   ExchangeOwner* owner_ = nullptr;
   std::uint8_t minor_ = 1;
   http::BodyFramer request_;
+  std::string tail_;  // trailers that rules look at, until all of them are there
+  std::size_t tail_sent_ = 0;
   std::uint64_t written_before_ = 0;
   Outcome outcome_ = Outcome::Running;
   bool visitor_keeps_ : 1 = true;

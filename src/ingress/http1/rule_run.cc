@@ -53,6 +53,8 @@ plugin::Verdict RuleRun::on_request_head(http::RequestHead& head, std::string_vi
   if (head.path.data() != asked.data()) asked_path_.assign(asked);
   reply_ = std::move(view.reply);
   host_for_origin_ = view.host;
+  settled_ = std::move(head.settled);
+  head.settled.clear();
   return verdict;
 }
 

@@ -7,7 +7,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "http/body.h"
 #include "ingress/http1/ingress_context.h"
 #include "plugin/chain.h"
 #include "transport/byte_stream.h"
@@ -47,6 +49,9 @@ class RuleRun {
   [[nodiscard]] std::string_view host_for_origin() const { return host_for_origin_; }  // "": the visitor's
   // Without query, where the head's is another than it came with; else "".
   [[nodiscard]] std::string_view asked_path() const { return asked_path_; }
+  // Whether trailers of this request may have to lose fields that a rule has set or removed, and that they do.
+  [[nodiscard]] bool looks_at_trailers() const { return !settled_.empty(); }
+  void change_trailers(std::string& section) const { http::remove_trailers(section, settled_); }
   void release_head();                         // it was written
   void release_owner() { *owner_ = nullptr; }  // nobody waits any more
 
@@ -73,7 +78,8 @@ class RuleRun {
   plugin::Scratch scratch_;
   plugin::Reply reply_;
   std::string_view host_for_origin_;
-  std::shared_ptr<RuleRunOwner*> owner_;  // shared with those who resume, on this shard's thread only
+  std::vector<std::string_view> settled_;  // into filters of the chain
+  std::shared_ptr<RuleRunOwner*> owner_;   // shared with those who resume, on this shard's thread only
   plugin::WaiterPtr waiter_;
 };
 

@@ -250,7 +250,14 @@ void Http2Exchange::on_request_end(std::string_view trailers) {
   if (over()) return;
   if (framing_.kind == http::Framing::Kind::Chunked) {
     tail_ = "0\r\n";
-    tail_.append(trailers).append("\r\n");
+    if (rules_ && rules_->looks_at_trailers()) {
+      std::string left(trailers);
+      rules_->change_trailers(left);
+      tail_.append(left);
+    } else {
+      tail_.append(trailers);
+    }
+    tail_.append("\r\n");
   }
   if (origin_) origin_->stream().want_write();
 }

@@ -1,8 +1,9 @@
-// basic_auth (user "NAME:HASH", realm): RFC 7617. Who is not among the users gets 401; who is goes on without the Authorization field.
+// basic_auth (user "NAME:HASH", realm): RFC 7617. Who is not among the users gets 401; who is goes on without the Authorization field, which other
+// rules of this kind still see. Where more than one asks, of the tunnel and of a part of its paths, a visitor has to be a user of each.
 //
 // A hash takes a Worker tens of milliseconds. What was found right is remembered by its HMAC under a key of this filter's own, so that a browser
 // pays once; what was found wrong is not. Requests with the same credentials wait for one hash. A name that is nobody's costs one too.
-// One visitor (plugin::Network) has a share of what waits, so that his guesses keep nobody else out; and a hash that nobody waits for any more,
+// One visitor (plugin::Network) has a share of what waits, and so have a tunnel and a grant (worker.h), so that guesses keep nobody else out; and a hash that nobody waits for any more,
 // because those who asked have left, is not made.
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>
@@ -86,7 +87,8 @@ struct Credentials {
 // Outlives its filter while a hash is under way or a request waits. Any thread.
 class Verifier : public std::enable_shared_from_this<Verifier> {
  public:
-  Verifier(std::vector<User> users, WorkerPtr worker) : users_(std::move(users)), worker_(std::move(worker)) {
+  Verifier(std::vector<User> users, const Tools& tools)
+      : users_(std::move(users)), worker_(tools.worker), grant_(tools.grant), tunnel_(tools.tunnel) {
     fill_random(key_);
   }
 
@@ -143,14 +145,16 @@ class Verifier : public std::enable_shared_from_this<Verifier> {
   [[nodiscard]] Answer begin(Pending& pending, const Digest& digest, const std::shared_ptr<const Credentials>& asked,
                              const Network& network) {
     if (worker_ == nullptr) return Answer::Busy;
-    const auto job =
-        worker_->run(network, [self = shared_from_this(), digest, asked]() { self->verify(digest, asked->text); });
+    const auto job = worker_->run(owner(network),
+                                  [self = shared_from_this(), digest, asked]() { self->verify(digest, asked->text); });
     if (!job) return job.error() == Worker::Refused::Share ? Answer::Share : Answer::Busy;
     pending.outcome = std::make_shared<Outcome>();
     pending.network = network;
     pending.job = *job;
     return Answer::Waiting;
   }
+
+  [[nodiscard]] JobOwner owner(const Network& network) const { return {grant_, tunnel_, network}; }
 
   [[nodiscard]] Digest digest_of(std::string_view text) const {
     Digest digest{};
@@ -190,7 +194,7 @@ class Verifier : public std::enable_shared_from_this<Verifier> {
     if (who == pending.waiters.end()) return;
     forget(who->second);
     pending.waiters.erase(who);
-    if (pending.waiters.empty() && worker_->cancel(pending.network, pending.job)) pending_.erase(at);
+    if (pending.waiters.empty() && worker_->cancel(owner(pending.network), pending.job)) pending_.erase(at);
   }
 
   void verify(const Digest& digest, std::string_view text) {
@@ -214,6 +218,8 @@ class Verifier : public std::enable_shared_from_this<Verifier> {
 
   const std::vector<User> users_;
   const WorkerPtr worker_;
+  const std::string grant_;
+  const std::uint64_t tunnel_;
   std::array<std::byte, 32> key_{};
   std::mutex mutex_;  // before the worker's
   Known young_, old_;
@@ -268,7 +274,8 @@ class BasicAuth final : public Filter {
     return text;
   }
   static Verdict pass(RequestView& request) {
-    request.head.fields.remove(field_of(request));
+    // Not taken out: the next of these rules, for a part of the paths, asks the same visitor.
+    request.head.fields.mark(field_of(request), http::FieldId::Spent);
     return Verdict::Pass;
   }
   [[nodiscard]] Verdict challenge(RequestView& request) const {
@@ -318,7 +325,7 @@ Result<FilterPtr> make_basic_auth(Settings& settings, const Tools& tools) {
   const std::string realm = settings.has("realm") ? settings.text("realm") : "tunnel";
   if (realm.size() > 128 || !http::all(realm, http::kValueByte) || realm.find_first_of("\"\\") != std::string::npos)
     return bad_rule("realm: up to 128 characters without quotes are wanted");
-  return std::make_shared<const BasicAuth>(std::make_shared<Verifier>(std::move(users), tools.worker), realm);
+  return std::make_shared<const BasicAuth>(std::make_shared<Verifier>(std::move(users), tools), realm);
 }
 
 }  // namespace ferrotunnel::plugin

@@ -142,7 +142,8 @@ class Compress final : public Filter {
   Compress(std::vector<const Coding*> codings, std::uint64_t min) : codings_(std::move(codings)), min_(min) {}
   [[nodiscard]] Phases phases() const override { return {Phase::RequestHead, Phase::ResponseHead}; }
 
-  // The slot: which of the codings this visitor likes best, from 1; 0: none. And kStrong, where what he has came as it was.
+  // The slot: which of the codings this visitor likes best, from 1; 0: none. And kStrong, where what he has came as it was; kHead: he asks for the
+  // head alone.
   [[nodiscard]] Verdict on_request_head(RequestView& request, Slot& slot) const override {
     const http::Fields& fields = request.head.fields;
     slot.number = 0;
@@ -156,6 +157,7 @@ class Compress final : public Filter {
       slot.number = i + 1;
     }
     if (slot.number != 0 && has_strong_only(fields)) slot.number |= kStrong;
+    if (request.head.method == http::Method::Head) slot.number |= kHead;
     return Verdict::Pass;
   }
 
@@ -165,13 +167,18 @@ class Compress final : public Filter {
     if (!in_place && !may_be_coded(response.head, min_)) return;
     if (!lists(fields, "vary", "accept-encoding") && !lists(fields, "vary", "*"))
       fields.add(http::Field{"Vary", "Accept-Encoding", http::FieldId::Rule});
-    if (in_place && response.head.status == 304 && slot.number != 0 && (slot.number & kStrong) == 0)
-      weaken_tag(response);
-    const std::uint64_t liked = slot.number & ~kStrong;
-    if (in_place || liked == 0 || !response.may_transform || response.transform != nullptr) return;
+    const std::uint64_t liked = slot.number & ~(kStrong | kHead);
+    if (in_place && response.head.status == 304 && liked != 0 && (slot.number & kStrong) == 0) weaken_tag(response);
+    if (in_place || liked == 0 || response.transform != nullptr) return;
     const Coding& coding = *codings_[liked - 1];
-    response.transform = coding.make();
-    if (response.transform == nullptr) return;
+    if ((slot.number & kHead) != 0) {
+      // What the answer to GET would say (RFC 9110 section 9.3.2); its length nobody knows.
+      if (length_of(response.head) == 0) return;
+      fields.remove(http::FieldId::ContentLength);
+    } else {
+      if (response.may_transform) response.transform = coding.make();
+      if (response.transform == nullptr) return;
+    }
     fields.remove("content-encoding");
     fields.remove("accept-ranges");  // ranges of what: the origin's bytes are others
     fields.add(http::Field{"Content-Encoding", coding.name, http::FieldId::Rule});
@@ -179,7 +186,7 @@ class Compress final : public Filter {
   }
 
  private:
-  static constexpr std::uint64_t kStrong = std::uint64_t{1} << 32;
+  static constexpr std::uint64_t kStrong = std::uint64_t{1} << 32, kHead = kStrong << 1;
 
   static void weaken_tag(ResponseView& response) {
     http::Fields& fields = response.head.fields;

@@ -1,6 +1,7 @@
 // request_headers, response_headers: set and add ("Name: value" with ${...}), remove ("Name").
 //
-// Removed first, then set, then added. What belongs to the connection, to framing or to who the visitor is (http/forward.h) is not a rule's.
+// Removed first, then set, then added. Of a request all spellings that an origin may take for the name (http::alike()) are removed, and what is
+// removed or set does not come in by trailers either (RequestHead::settled). What belongs to the connection, to framing or to who the visitor is (http/forward.h) is not a rule's.
 #include <algorithm>
 #include <array>
 
@@ -85,12 +86,17 @@ struct Changes {
     return changes;
   }
 
-  void apply(http::Fields& fields, const RequestInfo& info, const RequestView* request, Scratch& scratch) const {
+  void apply(http::Fields& fields, const RequestInfo& info, RequestView* request, Scratch& scratch) const {
     const auto put = [&](const Line& line) {
       fields.add(http::Field{line.name, line.value.fill_in(info, request, scratch), http::FieldId::Rule});
     };
-    for (const std::string& name : remove) fields.remove(name);
-    for (const Line& line : set) fields.remove(line.name);
+    const auto take_out = [&](std::string_view name) {
+      if (request == nullptr) return fields.remove(name);
+      if (request->head.framing.kind == http::Framing::Kind::Chunked) request->head.settled.push_back(name);
+      return fields.remove_alike(name);
+    };
+    for (const std::string& name : remove) take_out(name);
+    for (const Line& line : set) take_out(line.name);
     for (const Line& line : set) put(line);
     for (const Line& line : add) put(line);
   }

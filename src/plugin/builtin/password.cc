@@ -44,7 +44,8 @@ Result<> check_bcrypt(std::string_view hash) {
   const int cost = (hash[4] - '0') * 10 + (hash[5] - '0');
   if (cost < 4 || cost > kMaxBcryptCost)
     return bad("the bcrypt hash has cost " + std::to_string(cost) + "; 4 to " + std::to_string(kMaxBcryptCost) +
-               " are taken");
+               " are taken, since the server pays for each try: make another, `htpasswd -nB -C " +
+               std::to_string(kMaxBcryptCost) + " NAME`");
   return {};
 }
 

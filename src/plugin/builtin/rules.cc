@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <iterator>
 
 #include "http/chars.h"
@@ -75,6 +76,9 @@ Result<ChainPtr> make_chain(std::span<const RuleText> rules, const Tools& tools)
   if (rules.size() > kMaxRules)
     return bad_rule("a tunnel has at most " + std::to_string(kMaxRules) + " rules, not " +
                     std::to_string(rules.size()));
+  static std::atomic<std::uint64_t> last{0};
+  Tools own = tools;
+  own.tunnel = ++last;
   std::size_t bytes = 0;
   std::array<std::vector<Chain::Link>, kKinds.size()> links;
   for (std::size_t i = 0; i < rules.size(); ++i) {
@@ -87,7 +91,7 @@ Result<ChainPtr> make_chain(std::span<const RuleText> rules, const Tools& tools)
       return bad_rule("the rules of a tunnel have more than " + std::to_string(kMaxRulesBytes) + " bytes");
     const auto* kind = std::ranges::find(kKinds, rule.name, &Kind::name);
     if (kind == kKinds.end()) return named("there is no such rule here");
-    auto link = link_of(rule, *kind, tools);
+    auto link = link_of(rule, *kind, own);
     if (!link) return named(link.error().context);
     links[static_cast<std::size_t>(kind - kKinds.begin())].push_back(std::move(*link));
   }

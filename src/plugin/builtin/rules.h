@@ -5,6 +5,7 @@
 // who asks is known. Two of one kind stand in the order of the rules. README.md has each rule and its settings. Any thread.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +32,8 @@ struct RuleText {
 // What filters use beside the request. A chain that is only checked needs none.
 struct Tools {
   WorkerPtr worker;
+  std::string grant{};       // whose tunnel's rules they are; who pays for the worker's time
+  std::uint64_t tunnel = 0;  // make_chain() gives one, another for each chain
 };
 
 // Nothing (null) for no rules. Errors: BadInput, naming the rule.

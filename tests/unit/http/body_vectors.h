@@ -120,6 +120,8 @@ inline const std::vector<BadBody>& bad_bodies() {
       {"0\r\nSet-Cookie: x\r\n\r\n", 13, "trailer-forbidden"},
       {"0\r\nContent-Type: x\r\n\r\n", 15, "trailer-forbidden"},
       {"0\r\nContent-Encoding: x\r\n\r\n", 19, "trailer-forbidden"},
+      {"0\r\nIf-Match: x\r\n\r\n", 11, "trailer-forbidden"},
+      {"0\r\nif_unmodified_since: x\r\n\r\n", 22, "trailer-forbidden"},
       {"0\r\nX-Forwarded-For: x\r\n\r\n", 18, "trailer-forbidden"},
       {"0\r\nx-forwarded-something-long: x\r\n\r\n", 29, "trailer-forbidden"},
       {"0\r\nProxy-Authorization: x\r\n\r\n", 22, "trailer-forbidden"},

@@ -203,6 +203,20 @@ TEST_P(Http2Rules, WhoGoesAwayIsNotWaitedFor) {
   EXPECT_EQ(world.shard.buffers().lent(), 0u);
 }
 
+TEST_P(Http2Rules, TrailersDoNotBringWhatARuleHasDecided) {
+  HttpWorld world(portable());
+  set_rules(world, {{"request_headers", {{"set", "X-User: ann"}, {"remove", "X-Admin"}}, {}, {}, {}}});
+  H2Visitor visitor(world);
+  const auto id = visitor.client.ask("POST", "/", {{"x_user", "me"}}, false);
+  visitor.client.body(id, "hello", true, {{"x-sum", "5"}, {"x_user", "me"}, {"x-admin", "1"}, {"if-match", "x"}});
+  ASSERT_TRUE(visitor.until([&] { return !world.link.streams.empty() && world.link.last().got.contains("x-sum"); }));
+  FakeStream& stream = world.link.last();
+  EXPECT_TRUE(stream.got.ends_with("\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n")) << stream.got;
+  EXPECT_FALSE(stream.got.contains(": me")) << stream.got;
+  stream.say(ok("x"));
+  ASSERT_TRUE(visitor.until_closed(id));
+}
+
 TEST_P(Http2Rules, ARuleThatNeverDecidesIsAFailure) {
   HttpIngressOptions options;
   options.response_timeout = 50ms;

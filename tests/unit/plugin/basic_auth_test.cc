@@ -4,6 +4,7 @@
 #include <future>
 #include <thread>
 
+#include "http/forward.h"
 #include "plugin/builtin/password.h"
 #include "unit/plugin/plugin_world.h"
 
@@ -51,13 +52,20 @@ struct World {
   }
 };
 
+// The head that the service gets.
+std::string told(const Asked& asked) {
+  std::string head;
+  http::append_request_head(head, asked.head, {});
+  return head;
+}
+
 TEST(BasicAuth, TheRightOneGoesOnWithoutTheCredentials) {
   World world;
   Asked asked(world.chain);
   EXPECT_EQ(asked.get("/", basic("ann:secret")), Verdict::Wait);
   ASSERT_TRUE(asked.counting->wait(1));
   EXPECT_EQ(asked.get("/", basic("ann:secret")), Verdict::Pass);
-  EXPECT_EQ(asked.head.fields.find("authorization"), nullptr);
+  EXPECT_FALSE(told(asked).contains("uthorization")) << told(asked);
   Asked second(world.chain);
   EXPECT_EQ(second.get("/", basic("ann:secret")), Verdict::Pass) << "it is remembered";
   Asked other(world.chain);
@@ -81,7 +89,7 @@ TEST(BasicAuth, OthersAreAsked) {
 // A worker whose one thread does nothing until it is let go.
 struct Held {
   explicit Held(World& world) : world(world) {
-    EXPECT_TRUE(world.worker->run({1, 1}, [this, gone = go.get_future().share()] {
+    EXPECT_TRUE(world.worker->run({"held"}, [this, gone = go.get_future().share()] {
       began.set_value();
       gone.wait();
     }));
@@ -116,11 +124,63 @@ TEST(BasicAuth, OfConnectTheProxysFieldsCount) {
   }
   Asked asked(world.chain);
   EXPECT_EQ(connect(asked, "Proxy-" + basic("ann:secret") + basic("for:service")), Verdict::Pass);
-  EXPECT_EQ(asked.head.fields.find("proxy-authorization"), nullptr);
-  EXPECT_NE(asked.head.fields.find("authorization"), nullptr);
+  EXPECT_FALSE(told(asked).contains("Proxy-Authorization")) << told(asked);
+  EXPECT_TRUE(told(asked).contains("\r\nAuthorization: ")) << told(asked);
   Asked plain(world.chain);
   EXPECT_EQ(world.decide(plain, "Proxy-" + basic("ann:secret")), Verdict::Answer);
   EXPECT_EQ(plain.reply.status, 401);
+}
+
+// Of the tunnel, and of a part of its paths.
+TEST(BasicAuth, WhoIsAskedTwiceHasToBeAUserOfBoth) {
+  World world;
+  const std::string ann = "ann:" + quick_hash("secret"), bob = "bob:" + quick_hash("b:b");
+  world.chain = chain_of({rule("basic_auth", {{"user", ann}, {"user", bob}}),
+                          rule("basic_auth", {{"user", ann}, {"realm", "part"}}, {"/part"})},
+                         world.worker);
+  const auto decide = [](Asked& asked, std::string_view path, std::string_view credentials) {
+    Verdict verdict = asked.get(path, basic(credentials));
+    for (int waits = 1; verdict == Verdict::Wait; ++waits) {
+      EXPECT_TRUE(asked.counting->wait(waits));
+      verdict = asked.get(path, basic(credentials));
+    }
+    return verdict;
+  };
+  for (const char* path : {"/", "/part", "/part/x"}) {
+    Asked asked(world.chain);
+    EXPECT_EQ(decide(asked, path, "ann:secret"), Verdict::Pass) << path;
+    EXPECT_FALSE(told(asked).contains("uthorization")) << told(asked);
+  }
+  Asked outside(world.chain), inside(world.chain);
+  EXPECT_EQ(decide(outside, "/", "bob:b:b"), Verdict::Pass);
+  EXPECT_EQ(decide(inside, "/part", "bob:b:b"), Verdict::Answer);
+  EXPECT_EQ(inside.reply.fields.value("WWW-Authenticate"), "Basic realm=\"part\", charset=\"UTF-8\"");
+}
+
+// What the visitors of one grant ask costs those of another one hash at most.
+TEST(BasicAuth, AnotherGrantsGuessesKeepNobodyOut) {
+  World world;
+  const auto of_grant = [&](std::string grant) {
+    const RuleText text = rule("basic_auth", {{"user", "ann:" + quick_hash("secret")}});
+    return *make_chain({&text, 1}, {world.worker, std::move(grant)});
+  };
+  const ChainPtr theirs = of_grant("b"), ours = of_grant("a");
+  Held held(world);
+  std::vector<std::unique_ptr<Asked>> guesses;
+  for (std::uint64_t i = 0; i < Worker::kMaxQueuedPerTunnel; ++i) {
+    guesses.push_back(asked_from(theirs, {4, i % 64}));
+    ASSERT_EQ(guesses.back()->get("/", basic("ann:" + std::to_string(i))), Verdict::Wait) << i;
+  }
+  const auto above = asked_from(theirs, {4, 99});
+  EXPECT_EQ(above->get("/", basic("ann:secret")), Verdict::Answer);
+  EXPECT_EQ(above->reply.slug, "auth-busy");
+  const auto asked = asked_from(ours, {4, 7});  // an address that has its share waiting at the other's
+  ASSERT_EQ(asked->get("/", basic("ann:secret")), Verdict::Wait);
+  held.let_go();
+  ASSERT_TRUE(asked->counting->wait(1));
+  EXPECT_EQ(asked->get("/", basic("ann:secret")), Verdict::Pass);
+  EXPECT_EQ(guesses.back()->counting->count(), 0) << "he has not waited for all of them";
+  guesses.clear();
 }
 
 TEST(BasicAuth, TheSameCredentialsWaitForOneHash) {
@@ -147,7 +207,7 @@ TEST(BasicAuth, WhenTooManyWaitOthersHearSo) {
     last = all.back()->get("/", basic("ann:" + std::to_string(i)));
   }
   EXPECT_EQ(last, Verdict::Answer);
-  EXPECT_EQ(all.size(), Worker::kMaxQueued + 1);
+  EXPECT_EQ(all.size(), Worker::kMaxQueuedPerTunnel + 1);
   EXPECT_EQ(all.back()->reply.status, 503);
   EXPECT_EQ(all.back()->reply.slug, "auth-busy");
   EXPECT_EQ(all.back()->reply.retry_after, 1u);
@@ -220,7 +280,7 @@ TEST(BasicAuth, NoHashIsMadeForWhoHasLeft) {
   }
   guesses.clear();
   std::promise<void> behind;
-  ASSERT_TRUE(world.worker->run({4, 7}, [&] { behind.set_value(); }));
+  ASSERT_TRUE(world.worker->run({"behind"}, [&] { behind.set_value(); }));
   held.let_go();
   behind.get_future().wait();
   ASSERT_TRUE(stays->counting->wait(1));
@@ -235,6 +295,8 @@ TEST(BasicAuth, Mistakes) {
   EXPECT_THAT(wrong("ann:secret"), HasSubstr("bcrypt"));
   EXPECT_THAT(wrong("ann:$2b$10$short"), HasSubstr("60 characters"));
   EXPECT_THAT(wrong("ann:$2b$31$" + std::string(53, 'a')), HasSubstr("cost 31"));
+  EXPECT_THAT(wrong("ann:$2b$13$" + std::string(53, 'a')), HasSubstr("cost 13; 4 to 12 are taken"));
+  EXPECT_EQ(wrong("ann:$2b$12$" + std::string(53, 'a')), "");
   EXPECT_THAT(wrong("ann:$y$jFT$salt$" + std::string(43, 'a')), HasSubstr("cost above 5"));
   EXPECT_THAT(wrong("ann:$1$x$" + std::string(22, 'a')), HasSubstr("bcrypt"));
   EXPECT_THAT(mistake(rule("basic_auth", {})), HasSubstr("needs a user"));

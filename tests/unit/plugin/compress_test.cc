@@ -175,6 +175,33 @@ TEST(CompressChoice, APartAndNotModifiedSayWhatTheWholeWould) {
   EXPECT_THAT(plain.lines, Contains("ETag: \"a\"")) << "his 200 would be plain";
 }
 
+// RFC 9110 section 9.3.2.
+TEST(CompressChoice, AnAnswerToHeadSaysWhatThatToGetWould) {
+  const ChainPtr chain = chain_of({rule("compress", {{"min", "0"}})});
+  const auto of = [&](std::string_view method, std::string_view fields, std::string_view accepts = "gzip") {
+    Asked asked(chain);
+    EXPECT_EQ(asked.get("/", "Accept-Encoding: " + std::string(accepts) + "\r\n", method), Verdict::Pass);
+    const std::string text = with("Content-Type: text/html\r\n" + std::string(fields));
+    http::ResponseHead head;
+    const http::RequestContext context{method == "HEAD", false, {}};
+    EXPECT_TRUE(http::parse_response_head(text, {}, context, head).done());
+    Scratch scratch;
+    ResponseView view{asked.info, head, scratch, method != "HEAD" && !head.framing.empty(), nullptr};
+    (void)asked.run.on_response_head(view);
+    EXPECT_TRUE(method != "HEAD" || view.transform == nullptr);
+    if (view.transform != nullptr) head.fields.remove(http::FieldId::ContentLength);  // as the exchange does
+    return Asked::lines(head.fields);
+  };
+  for (const std::string_view fields :
+       {"Content-Length: 5000\r\nETag: \"a\"\r\nAccept-Ranges: bytes\r\n", "Content-Length: 0\r\nETag: \"a\"\r\n",
+        "Content-Length: 5000\r\nContent-Encoding: br\r\nETag: \"a\"\r\n",
+        "ETag: \"a\"\r\nContent-Length: 5\r\nDigest: x\r\n"})
+    for (const std::string_view accepts : {"gzip", "identity"})
+      EXPECT_EQ(of("HEAD", fields, accepts), of("GET", fields, accepts)) << fields << accepts;
+  EXPECT_THAT(of("HEAD", "Content-Length: 5000\r\nETag: \"a\"\r\n"), Contains("ETag: W/\"a\""));
+  EXPECT_THAT(of("HEAD", "Content-Length: 5000\r\nETag: \"a\"\r\n", "br"), Contains("Content-Encoding: br"));
+}
+
 TEST(CompressChoice, TwoRulesGiveOneCoding) {
   const ChainPtr chain = chain_of({rule("compress", {{"coding", "br"}}), rule("compress", {{"coding", "gzip"}})});
   const Chosen chosen = choose(chain, "Accept-Encoding: gzip, br\r\n", with(kText));

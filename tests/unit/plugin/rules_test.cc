@@ -123,6 +123,31 @@ TEST(Rules, ResponseHeaders) {
               ElementsAre("Content-Length: 0", "Server: tunnel of a.test"));
 }
 
+// HTTP_X_WHO to CGI, WSGI and the like, all of them.
+TEST(Rules, RequestHeadersOfEverySpelling) {
+  Asked asked(chain_of({rule("request_headers", {{"set", "X-Who: me"}, {"remove", "X_Admin"}, {"add", "X-More: 1"}})}));
+  EXPECT_EQ(asked.get("/", "X_Who: a\r\nx-wHO: b\r\nX.Who: c\r\nX-Admin: d\r\nX_ADMIN: e\r\nXWho: f\r\nX_More: g\r\n"),
+            Verdict::Pass);
+  EXPECT_THAT(Asked::lines(asked.head.fields),
+              ElementsAre("Host: a.test", "XWho: f", "X_More: g", "X-Who: me", "X-More: 1"));
+  EXPECT_THAT(asked.head.settled, ElementsAre()) << "there are no trailers";
+  EXPECT_EQ(asked.get("/", "Transfer-Encoding: chunked\r\n", "POST"), Verdict::Pass);
+  EXPECT_THAT(asked.head.settled, ElementsAre("X_Admin", "X-Who"));
+}
+
+TEST(Rules, MatchWhatOriginsTakeForTheSame) {
+  RuleText text = rule("answer", {{"body", "no"}});
+  text.methods = {"Post"};
+  text.headers = {"X-Block: yes"};
+  Asked asked(chain_of({text}));
+  for (const std::string method : {"POST", "post", "pOsT"})
+    for (const std::string name : {"X-Block", "x_block", "X_BLOCK"})
+      EXPECT_EQ(asked.get("/", name + ": yes\r\n", method), Verdict::Answer) << method << name;
+  EXPECT_EQ(asked.get("/", "X-Block: yes\r\n", "POSTS"), Verdict::Pass);
+  EXPECT_EQ(asked.get("/", "X-Block: no\r\n", "POST"), Verdict::Pass);
+  EXPECT_EQ(asked.get("/", "XBlock: yes\r\n", "POST"), Verdict::Pass);
+}
+
 TEST(Rules, Redirect) {
   Asked asked(chain_of({rule("redirect", {{"to", "https://new.test${request.uri}"}, {"status", "308"}})}));
   EXPECT_EQ(asked.get("/a/../b?x=1"), Verdict::Answer);

@@ -1,4 +1,4 @@
-// Whose job is next, how many one network may have waiting, and what is forgotten.
+// Whose job is next, how many a grant, a tunnel and a network may have waiting, and what is forgotten.
 #include "plugin/worker.h"
 
 #include <gmock/gmock.h>
@@ -11,24 +11,24 @@ namespace {
 
 using testing::ElementsAre;
 
-constexpr Network kOne{4, 1}, kTwo{4, 2}, kThree{6, 1};
+constexpr JobOwner kOne{"g", 1, {4, 1}}, kTwo{"g", 1, {4, 2}}, kThree{"g", 1, {6, 1}};
 
 // One thread, which waits; what it does then, in order.
 struct World {
   World() {
-    EXPECT_TRUE(worker.run({0, 0}, [this, gone = go.get_future().share()] {
+    EXPECT_TRUE(worker.run({"held"}, [this, gone = go.get_future().share()] {
       began.set_value();
       gone.wait();
     }));
     began.get_future().wait();
   }
-  [[nodiscard]] auto add(const Network& network, std::string name) {
-    return worker.run(network, [this, name = std::move(name)] { done.push_back(name); });
+  [[nodiscard]] auto add(const JobOwner& owner, std::string name) {
+    return worker.run(owner, [this, name = std::move(name)] { done.push_back(name); });
   }
   // All that waits, to its end.
   void finish() {
     std::promise<void> last;
-    EXPECT_TRUE(worker.run({9, 9}, [&] {
+    EXPECT_TRUE(worker.run({"last"}, [&] {
       // Behind this one there may be others of those who had more than one: look again.
       last.set_value();
     }));
@@ -36,7 +36,7 @@ struct World {
     last.get_future().wait();
     for (int i = 0; i < 32; ++i) {
       std::promise<void> again;
-      EXPECT_TRUE(worker.run({9, 9}, [&] { again.set_value(); }));
+      EXPECT_TRUE(worker.run({"last"}, [&] { again.set_value(); }));
       again.get_future().wait();
     }
   }
@@ -55,18 +55,38 @@ TEST(Worker, NetworksTakeTurns) {
   EXPECT_THAT(world.done, ElementsAre("a1", "b1", "c1", "a2", "b2", "a3"));
 }
 
+TEST(Worker, SoDoTunnelsAndGrants) {
+  World world;
+  for (const char* name : {"a1", "a2", "a3"}) ASSERT_TRUE(world.add(kOne, name));
+  ASSERT_TRUE(world.add(kTwo, "b1"));
+  const JobOwner other_tunnel{"g", 2, {4, 1}}, other_grant{"h", 3, {4, 1}};
+  for (const char* name : {"t1", "t2"}) ASSERT_TRUE(world.add(other_tunnel, name));
+  for (const char* name : {"h1", "h2", "h3"}) ASSERT_TRUE(world.add(other_grant, name));
+  world.finish();
+  EXPECT_THAT(world.done, ElementsAre("a1", "h1", "t1", "h2", "b1", "h3", "t2", "a2", "a3"));
+}
+
 TEST(Worker, EachHasItsShareAndAllHaveALimit) {
   World world;
   std::size_t all = 0;
-  for (std::uint64_t i = 0; all < Worker::kMaxQueued; ++i) {
-    for (std::size_t n = 0; n < Worker::kMaxQueuedPerNetwork; ++n, ++all) ASSERT_TRUE(world.add({4, i}, ""));
-    const auto above = world.add({4, i}, "");
-    ASSERT_FALSE(above);
-    EXPECT_EQ(above.error(), Worker::Refused::Share);
+  std::uint64_t grant = 0;
+  const auto refused = [&](const JobOwner& owner) { return world.add(owner, "").error(); };
+  for (; all < Worker::kMaxQueued; ++grant) {
+    const std::string name = std::to_string(grant);
+    std::uint64_t tunnel = 0;
+    for (std::size_t of_grant = 0; of_grant < Worker::kMaxQueuedPerGrant; ++tunnel) {
+      std::uint64_t network = 0;
+      for (std::size_t of_tunnel = 0; of_tunnel < Worker::kMaxQueuedPerTunnel; ++network) {
+        const JobOwner owner{name, tunnel, {4, network}};
+        for (std::size_t n = 0; n < Worker::kMaxQueuedPerNetwork; ++n, ++all, ++of_tunnel, ++of_grant)
+          ASSERT_TRUE(world.add(owner, ""));
+        ASSERT_EQ(refused(owner), Worker::Refused::Share);
+      }
+      ASSERT_EQ(refused({name, tunnel, {4, network}}), Worker::Refused::Full) << "the tunnel's";
+    }
+    ASSERT_EQ(refused({name, tunnel, {}}), Worker::Refused::Full) << "the grant's";
   }
-  const auto full = world.add(kThree, "");
-  ASSERT_FALSE(full);
-  EXPECT_EQ(full.error(), Worker::Refused::Full);
+  EXPECT_EQ(refused({"newcomer"}), Worker::Refused::Full);
   world.go.set_value();
 }
 
