@@ -57,7 +57,8 @@ void VisitorConnection::drain(bool fresh) {
 
 bool VisitorConnection::end_spare() {
   if (state_ == State::Exchanging) {
-    if (!left_ || exchange_->over()) return false;
+    // Once the answer has begun, a write tells whether he is there.
+    if (!left_ || exchange_->over() || exchange_->record().status != 0) return false;
     exchange_->on_visitor_failed();
     step();
     return true;
