@@ -29,7 +29,7 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t VisitorTlsStatus:
     {"plain_http", &VisitorTlsStatus::plain_http},
 }};
 
-constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 28> kHttp{{
+constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 30> kHttp{{
     {"visitors", &HttpStatus::visitors},
     {"h2_visitors", &HttpStatus::h2_visitors},
     {"upgraded", &HttpStatus::upgraded},
