@@ -189,6 +189,7 @@ def test_visitors_who_have_left_make_room(world, nginx):
     for _ in range(220):
         with connect(server.http_address) as one:
             one.sendall(b"GET / HTTP/1.1\r\nHost: silent.test\r\n\r\n")
+    until(lambda: served(server), "a newcomer is served")  # the crowd is on its way between threads
     for _ in range(5):
         assert served(server)
     assert status(world, server)["http"]["made_room"] > 0
