@@ -108,8 +108,11 @@ struct HttpStatus {
   std::uint64_t errors = 0, redirects = 0;      // answered by the server itself: by a page, by a 308 to HTTPS
   std::uint64_t cut = 0;                        // answers that broke off
   std::uint64_t timeouts = 0, too_slow = 0;     // of any kind; of them those by min_visitor_rate
-  std::uint64_t no_memory = 0;                  // refused because memory_limit was reached
-  std::uint64_t retries = 0;                    // of requests whose warm connection was dead
+  std::uint64_t half_closed = 0;  // of them, requests whose visitor had sent his FIN and got no answer in 10 s
+  std::uint64_t made_room =
+      0;  // connections ended for a newcomer: nothing was asked on them, or nobody there for the answer
+  std::uint64_t no_memory = 0;  // refused because memory_limit was reached
+  std::uint64_t retries = 0;    // of requests whose warm connection was dead
   std::uint64_t origins_opened = 0, origins_reused = 0, origins_dropped = 0;  // connections to local services
   std::uint64_t rule_timeouts = 0,
                 auth_busy = 0;     // requests whose rules, or whose password, could not be decided in time

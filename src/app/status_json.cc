@@ -29,7 +29,7 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t VisitorTlsStatus:
     {"plain_http", &VisitorTlsStatus::plain_http},
 }};
 
-constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 28> kHttp{{
+constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 30> kHttp{{
     {"visitors", &HttpStatus::visitors},
     {"h2_visitors", &HttpStatus::h2_visitors},
     {"upgraded", &HttpStatus::upgraded},
@@ -43,6 +43,8 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t HttpStatus::*>, 2
     {"cut", &HttpStatus::cut},
     {"timeouts", &HttpStatus::timeouts},
     {"too_slow", &HttpStatus::too_slow},
+    {"half_closed", &HttpStatus::half_closed},
+    {"made_room", &HttpStatus::made_room},
     {"no_memory", &HttpStatus::no_memory},
     {"retries", &HttpStatus::retries},
     {"origins_opened", &HttpStatus::origins_opened},

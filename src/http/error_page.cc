@@ -143,39 +143,41 @@ std::string make_error_response(const ErrorPage& page) {
   const bool built_in = body.empty();
   if (built_in) body = body_of(page, format);
   std::string out;
-  HeadWriter::append(
-      out, kFixedRoom + page.slug.size() + page.request_id.size() + page.hsts.size() + page.more.size() + body.size(),
-      [&](HeadWriter& writer) {
-        writer.put("HTTP/1.1 ");
-        writer.put_number(page.status);
-        writer.put(' ');
-        writer.put(reason_phrase(page.status));
-        writer.put("\r\n");
-        writer.field("Content-Type", content_type(format));
-        writer.framing(Framing::of_length(body.size()));
-        writer.field("Cache-Control", "no-store");
-        writer.field("Vary", "Accept");
-        writer.field("X-Content-Type-Options", "nosniff");
-        if (built_in && format == PageFormat::Html)
-          writer.field("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
-        writer.clean_field("Ferrotunnel-Error", page.slug);
-        writer.field("Ferrotunnel-Side", to_string(page.side));
-        if (!page.request_id.empty()) writer.clean_field("X-Request-Id", page.request_id);
-        if (!page.hsts.empty()) writer.clean_field("Strict-Transport-Security", page.hsts);
-        if (page.retry_after != 0) {
-          writer.put("Retry-After: ");
-          writer.put_number(page.retry_after);
-          writer.put("\r\n");
-        }
-        writer.put(page.more);
-        if (!page.keep_alive) {
-          writer.field("Connection", "close");
-        } else if (page.visitor_minor == 0) {
-          writer.field("Connection", "keep-alive");
-        }
-        writer.put("\r\n");
-        if (!page.head_request) writer.put(body);
-      });
+  HeadWriter::append(out,
+                     kFixedRoom + page.slug.size() + page.request_id.size() + page.hsts.size() + page.date.size() +
+                         page.more.size() + body.size(),
+                     [&](HeadWriter& writer) {
+                       writer.put("HTTP/1.1 ");
+                       writer.put_number(page.status);
+                       writer.put(' ');
+                       writer.put(reason_phrase(page.status));
+                       writer.put("\r\n");
+                       if (!page.date.empty()) writer.field("Date", page.date);
+                       writer.field("Content-Type", content_type(format));
+                       writer.framing(Framing::of_length(body.size()));
+                       writer.field("Cache-Control", "no-store");
+                       writer.field("Vary", "Accept");
+                       writer.field("X-Content-Type-Options", "nosniff");
+                       if (built_in && format == PageFormat::Html)
+                         writer.field("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
+                       writer.clean_field("Ferrotunnel-Error", page.slug);
+                       writer.field("Ferrotunnel-Side", to_string(page.side));
+                       if (!page.request_id.empty()) writer.clean_field("X-Request-Id", page.request_id);
+                       if (!page.hsts.empty()) writer.clean_field("Strict-Transport-Security", page.hsts);
+                       if (page.retry_after != 0) {
+                         writer.put("Retry-After: ");
+                         writer.put_number(page.retry_after);
+                         writer.put("\r\n");
+                       }
+                       writer.put(page.more);
+                       if (!page.keep_alive) {
+                         writer.field("Connection", "close");
+                       } else if (page.visitor_minor == 0) {
+                         writer.field("Connection", "keep-alive");
+                       }
+                       writer.put("\r\n");
+                       if (!page.head_request) writer.put(body);
+                     });
   return out;
 }
 

@@ -31,6 +31,7 @@ struct ErrorPage {
   std::uint32_t retry_after = 0;             // seconds; 0: no Retry-After
   std::string_view hsts = {};                // Strict-Transport-Security; "": none
   const PageTemplates* templates = nullptr;  // pages of the owner's, where they have one for it
+  std::string_view date = {};                // of now; "": no Date
   std::string_view more = {};                // whole field lines, each with its CRLF, that were checked
 };
 [[nodiscard]] std::string make_error_response(const ErrorPage& page);

@@ -42,6 +42,7 @@ struct ResponseContext {
   bool head_request = false;
   std::string_view request_id = {};  // replaces the origin's X-Request-Id; "": the origin's stays
   std::string_view hsts = {};        // Strict-Transport-Security, where the origin says none; "": none
+  std::string_view date = {};        // of now, where the origin says none (RFC 9110 section 6.6.1); "": none
   bool connect_request = false;      // what a proxy asks for passes: Proxy-Authenticate
 };
 struct ResponsePlan {

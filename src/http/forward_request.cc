@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "http/head_writer.h"
+#include "http/last_hop.h"
 
 namespace ferrotunnel::http {
 namespace {
@@ -24,11 +25,23 @@ struct Seen {
   bool te_trailers = false;
 };
 
+// One less. What is no number says nothing, and goes on.
+void pass_forwards(HeadWriter& out, const Field& field) {
+  const auto left = forwards_left(field.value);
+  if (!left || *left == 0) return out.field(field.name, field.value);
+  out.put(field.name);
+  out.put(": ");
+  out.put_number(*left - 1);
+  out.put("\r\n");
+}
+
 // Writes the field if it goes on as it is.
 void pass_field(HeadWriter& out, const Field& field, const RequestHead& head, const ForwardContext& context,
                 Seen& seen) {
   switch (field.id) {
     case FieldId::Other:
+      if (counts_forwards(head.method) && iequals(field.name, "max-forwards")) return pass_forwards(out, field);
+      [[fallthrough]];
     case FieldId::Accept:
     case FieldId::Trailer:
     case FieldId::Via:

@@ -83,14 +83,17 @@ ResponsePlan append_response_head(std::string& out, const ResponseHead& head, co
   const ResponsePlan plan = plan_of(head, context);
   if (!plan.send) return plan;
   const std::size_t bound = kFixedRoom + head.reason.size() + head.upgrade_protocol.size() + context.request_id.size() +
-                            context.hsts.size() + bound_of(head.fields);
+                            context.hsts.size() + context.date.size() + bound_of(head.fields);
   const bool add_hsts = !context.hsts.empty() && !head.interim() && head.fields.find(kHsts) == nullptr;
+  const bool add_date =
+      !context.date.empty() && head.status >= 200 && !head.upgrade && head.fields.find("date") == nullptr;
   HeadWriter::append(out, bound, [&](HeadWriter& writer) {
     writer.put("HTTP/1.1 ");
     writer.put_number(head.status);
     writer.put(' ');
     writer.put(head.reason);
     writer.put("\r\n");
+    if (add_date) writer.clean_field("Date", context.date);
     for (const Field& field : head.fields) pass_field(writer, field, head, context);
     if (!plan.dechunk && !context.head_request) writer.framing(head.framing);
     put_connection(writer, head, context, plan);

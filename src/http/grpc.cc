@@ -86,6 +86,7 @@ void append_message(std::string& out, std::string_view text) {
 std::string make_grpc_error_response(const ErrorPage& page) {
   std::string out = "HTTP/1.1 200 OK\r\nContent-Type: ";
   out += is_grpc_web(page.asked_type) ? trim(page.asked_type.substr(0, page.asked_type.find(';'))) : "application/grpc";
+  if (!page.date.empty()) out.append("\r\nDate: ").append(page.date);
   out.append("\r\nContent-Length: 0\r\ngrpc-status: ");
   out.append(std::to_string(static_cast<unsigned>(grpc_status_of(page.status)))).append("\r\ngrpc-message: ");
   append_message(out, page.slug);

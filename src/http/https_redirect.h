@@ -15,6 +15,7 @@ struct HttpsRedirect {
   std::uint16_t port = 443;              // of HTTPS
   std::string_view path_and_query = {};  // as a checked head has it; what it lacks of a leading '/' is added
   std::string_view request_id = {};
+  std::string_view date = {};  // of now; "": no Date
   bool keep_alive = false;
   std::uint8_t visitor_minor = 1;
 };

@@ -79,6 +79,9 @@ def test_a_tunnel_asks_for_certificates(world, server, authority, guests, strang
     # Who asks for another name is not asked, and cannot say that he was.
     told = fetch(server, authority, OTHER, version, "-H", "X-Forwarded-Client-Cert: Hash=00")
     assert "Client-Cert" not in told, told
+    # Nor is a service told of certificates that another tunnel's authority has signed: it signs what it likes.
+    told = fetch(server, authority, HOST, version, "-H", f"Host: {OTHER}", *pair(ann))
+    assert f"X-Forwarded-Host: {OTHER}" in told and "Client-Cert" not in told, told
     assert " 421" in fetch(server, authority, OTHER, version, "-H", f"Host: {HOST}", "-i").splitlines()[0]
     assert " 421" in fetch(server, authority, OTHER, version, "-H", f"Host: {HOST}", "-i", *pair(ann)).splitlines()[0]
 
@@ -118,6 +121,7 @@ def test_a_part_of_a_host(world, server, authority, guests, origin):
     refused = fetch(server, authority, HOST, "-i", path="/staff")
     assert " 403" in refused.splitlines()[0] and "certificate-required" in refused, refused
     assert "CN=ann" in fetch(server, authority, HOST, *pair(ann), path="/staff")
+    assert "CN=ann" not in fetch(server, authority, HOST, *pair(ann))
 
 
 def test_what_cannot_be(world, server, guests, origin):

@@ -5,7 +5,7 @@ import time
 
 from processes import BINARY, Process, address, until
 from test_limits import echoes, limit_descriptors, server_with, status
-from visitors import connect
+from visitors import HttpVisitor, connect
 
 
 def visit(public):
@@ -154,3 +154,45 @@ def test_a_client_of_few_descriptors_opens_few_direct_links(world, echo):
     assert session["direct"] + session["direct_warm"] <= 16, "a quarter of 64"
     assert session["streams"] >= 8, "the others go over the link"
     assert time.monotonic() - began < 8, "one of them waits in vain for a direct link, and not each of them"
+
+
+def served(server):
+    with HttpVisitor(server.http_address) as visitor:
+        return visitor.ask("GET", "/a.txt", "a.test").status == 200
+
+
+def test_idle_visitors_make_room_for_those_who_ask(world, nginx):
+    nginx.file("a.txt", b"a")
+    server = server_with(world, 256)
+    world.http_tunnel(server, nginx.port, "a.test")
+    crowd = []
+    world.later(lambda: [one.close() for one in crowd])
+    for i in range(230):  # half of them where the tunnel is, half where they came in
+        one = connect(server.http_address)
+        crowd.append(one)
+        one.sendall(b"GET /a.txt HTTP/1.1\r\nHost: %s\r\n\r\n" % (b"a.test" if i % 2 else b"nobody.test"))
+        assert one.recv(4096).startswith(b"HTTP/1.1 "), i
+    for _ in range(20):
+        assert served(server)
+    now = status(world, server)
+    assert now["http"]["made_room"] > 0 and now["refused"]["server_limit"] == 0, now
+    assert now["visitors"] <= now["max_visitors"]
+
+
+def test_visitors_who_have_left_make_room(world, nginx):
+    nginx.file("a.txt", b"a")
+    silent = socket.create_server(("127.0.0.1", 0), backlog=512)
+    world.later(silent.close)
+    server = server_with(world, 256)
+    world.http_tunnel(server, nginx.port, "a.test")
+    world.http_tunnel(server, silent.getsockname()[1], "silent.test", "--name", "silent")
+    for _ in range(220):
+        with connect(server.http_address) as one:
+            one.sendall(b"GET / HTTP/1.1\r\nHost: silent.test\r\n\r\n")
+    until(lambda: served(server), "a newcomer is served")  # the crowd is on its way between threads
+    for _ in range(5):
+        assert served(server)
+    assert status(world, server)["http"]["made_room"] > 0
+    # Nobody waits for an answer that nobody reads.
+    until(lambda: status(world, server)["visitors"] == 0, "they are not there any more")
+    assert status(world, server)["http"]["half_closed"] > 0

@@ -56,8 +56,11 @@ def test_silent_visitors_leave_room_for_clients_who_sign_in(world, echo, nginx):
     first = world.tcp_tunnel(server, echo.port)
     most = status(world, server)["max_visitors"]
     assert most == 1024 - 128
-    visitors = crowd_of(world, 700, server.http_address) + crowd_of(world, 600, first.public)
-    now = until(lambda: (lambda s: s if s["refused"]["server_limit"] >= 1300 - most else None)(status(world, server)), "1,300 visitors are too many")
+    # Those over HTTP, who have not asked for anything, make room for the others.
+    visitors = crowd_of(world, 300, server.http_address) + crowd_of(world, 1000, first.public)
+    now = until(lambda: (lambda s: s if s["refused"]["server_limit"] >= 1000 - most else None)(status(world, server)), "1,300 visitors are too many")
+    assert now["http"]["made_room"] > 0
+    until(lambda: visitors.extend(crowd_of(world, 1, first.public)) or status(world, server)["http"]["visitors"] == 0, "no idle one is left")
     assert now["visitors"] <= most
     assert server.fds() < 1024
 

@@ -39,6 +39,8 @@ HttpStatus to_status(const ingress::HttpIngressStats& stats) {
   status.cut = stats.cut;
   status.timeouts = stats.timeouts;
   status.too_slow = stats.too_slow;
+  status.half_closed = stats.half_closed;
+  status.made_room = stats.made_room;
   status.no_memory = stats.no_memory;
   status.retries = stats.retries;
   status.origins_opened = stats.origins_opened;

@@ -37,13 +37,13 @@ void HttpsListener::stop_accepting() {
 
 void HttpsListener::accept(transport::UniqueFd fd, const transport::PeerAddress& peer) {
   if (!shard_.proxies().trusts(peer)) return on_proxied(std::move(fd), peer);
-  auto slot = shard_.server().visitors.enter();
+  auto slot = shard_.http().let_in();
   if (!slot) return shard_.count_refused(ingress::Refusal::ServerLimit);
   shard_.proxies().take(std::move(fd), peer, *this, std::move(slot));
 }
 
 void HttpsListener::on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) {
-  auto slot = shard_.server().visitors.enter();
+  auto slot = shard_.http().let_in();
   // Nothing can be said before a handshake, and that is not done for one who is not let in.
   if (!slot) return shard_.count_refused(ingress::Refusal::ServerLimit);
   handshakes_.take(std::move(fd), visitor, shard_.live().https, std::move(slot));

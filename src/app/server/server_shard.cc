@@ -382,7 +382,7 @@ void ServerShard::close_all(const Error& why) {
 
 void ServerShard::accept_visitor(transport::UniqueFd fd, const transport::PeerAddress& peer) {
   if (!proxies_.trusts(peer)) return on_proxied(std::move(fd), peer);
-  auto slot = server_.visitors.enter();
+  auto slot = http_.let_in();
   if (slot) return proxies_.take(std::move(fd), peer, *this, std::move(slot));
   transport::TcpStream visitor(std::move(fd));
   http_.turn_away(visitor);
@@ -390,6 +390,20 @@ void ServerShard::accept_visitor(transport::UniqueFd fd, const transport::PeerAd
 
 void ServerShard::on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) {
   http_.adopt(std::make_unique<transport::TcpStream>(std::move(fd)), visitor);
+}
+
+bool ServerShard::make_room() {
+  for (unsigned i = 0; i < server_.shards(); ++i) {
+    ServerShard& other = server_.shard(i);
+    if (&other == this || other.http_.spare() <= other.room_asked_.load(std::memory_order_relaxed)) continue;
+    other.room_asked_.fetch_add(1, std::memory_order_relaxed);
+    other.shard().post([&other] {
+      other.room_asked_.fetch_sub(1, std::memory_order_relaxed);
+      other.http_.make_room();
+    });
+    return true;
+  }
+  return false;
 }
 
 void ServerShard::move_visitor(unsigned to, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,

@@ -152,6 +152,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void on_move(const route::RouteTarget& target) override;
   void on_request(const ingress::RequestRecord& record) override;
   void on_turned_away() override { count_refused(ingress::Refusal::ServerLimit); }
+  [[nodiscard]] bool make_room() override;
 
   ServerImpl& server_;
   LivePtr live_;
@@ -160,6 +161,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   route::RouterCache routes_;
   route::LinkDirectory links_;
   ingress::HttpIngress http_;
+  std::atomic<std::size_t> room_asked_{0};  // by other shards, of http_: to end so many who are spare
   ingress::ProxyReader proxies_;
   std::unique_ptr<transport::Listener> control_listener_, http_listener_;
   std::unique_ptr<HttpsListener> https_;  // none: there is no HTTPS port

@@ -22,10 +22,10 @@ constexpr std::size_t kKeptHead = 4096;
 
 }  // namespace
 
-void Exchange::begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
+void Exchange::begin(const http::RequestHead& head, std::string_view host, const Placement& place,
                      const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor,
-                     ExchangeOwner& owner, const VisitorTls* tls, std::unique_ptr<RuleRun> rules) {
-  ExchangeBase::begin(head, host, tunnel, peer, head_bytes, tls != nullptr);
+                     ExchangeOwner& owner, bool secure, std::unique_ptr<RuleRun> rules) {
+  ExchangeBase::begin(head, host, place.tunnel, peer, head_bytes, secure);
   visitor_ = &visitor;
   owner_ = &owner;
   rules_ = std::move(rules);
@@ -37,9 +37,10 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   written_before_ = visitor.written();
   outcome_ = Outcome::Running;
   visitor_keeps_ = head.keep_alive;
-  keep_alive_ = dechunk_ = false;
+  keep_alive_ = dechunk_ = left_ = false;
 
-  write_origin_head(head, head.minor == 0 ? "1.0" : "1.1", tls != nullptr ? tls->certificate.get() : nullptr);
+  write_origin_head(head, head.minor == 0 ? "1.0" : "1.1",
+                    place.certificate != nullptr ? place.certificate->get() : nullptr);
   if (rules_) rules_->release_head();
   charge(head_.size());
 }
@@ -80,6 +81,11 @@ void Exchange::on_visitor_ready(std::uint32_t what) {
 
 void Exchange::on_visitor_failed() {
   if (!over()) end(Outcome::VisitorGone, &failures::kVisitorGone);
+}
+
+void Exchange::on_visitor_left() {
+  left_ = true;
+  left_at_ = context_.shard.now();
 }
 
 Fill Exchange::fill(Stream&, MutBytes into) {
@@ -160,11 +166,17 @@ void Exchange::on_end(Stream&, StreamEnd end_of_stream) {
 // Once the answer has begun the two may talk in turns.
 bool Exchange::visitor_owes_body() const { return !request_.done() && status_ == 0 && body_asked_ && !streams_; }
 
+// Of a visitor who has sent his FIN.
+Duration Exchange::left_for_left(TimePoint now) const {
+  return std::max(left_at_, progress_) + context_.options.half_closed_timeout - now;
+}
+
 Duration Exchange::time_left(TimePoint now) {
   const HttpIngressOptions& options = context_.options;
   if (throttle_ && throttle_->waits()) return options.stall_timeout;  // it is we who hold it up
   const bool waits = status_ == 0 && request_sent();
   Duration left = progress_ + (waits ? options.response_timeout : options.stall_timeout) - now;
+  if (left_) left = std::min(left, left_for_left(now));
   const std::uint64_t least = options.least_in_window();
   if (least == 0) return left;
   // Bytes that are there and that nobody asks for: it is not he who is slow.
@@ -192,6 +204,10 @@ void Exchange::on_timeout() {
   if (slow_ != nullptr) {
     ++context_.stats.too_slow;
     return fail(*slow_);
+  }
+  if (left_ && left_for_left(context_.shard.now()) <= Duration::zero()) {
+    ++context_.stats.half_closed;
+    return end(Outcome::VisitorGone, &failures::kVisitorGone);
   }
   if (status_ != 0) return fail(visitor_->can_write() ? failures::kOriginTimeout : failures::kVisitorStalled);
   if (request_sent()) return fail(failures::kOriginTimeout);

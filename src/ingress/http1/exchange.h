@@ -20,6 +20,7 @@
 #include "ingress/http1/failure.h"
 #include "ingress/http1/ingress_context.h"
 #include "ingress/http1/origin_pool.h"
+#include "ingress/http1/placement.h"
 #include "ingress/http1/rule_run.h"
 #include "ingress/http1/visitor_socket.h"
 #include "ingress/limits/rate_floor.h"
@@ -49,12 +50,10 @@ class Exchange final : public ExchangeBase, private ChangedBodyOwner {
 
   explicit Exchange(IngressContext& context) : ExchangeBase(context) {}
 
-  // Takes what it needs from the head (the context's request), whose bytes may go afterwards. No `tls`: plain HTTP.
-  void begin(const http::RequestHead& head, std::string_view host, const TunnelKey& tunnel,
+  // Takes what it needs from the head (the context's request), whose bytes may go afterwards. `secure`: it came over TLS.
+  void begin(const http::RequestHead& head, std::string_view host, const Placement& place,
              const transport::PeerAddress& peer, std::size_t head_bytes, VisitorSocket& visitor, ExchangeOwner& owner,
-             const VisitorTls* tls, std::unique_ptr<RuleRun> rules = nullptr);
-  // After begin(): what its service is spoken to in.
-  void speak(route::OriginSpeech speech) { speech_ = speech; }
+             bool secure, std::unique_ptr<RuleRun> rules = nullptr);
   // On a warm connection or, on a retry, a new one. No link: it is lost.
   void connect(transport::Link* link);
   void reset();  // as new, keeping storage
@@ -62,6 +61,7 @@ class Exchange final : public ExchangeBase, private ChangedBodyOwner {
   // The visitor's socket may go on in these directions (kReadable, kWritable).
   void on_visitor_ready(std::uint32_t what);
   void on_visitor_failed();  // an RST
+  void on_visitor_left();    // a FIN: he may still read
   // How long it may still go on as it does; what happens when it did.
   [[nodiscard]] Duration time_left(TimePoint now);
   void on_timeout();
@@ -113,6 +113,7 @@ class Exchange final : public ExchangeBase, private ChangedBodyOwner {
   void fail(const Failure& failure);  // by a page, or cut off when a response is under way
   void end(Outcome outcome, const Failure* failure = nullptr);
   [[nodiscard]] bool visitor_owes_body() const;
+  [[nodiscard]] Duration left_for_left(TimePoint now) const;
 
   VisitorSocket* visitor_ = nullptr;
   ExchangeOwner* owner_ = nullptr;
@@ -121,10 +122,12 @@ class Exchange final : public ExchangeBase, private ChangedBodyOwner {
   std::string tail_;  // trailers that rules look at, until all of them are there
   std::size_t tail_sent_ = 0;
   std::uint64_t written_before_ = 0;
+  TimePoint left_at_{};
   Outcome outcome_ = Outcome::Running;
   bool visitor_keeps_ : 1 = true;
   bool keep_alive_ : 1 = false;
   bool dechunk_ : 1 = false;
+  bool left_ : 1 = false;  // his FIN came
 };
 
 }  // namespace ferrotunnel::ingress

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "http/forward.h"
+#include "http/grpc.h"
 #include "transport/tcp/socket.h"
 
 namespace ferrotunnel::ingress {
@@ -31,7 +32,10 @@ void ExchangeBase::begin(const http::RequestHead& head, std::string_view host, c
   sends_.go();
   reads_.go();
   body_asked_ = !head.expect_continue;
-  streams_ = head.fields.value("content-type").starts_with("application/grpc");
+  const std::string_view type = head.fields.value("content-type");
+  streams_ = false;  // speak()
+  grpc_ = !connects() && http::is_grpc(type);
+  grpc_web_ = !connects() && http::is_grpc_web(type);
   secure_ = secure;
   origin_keeps_ = answered_ = fin_ = reused_ = retried_ = false;
 }
@@ -90,6 +94,12 @@ void ExchangeBase::limit(Admission admission) {
   if (const VisitorGatePtr& gate = admission_.gate(); gate != nullptr && gate->throttles())
     throttle_ =
         std::make_unique<Throttle>(gate, static_cast<StreamHandler&>(*this), static_cast<ThrottleOwner&>(*this));
+}
+
+// The word for it alone is no leave to be slow: only what goes on as such may be.
+void ExchangeBase::speak(route::OriginSpeech speech) {
+  speech_ = speech;
+  if ((grpc_ || grpc_web_) && speech != route::OriginSpeech::Http1) streams_ = true;
 }
 
 StreamHandler& ExchangeBase::handler() {

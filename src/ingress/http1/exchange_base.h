@@ -32,6 +32,8 @@ class ExchangeBase : protected transport::StreamHandler, protected ThrottleOwner
   void limit(Admission admission);
   // After begin(): its connection to the service is for it alone.
   void single_use(bool alone) { alone_ = alone; }
+  // And after that: what its service is spoken to in.
+  void speak(route::OriginSpeech speech);
 
   [[nodiscard]] const VisitorGatePtr& gate() const { return admission_.gate(); }
   [[nodiscard]] const Failure& failure() const { return *failure_; }  // of an outcome that is one
@@ -76,6 +78,8 @@ class ExchangeBase : protected transport::StreamHandler, protected ThrottleOwner
   [[nodiscard]] bool rules_want(plugin::Phase phase) const { return rules_ != nullptr && rules_->wants(phase); }
   // A rule refused the request while its body passed: what is said of it.
   [[nodiscard]] const Failure& rules_failure();
+  // Whether its visitor may be slower than the floor: gRPC and the like, as long as there is memory for it.
+  [[nodiscard]] bool may_be_slow() const { return streams_ && !context_.shard.buffers().budget().full(); }
   void made_progress() { progress_ = context_.shard.now(); }
 
   IngressContext& context_;
@@ -113,7 +117,9 @@ class ExchangeBase : protected transport::StreamHandler, protected ThrottleOwner
   RateFloor sends_, reads_;        // the visitor
   const Failure* slow_ = nullptr;  // found by time_left()
   bool body_asked_ : 1 = true;     // he does not wait for a 100 to send it
-  bool streams_ : 1 = false;       // may be silent for long: gRPC (of HTTP/2 also slow, as events are)
+  bool streams_ : 1 = false;       // may be slow: gRPC; over HTTP/2 also events, and what was switched to
+  bool grpc_ : 1 = false;          // it is a call of gRPC
+  bool grpc_web_ : 1 = false;      // of gRPC-Web
   bool secure_ : 1 = false;        // the visitor speaks TLS
   bool origin_keeps_ : 1 = false;
   bool answered_ : 1 = false;  // a byte came from the origin

@@ -80,7 +80,7 @@ std::size_t Exchange::take_head(ConstBytes bytes) {
   text.clear();
   const std::string_view hsts = secure_ ? std::string_view(context_.https.hsts) : std::string_view{};
   const http::ResponsePlan plan =
-      http::append_response_head(text, head, {minor_, keep, head_request(), {}, hsts, connects()});
+      http::append_response_head(text, head, {minor_, keep, head_request(), {}, hsts, context_.date(), connects()});
   gathered_.reset();  // the head's views die here
   gathered_size_ = 0;
   if (head.interim()) {

@@ -15,6 +15,9 @@ constinit const Failure kLoop{508, FaultSide::Tunnel, "loop-detected",
 constinit const Failure kMisdirected{421, FaultSide::Visitor, "misdirected",
                                      "This connection was made for another name than {host}: ask on a new one."};
 constinit const Failure kConnectRefused{501, FaultSide::Visitor, "connect-refused", "CONNECT is not offered here."};
+constinit const Failure kTraceEnds{
+    501, FaultSide::Visitor, "trace-ends",
+    "The TRACE was to go no further than this server (Max-Forwards: 0), which answers none."};
 constinit const Failure kLinkLost{502, FaultSide::Tunnel, "link-lost",
                                   "The tunnel to {host} lost its connection to this server."};
 constinit const Failure kClientAway{503, FaultSide::Tunnel, "client-away",

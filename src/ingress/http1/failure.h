@@ -27,7 +27,7 @@ namespace failures {
 extern const Failure kNoSuchHost, kNoSuchPath, kHostMissing, kLinkLost, kClientAway, kLoop, kLinkLimit, kLinkClosing,
     kServerMemory;
 extern const Failure kOriginTimeout, kOriginStalled, kOriginClosed, kBadResponse, kResponseCut, kGrpcDeadline;
-extern const Failure kMisdirected, kConnectRefused;
+extern const Failure kMisdirected, kConnectRefused, kTraceEnds;
 extern const Failure kVisitorDenied, kTunnelLimit, kAddressLimit, kVisitorRate, kServerLimit;
 extern const Failure kBadBody, kRequestTimeout, kRequestSlow, kRequestCut, kVisitorGone, kVisitorStalled, kVisitorSlow,
     kRuleTimeout, kRuleFailed, kCertificateRequired;

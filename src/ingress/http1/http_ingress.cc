@@ -16,6 +16,7 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
   HttpIngressStats& stats = context_.stats;
   ++stats.accepted;
   // While draining, only a request that was already read elsewhere is still served, and who had come when it began and then shook hands.
+  if (stats.visitors >= context_.options.max_visitors) make_room();
   if (stats.visitors >= context_.options.max_visitors || (context_.draining && early_bytes.empty() && !tls.on) ||
       early_bytes.size() > BufferPool::kSizes.back()) {
     ++stats.refused;
@@ -23,7 +24,7 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
   }
   VisitorSlot slot;
   if (VisitorCount* count = context_.options.visitors; count != nullptr) {
-    slot = early_bytes.empty() ? count->enter() : count->enter_again();  // one that is moved was let in before
+    slot = early_bytes.empty() ? let_in() : count->enter_again();  // one that is moved was let in before
     if (!slot) return turn_away(*visitor);
   }
   if (tls.h2) {
@@ -38,6 +39,19 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
   }
   ++stats.visitors;
   visitors_.push_back(*connection.release());
+}
+
+VisitorSlot HttpIngress::let_in() {
+  VisitorCount& count = *context_.options.visitors;
+  if (!count.full()) {
+    if (VisitorSlot slot = count.enter()) return slot;
+  }
+  if (context_.spares.end_oldest()) {
+    ++context_.stats.made_room;
+  } else if (context_.host.make_room()) {
+    if (VisitorSlot slot = count.enter_beyond()) return slot;
+  }
+  return count.enter();
 }
 
 void HttpIngress::adopt_http2(Http2Parcel parcel) {
@@ -91,6 +105,7 @@ void HttpIngress::turn_away(transport::ByteStream& visitor) {
   page.sentence = failure.sentence;
   page.retry_after = failure.retry_after;
   page.templates = context_.pages.get();
+  page.date = context_.date();
   std::string text = http::make_error_response(page);
   iovec piece{text.data(), text.size()};
   (void)visitor.write({&piece, 1});

@@ -49,6 +49,13 @@ class HttpIngress final : private VisitorOwner, private Http2Owner {
   // For requests that come from now on.
   void set_https(HttpsRules rules) { context_.https = std::move(rules); }
   void set_pages(http::PageTemplatesPtr pages) { context_.pages = std::move(pages); }
+  // A place for a newcomer, where the server counts them: another one's who is spare, where there is no other.
+  [[nodiscard]] VisitorSlot let_in();
+  // The same for another shard's: ends one who is spare.
+  void make_room() {
+    if (context_.spares.end_oldest()) ++context_.stats.made_room;
+  }
+  [[nodiscard]] std::size_t spare() const { return context_.spares.count(); }  // any thread
   // Says that the server is full, and closes; nothing is spent on it.
   void turn_away(transport::ByteStream& visitor);
 

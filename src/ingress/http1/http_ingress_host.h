@@ -64,6 +64,8 @@ struct HttpIngressOptions {
   // begun), and of an answer that he reads. 0: no such floor.
   std::uint32_t min_visitor_rate = 240;
   Duration rate_window = std::chrono::seconds(6);
+  // Where a visitor has sent his FIN and waits on for his answer: so long without a byte of it. Most who do that have left.
+  Duration half_closed_timeout = std::chrono::seconds(10);
   Duration linger_timeout = std::chrono::seconds(2);  // reading on after the last response, so that no RST overtakes it
   std::size_t linger_bytes = 256 * 1024;
   std::size_t max_visitors = 20'000;  // connections of the shard; more are closed at once
@@ -130,24 +132,29 @@ class HttpIngressHost {
   virtual void on_request(const RequestRecord& record) = 0;
   // One was turned away before it could ask for anything.
   virtual void on_turned_away() = 0;
+  // There is no place for a newcomer, and none to be had here. True: another shard was asked to end one who is spare.
+  [[nodiscard]] virtual bool make_room() { return false; }
 
  protected:
   ~HttpIngressHost() = default;
 };
 
 struct HttpIngressStats {
-  std::size_t visitors = 0;      // connections now
-  std::size_t upgraded = 0;      // of them
-  std::size_t idle_origins = 0;  // warm connections in the pool
-  std::uint64_t accepted = 0;    // connections ever
-  std::uint64_t refused = 0;     // max_visitors, the server's limit, or no descriptor could be watched
-  std::uint64_t moved = 0;       // to another shard
-  std::uint64_t requests = 0;    // routed
-  std::uint64_t errors = 0;      // answered by a page of ours
-  std::uint64_t cut = 0;         // responses that broke off
-  std::uint64_t timeouts = 0;    // any of the options'
-  std::uint64_t too_slow = 0;    // of them, by min_visitor_rate
-  std::uint64_t no_memory = 0;   // refused because the memory limit was reached
+  std::size_t visitors = 0;       // connections now
+  std::size_t upgraded = 0;       // of them
+  std::size_t idle_origins = 0;   // warm connections in the pool
+  std::uint64_t accepted = 0;     // connections ever
+  std::uint64_t refused = 0;      // max_visitors, the server's limit, or no descriptor could be watched
+  std::uint64_t moved = 0;        // to another shard
+  std::uint64_t requests = 0;     // routed
+  std::uint64_t errors = 0;       // answered by a page of ours
+  std::uint64_t cut = 0;          // responses that broke off
+  std::uint64_t timeouts = 0;     // any of the options'
+  std::uint64_t half_closed = 0;  // of them, by half_closed_timeout
+  std::uint64_t made_room =
+      0;  // connections that were ended for a newcomer, since nothing was asked on them or nobody there
+  std::uint64_t too_slow = 0;   // of them, by min_visitor_rate
+  std::uint64_t no_memory = 0;  // refused because the memory limit was reached
   std::uint64_t origins_opened = 0;
   std::uint64_t origins_reused = 0;
   std::uint64_t origins_dropped = 0;  // idle ones that ended, spoke, or grew too old or too many

@@ -3,17 +3,20 @@
 
 #include <array>
 #include <cstdint>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/random.h"
+#include "http/date.h"
 #include "http/h2/h2_server.h"
 #include "http/message.h"
 #include "http/page_template.h"
 #include "ingress/http1/http_ingress_host.h"
 #include "ingress/http1/origin_pool.h"
+#include "ingress/http1/spare_visitors.h"
 #include "ingress/limits/visitor_gate.h"
 #include "route/link_directory.h"
 #include "route/router.h"
@@ -51,6 +54,8 @@ struct IngressContext {
   void give_back(std::unique_ptr<Exchange> exchange);
   [[nodiscard]] std::unique_ptr<Http2Exchange> take_http2_exchange();
   void give_back(std::unique_ptr<Http2Exchange> exchange);
+  // What a Date says now; good until the next call.
+  [[nodiscard]] std::string_view date() { return date_.at(std::time(nullptr)); }
   [[nodiscard]] RequestId next_id() { return RequestId(ids.next()); }
   // What came without TLS has to come with it: all requests, or those for hosts whose visitors show a certificate.
   [[nodiscard]] bool https_only(std::string_view at_host) const {
@@ -72,6 +77,7 @@ struct IngressContext {
   HttpsRules https;
   http::PageTemplatesPtr pages;  // of failures; none: those of ours
   HttpIngressStats stats;
+  SpareVisitors spares;
   bool draining = false;
   JitterRng ids;
 
@@ -87,6 +93,7 @@ struct IngressContext {
  private:
   static constexpr std::size_t kSpareExchanges = 64;
   static constexpr std::size_t kSpareHttp2Exchanges = 128;
+  http::DateOfNow date_;
   std::vector<std::unique_ptr<Exchange>> spare_;
   std::vector<std::unique_ptr<Http2Exchange>> http2_spare_;
 };

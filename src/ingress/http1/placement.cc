@@ -2,6 +2,7 @@
 
 #include "http/forward.h"
 #include "http/host.h"
+#include "http/last_hop.h"
 #include "http/path.h"
 
 namespace ferrotunnel::ingress {
@@ -19,6 +20,14 @@ const Failure* spell_path(IngressContext& context, http::RequestHead& head) {
 bool shows(const VisitorTls& tls, const transport::ClientAuthority& wanted) {
   return tls.certificate != nullptr && tls.certificate->authority != nullptr &&
          tls.certificate->authority->id() == wanted.id();
+}
+
+// A certificate is worth as much as who has signed it: a tunnel hears of those that its own authority has, and those that the server asked for
+// in the name of this host. Another tunnel's authority can sign any name that it likes.
+bool tells(const IngressContext& context, const route::RouteTarget& target, const VisitorTls& tls) {
+  if (tls.certificate == nullptr) return false;
+  if (tls.certificate->authority != nullptr) return target.client_ca != nullptr && shows(tls, *target.client_ca);
+  return context.https.book != nullptr && context.https.book->guards(context.host_name);
 }
 
 // RFC 9110 section 9.3.6: it is for who asks for it, and by a connection that may ask him. Nobody hears who does.
@@ -67,6 +76,13 @@ Placement place_request(IngressContext& context, http::RequestHead& head, const 
     place.tunnel = {target->session, target->tunnel};
     return refuse(failures::kLoop);
   }
+  if (http::ends_here(head)) {
+    place.tunnel = {target->session, target->tunnel};
+    if (head.method == http::Method::Trace) return refuse(failures::kTraceEnds);
+    place.own_options = true;
+    return place;
+  }
+  if (tls != nullptr && tells(context, *target, *tls)) place.certificate = &tls->certificate;
   const bool elsewhere = target->shard != context.shard.index();
   place.link = elsewhere && target->pinned ? nullptr : context.links.find(target->session);
   if (place.link == nullptr && elsewhere) {

@@ -17,11 +17,14 @@ struct Placement {
   const Failure* failure = nullptr;            // it is refused
   std::optional<Refusal> refused;              // by a limit
   bool to_https = false;                       // this host is for the HTTPS port
+  bool own_options = false;                    // an OPTIONS that goes no further than here
   std::optional<unsigned> shard;               // its link is there, and none is here
   const route::RouteTarget* target = nullptr;  // where one was found
   TunnelKey tunnel;
   transport::Link* link = nullptr;  // may be none: it is lost
   Admission admission;
+  // What the service may hear of what the visitor has shown; null: nothing. A part of the visitor's.
+  const transport::VisitorCertificatePtr* certificate = nullptr;
   bool resumed = false;  // what `waited` has decided so far is good for it
 };
 

@@ -108,6 +108,7 @@ std::string make_page(const plugin::Reply& reply, const ReplyContext& context) {
   page.retry_after = reply.retry_after;
   page.more = more;
   page.hsts = context.hsts;
+  page.date = context.date;
   page.templates = context.templates;
   return http::make_error_response(page);
 }
@@ -128,7 +129,7 @@ std::string make_reply(const plugin::Reply& reply, const ReplyContext& context) 
   if (!bodiless) head.framing = http::Framing::of_length(reply.body.size());
   std::string out;
   // A HEAD request hears the length all the same: append_response_head() leaves it to the origin's own field.
-  http::ResponseContext how{context.visitor_minor, context.keep_alive, false, context.request_id};
+  http::ResponseContext how{context.visitor_minor, context.keep_alive, false, context.request_id, {}, context.date};
   (void)http::append_response_head(out, head, how);
   if (!bodiless && !context.head_request) out.append(reply.body);
   return out;

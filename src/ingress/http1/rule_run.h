@@ -93,6 +93,7 @@ struct ReplyContext {
   bool keep_alive = false;
   std::uint8_t visitor_minor = 1;
   std::string_view hsts = {};  // Strict-Transport-Security; "": none
+  std::string_view date = {};  // of now; "": no Date
   const http::PageTemplates* templates = nullptr;
 };
 [[nodiscard]] std::string make_reply(const plugin::Reply& reply, const ReplyContext& context);

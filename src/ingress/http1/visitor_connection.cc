@@ -4,7 +4,6 @@
 
 #include "http/h2/h2_server.h"
 #include "http/h2/h2_upgrade.h"
-#include "http/https_redirect.h"
 #include "ingress/http2/http2_connection.h"
 
 namespace ferrotunnel::ingress {
@@ -24,7 +23,8 @@ bool names_no_version(std::string_view head) {
 
 VisitorConnection::VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
                                      const transport::PeerAddress& peer, VisitorSlot slot, const VisitorTls& tls)
-    : context_(context),
+    : SpareVisitor(context.spares),
+      context_(context),
       owner_(owner),
       socket_(context.shard, std::move(stream), *this),
       peer_(peer),
@@ -55,6 +55,27 @@ void VisitorConnection::drain(bool fresh) {
   step();
 }
 
+bool VisitorConnection::end_spare() {
+  if (state_ == State::Exchanging) {
+    // Once the answer has begun, a write tells whether he is there.
+    if (!left_ || exchange_->over() || exchange_->record().status != 0) return false;
+    exchange_->on_visitor_failed();
+    step();
+    return true;
+  }
+  if (!idle() || socket_.arrived()) return false;
+  (void)die();
+  return true;
+}
+
+// A FIN alone is no end: he may wait for his answer. But most who send one do not.
+void VisitorConnection::look_for_visitor() {
+  if (left_ || !socket_.peer_closed() || !exchange_->request_read() || !socket_.left()) return;
+  left_ = true;
+  exchange_->on_visitor_left();
+  timer_ = Timer::None;
+}
+
 // ---- what is reported ---------------------------------------------------------------------------------------------
 
 void VisitorConnection::on_ready(std::uint32_t what) {
@@ -79,6 +100,7 @@ void VisitorConnection::on_exchange_over() { context_.shard.at_turn_end(*this); 
 void VisitorConnection::on_deadline() {
   const Timer fired = std::exchange(timer_, Timer::None);
   if (fired == Timer::Exchange && state_ == State::Exchanging && !exchange_->over()) {
+    look_for_visitor();
     if (const Duration left = exchange_->time_left(context_.shard.now()); left > Duration::zero()) {
       timer_ = Timer::Exchange;
       return context_.shard.arm(*this, left);
@@ -139,6 +161,7 @@ VisitorConnection::Next VisitorConnection::advance() {
 }
 
 VisitorConnection::Next VisitorConnection::wait(Timer timer) {
+  be_spare(timer == Timer::FirstByte || timer == Timer::Idle || (timer == Timer::Exchange && left_));
   if (timer_ == timer) return Next::Wait;
   timer_ = timer;
   const HttpIngressOptions& options = context_.options;
@@ -150,6 +173,7 @@ VisitorConnection::Next VisitorConnection::wait(Timer timer) {
   if (timer == Timer::Exchange) {
     after = std::min(options.response_timeout, options.stall_timeout);
     if (options.min_visitor_rate != 0) after = std::min(after, options.rate_window);
+    if (left_) after = std::min(after, options.half_closed_timeout);
   }
   if (timer == Timer::Linger) after = options.linger_timeout;
   context_.shard.arm(*this, after);
@@ -210,6 +234,7 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
   Placement place = place_request(context_, head, tls_.get(), peer_, holds, rules_.get());
   if (!place.resumed) rules_.reset();
   if (place.to_https) return redirect(head_bytes);
+  if (place.own_options) return answer_options(head_bytes, place.tunnel);
   if (place.shard) {
     context_.host.on_move(*place.target);
     return move_to(*place.shard);
@@ -220,13 +245,14 @@ VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes)
     if (const auto next = run_rules(place, head_bytes)) return *next;
   }
   exchange_ = context_.take_exchange();
-  exchange_->begin(head, context_.host_name, place.tunnel, peer_, head_bytes, socket_, *this, tls_.get(),
+  exchange_->begin(head, context_.host_name, place, peer_, head_bytes, socket_, *this, tls_ != nullptr,
                    std::move(rules_));
   exchange_->limit(std::move(place.admission));
   exchange_->single_use(place.target->single_use);
   exchange_->speak(place.target->speech);
   socket_.consume(head_bytes);
   state_ = State::Exchanging;
+  if (left_) exchange_->on_visitor_left();
   exchange_->connect(place.link);
   return Next::Again;
 }
@@ -236,7 +262,7 @@ bool VisitorConnection::asks_http2(const http::RequestHead& head, std::size_t he
   std::string_view settings;
   return context_.options.h2c == H2c::Upgrade && tls_ == nullptr && rules_ == nullptr && !context_.draining &&
          socket_.input().size() == head_bytes && http::asks_h2c(head, settings) &&
-         !Http2Connection::settings_of(settings).empty();
+         !Http2Connection::settings_of(settings, context_.options.h2.max_settings).empty();
 }
 
 VisitorConnection::Parts VisitorConnection::release() {
@@ -250,84 +276,6 @@ VisitorConnection::Next VisitorConnection::move_to(unsigned shard) {
   std::string early(socket_.input());
   context_.host.move_visitor(shard, socket_.release(), peer_, std::move(early), tls_ ? *tls_ : VisitorTls{});
   return die();
-}
-
-VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::size_t head_bytes, bool understood,
-                                                  const TunnelKey& tunnel, std::optional<Refusal> refused) {
-  const http::RequestHead& head = context_.request;
-  const RequestId id = context_.next_id();
-  const std::string_view host =
-      understood ? (head.host.empty() ? std::string_view{} : std::string_view(context_.host_name)) : "";
-  const std::string sentence = sentence_of(failure, host);
-  http::ErrorPage page;
-  page.status = failure.status;
-  page.side = failure.side;
-  page.slug = failure.slug;
-  page.sentence = sentence;
-  page.retry_after = failure.retry_after;
-  page.request_id = id.text();
-  page.host = host;
-  page.hsts = hsts();
-  page.templates = context_.pages.get();
-  if (understood) {
-    page.accept = head.fields.value(http::FieldId::Accept);
-    page.asked_type = head.fields.value("content-type");
-    page.head_request = head.method == http::Method::Head;
-    // Where the server itself is short of something, a connection less helps.
-    page.keep_alive =
-        head.keep_alive && head.framing.empty() && !context_.draining && failure.side != http::FaultSide::Server;
-    page.visitor_minor = head.minor;
-  }
-  RequestRecord record;
-  if (understood) {
-    record.method = head.method_text;
-    record.host = host;
-    record.path = head.path;
-  }
-  record.request_id = id.text();
-  record.status = failure.status;
-  record.bytes_in = understood ? head_bytes : socket_.input().size();
-  record.slug = failure.slug;
-  record.side = failure.side;
-  record.session = tunnel.session;
-  record.tunnel = tunnel.tunnel;
-  record.refused = refused;
-  ++context_.stats.errors;
-  return told(http::make_error_response(page), record, head_bytes, page.keep_alive);
-}
-
-// Sends an answer of ours and says so.
-VisitorConnection::Next VisitorConnection::told(std::string_view text, RequestRecord& record, std::size_t head_bytes,
-                                                bool keep_alive) {
-  rules_.reset();  // of a request that has waited
-  const std::uint64_t before = socket_.written();
-  socket_.send(text, {});
-  record.bytes_out = socket_.written() - before;
-  record.visitor = peer_;
-  context_.host.on_request(record);
-  socket_.consume(head_bytes);
-  return keep_alive ? Next::Again : close(true);
-}
-
-VisitorConnection::Next VisitorConnection::redirect(std::size_t head_bytes) {
-  const http::RequestHead& head = context_.request;
-  const RequestId id = context_.next_id();
-  http::HttpsRedirect to;
-  to.host = context_.host_name;
-  to.port = context_.https.port;
-  to.path_and_query = head.form == http::TargetForm::Asterisk ? std::string_view{} : head.path_and_query;
-  to.request_id = id.text();
-  to.keep_alive = head.keep_alive && head.framing.empty() && !context_.draining;
-  to.visitor_minor = head.minor;
-  RequestRecord record;
-  record.method = head.method_text;
-  record.host = context_.host_name;
-  record.path = head.path;
-  record.request_id = id.text();
-  record.status = http::kPermanentRedirect;
-  record.bytes_in = head_bytes;
-  ++context_.stats.redirects;
-  return told(http::make_https_redirect(to), record, head_bytes, to.keep_alive);
 }
 
 VisitorConnection::Next VisitorConnection::close(bool linger) {

@@ -43,6 +43,7 @@ using VisitorHook = boost::intrusive::list_base_hook<boost::intrusive::tag<Visit
                                                      boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
 class VisitorConnection final : public VisitorHook,
+                                private SpareVisitor,
                                 private transport::PollHandler,
                                 private transport::TurnTask,
                                 private transport::Deadline,
@@ -89,6 +90,8 @@ class VisitorConnection final : public VisitorHook,
   void on_deadline() override;
   void on_relay_end(transport::Relay& relay, transport::StreamEnd end) override;
   void on_exchange_over() override;
+  [[nodiscard]] bool end_spare() override;
+  void look_for_visitor();
   void on_allowance(Way way) override { way == Way::In ? relay_->want_write() : relay_->resume_read(); }
 
   void step();
@@ -98,6 +101,7 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] bool asks_http2(const http::RequestHead& head, std::size_t head_bytes) const;
   // Says where it is to be asked for.
   [[nodiscard]] Next redirect(std::size_t head_bytes);
+  [[nodiscard]] Next answer_options(std::size_t head_bytes, const TunnelKey& tunnel);
   [[nodiscard]] Next move_to(unsigned shard);
   // Rules (visitor_rules.cc). Nothing: the request may go on.
   [[nodiscard]] std::optional<Next> run_rules(Placement& place, std::size_t head_bytes);
@@ -139,6 +143,7 @@ class VisitorConnection final : public VisitorHook,
   Timer timer_ = Timer::None;
   bool linger_ = false;  // Closing ends in Lingering
   bool asked_ = false;   // a whole head came
+  bool left_ = false;    // his FIN came while he waited for an answer
 };
 
 }  // namespace ferrotunnel::ingress

@@ -44,6 +44,7 @@ VisitorConnection::Next VisitorConnection::reply(std::size_t head_bytes, const T
   context.keep_alive = head.keep_alive && head.framing.empty() && !context_.draining;
   context.visitor_minor = head.minor;
   context.hsts = hsts();
+  context.date = context_.date();
   context.templates = context_.pages.get();
 
   RequestRecord record;

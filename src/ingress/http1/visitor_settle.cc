@@ -5,7 +5,7 @@ namespace ferrotunnel::ingress {
 
 VisitorConnection::Next VisitorConnection::settle() {
   switch (exchange_->outcome()) {
-    case Exchange::Outcome::Running: return wait(Timer::Exchange);
+    case Exchange::Outcome::Running: look_for_visitor(); return wait(Timer::Exchange);
     case Exchange::Outcome::Complete: return settle_complete();
     case Exchange::Outcome::Failed: return settle_failed();
     case Exchange::Outcome::Upgrade: return settle_upgrade();
@@ -45,6 +45,7 @@ VisitorConnection::Next VisitorConnection::settle_failed() {
   page.request_id = exchange_->request_id().text();
   page.host = exchange_->host();
   page.hsts = hsts();
+  page.date = context_.date();
   page.templates = context_.pages.get();
   page.head_request = exchange_->head_request();
   page.keep_alive = exchange_->visitor_keeps() && exchange_->request_read() && !context_.draining;
@@ -73,6 +74,7 @@ VisitorConnection::Next VisitorConnection::settle_upgrade() {
   transport::ByteStreamPtr socket = socket_.release();
   exchange_->compact();
   Deadline::disarm();
+  be_spare(false);
   timer_ = Timer::None;
   state_ = State::Relaying;
   ++context_.stats.upgraded;

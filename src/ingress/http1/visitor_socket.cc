@@ -1,5 +1,7 @@
 #include "ingress/http1/visitor_socket.h"
 
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <array>
 #include <cassert>
@@ -54,6 +56,11 @@ bool VisitorSocket::reset_by_peer(std::uint32_t what) {
 }
 
 bool VisitorSocket::left() const { return transport::peer_ended(stream_->fd()); }
+
+bool VisitorSocket::arrived() const {
+  int unread = 0;
+  return ::ioctl(stream_->fd(), FIONREAD, &unread) == 0 && unread > 0;
+}
 
 void VisitorSocket::await_end() { shard_.poller().await(stream_->fd(), handler_, kReadable); }
 

@@ -43,6 +43,10 @@ class VisitorSocket {
   [[nodiscard]] bool reset_by_peer(std::uint32_t what);
   // Whether the visitor's end of the connection is here, a FIN too, for the same.
   [[nodiscard]] bool left() const;
+  // It may be: a look is worth its call.
+  [[nodiscard]] bool peer_closed() const { return peer_closed_; }
+  // Whether bytes are there that were not read. A system call.
+  [[nodiscard]] bool arrived() const;
   void await_end();  // to be told when it comes, or else bytes do: on_ready(), once
   [[nodiscard]] bool readable() const { return readable_; }
   [[nodiscard]] bool failed() const { return failed_; }  // nothing more can be sent or read

@@ -15,7 +15,8 @@ using Read = VisitorSocket::Read;
 
 Http2Connection::Http2Connection(IngressContext& context, Http2Owner& owner, transport::ByteStreamPtr stream,
                                  const transport::PeerAddress& peer, const VisitorTls& tls, VisitorSlot slot)
-    : context_(context),
+    : SpareVisitor(context.spares),
+      context_(context),
       owner_(owner),
       socket_(context.shard, std::move(stream), *this),
       peer_(peer),
@@ -66,7 +67,7 @@ bool Http2Connection::take_over(std::string_view head) {
       !http::asks_h2c(request, settings))
     return false;
   feeding_ = true;
-  const std::string payload = settings_of(settings);
+  const std::string payload = settings_of(settings, context_.options.h2.max_settings);
   const bool good = server_->upgrade(as_bytes(payload), request, context_.shard.now());
   feeding_ = false;
   if (!good) return false;
@@ -77,12 +78,12 @@ bool Http2Connection::take_over(std::string_view head) {
   return true;
 }
 
-std::string Http2Connection::settings_of(std::string_view text) {
+std::string Http2Connection::settings_of(std::string_view text, std::uint32_t most) {
   constexpr std::size_t kEntry = 6;
-  constexpr std::size_t kMost = std::size_t{4} * 1024;
-  if (text.size() > kMost) return {};
+  const std::size_t most_bytes = most * kEntry;
+  if (text.size() > (most_bytes + 2) / 3 * 4) return {};
   const auto bytes = wire::base64url_decode(text);
-  if (!bytes || bytes->size() % kEntry != 0) return {};
+  if (!bytes || bytes->size() > most_bytes || bytes->size() % kEntry != 0) return {};
   return std::string(as_text(*bytes));
 }
 
@@ -91,6 +92,15 @@ void Http2Connection::drain() {
   noticed_ = true;
   server_->notice_shutdown();
   step();
+}
+
+bool Http2Connection::end_spare() {
+  const bool asks = !exchanges_.empty() || socket_.pending() || server_->in_block() || server_->parked();
+  if (state_ != State::Open || asks || !early_.empty() || socket_.readable() || socket_.arrived()) return false;
+  server_->end(http::H2Code::NoError);
+  pump();
+  die();
+  return true;
 }
 
 // ---- what is reported ---------------------------------------------------------------------------------------------
@@ -227,6 +237,7 @@ void Http2Connection::wait() {
     if (!rested_) timer = Timer::Rest;
     after = rested_ ? after - kRest : kRest;
   }
+  be_spare(timer == Timer::FirstByte || timer == Timer::Rest || timer == Timer::Idle);
   if (timer_ == timer) return;
   timer_ = timer;
   context_.shard.arm(*this, after);

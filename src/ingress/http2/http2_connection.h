@@ -40,6 +40,7 @@ using Http2Hook = boost::intrusive::list_base_hook<boost::intrusive::tag<Http2Ta
                                                    boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
 class Http2Connection final : public Http2Hook,
+                              private SpareVisitor,
                               private transport::PollHandler,
                               private transport::TurnTask,
                               private transport::Deadline,
@@ -53,8 +54,8 @@ class Http2Connection final : public Http2Hook,
   [[nodiscard]] Result<> start(std::string_view early_bytes);
   // Instead of start(): `head` is a request of HTTP/1.1 that asks for HTTP/2 (http::asks_h2c()), and becomes its first. False: it is no good.
   [[nodiscard]] bool take_over(std::string_view head);
-  // The payload of an HTTP2-Settings; "": it is none.
-  [[nodiscard]] static std::string settings_of(std::string_view text);
+  // The payload of an HTTP2-Settings; "": it is none, or has more than `most` entries.
+  [[nodiscard]] static std::string settings_of(std::string_view text, std::uint32_t most);
   // Instead of start(): it comes from another shard, with requests that wait.
   [[nodiscard]] Result<> go_on(std::unique_ptr<http::H2Server> server);
   // Says that it goes, and a little later that no request is taken any more (GOAWAY twice, RFC 9113 section 6.8); closes once none is left.
@@ -87,6 +88,7 @@ class Http2Connection final : public Http2Hook,
   void on_output() override { context_.shard.at_turn_end(*this); }
   void push_output() override;
   void on_hungry(Http2Exchange& exchange) override;
+  [[nodiscard]] bool end_spare() override;
 
   void step();
   void read();

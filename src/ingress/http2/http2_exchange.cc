@@ -47,12 +47,11 @@ void Http2Exchange::begin(const http::H2Request& request, std::string_view host,
   bytes_out_ = 0;
   trailers_.clear();
   body_came_ = 0;
-  streams_ = streams_ || asks_to_switch();
+  streams_ = asks_to_switch();
   outcome_ = Outcome::Running;
   raw_ = closed_ = in_data_ = response_sent_ = verdict_ = false;
   request_ended_ = request.end;
   request_done_ = request.end && !asks_to_switch();
-  grpc_ = !connects() && http::is_grpc(head.fields.value("content-type"));
   if (const auto most = grpc_ ? http::grpc_timeout(head.fields.value("grpc-timeout")) : std::nullopt)
     context_.shard.arm(call_timer_, std::min<Duration>(*most, kLongestCall));
 
@@ -127,6 +126,7 @@ void Http2Exchange::keep_reply(const http::RequestHead& head) {
   context.host = host_;
   context.head_request = head_request();
   context.keep_alive = true;
+  context.date = context_.date();
   context.templates = context_.pages.get();
   rules_->count_reply(context_.stats);
   own_failure_ = {given.status, given.status >= 500 ? http::FaultSide::Server : http::FaultSide::Visitor, given.slug,
@@ -148,6 +148,7 @@ std::string Http2Exchange::grpc_answer(const Failure& failure) const {
   page.slug = failure.slug;
   page.sentence = sentence;
   page.request_id = request_id_.text();
+  page.date = context_.date();
   return http::make_grpc_error_response(page);
 }
 
@@ -166,7 +167,7 @@ bool Http2Exchange::rules_pass(ConstBytes payload) {
 }
 
 void Http2Exchange::speak(route::OriginSpeech speech) {
-  speech_ = grpc_ && !alone_ && speech == route::OriginSpeech::Http1 ? route::OriginSpeech::Http2 : speech;
+  ExchangeBase::speak(grpc_ && !alone_ && speech == route::OriginSpeech::Http1 ? route::OriginSpeech::Http2 : speech);
 }
 
 void Http2Exchange::on_allowance(Way way) {
@@ -191,7 +192,7 @@ void Http2Exchange::refuse(const Failure& failure, std::optional<Refusal> refuse
   fail(failure);
 }
 
-void Http2Exchange::redirect(std::string page) {
+void Http2Exchange::answer_with(std::string page) {
   reply_ = std::move(page);
   end(Outcome::Answered);
 }

@@ -78,7 +78,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
 
   explicit Http2Exchange(IngressContext& context) : ExchangeBase(context) {}
 
-  // Before begin(): what the visitor has shown.
+  // Before begin(): what the visitor has shown, and the service may hear of.
   void shown(transport::VisitorCertificatePtr certificate) { certificate_ = std::move(certificate); }
   // Takes what it needs from the request, whose bytes may go afterwards. `host` is in the one spelling.
   void begin(const http::H2Request& request, std::string_view host, const TunnelKey& tunnel,
@@ -86,15 +86,15 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
              Http2ExchangeOwner& owner);
   // After begin() and before connect(): the tunnel's rules, on the head of begin(). connect() only where the outcome is Running then.
   void apply(plugin::ChainPtr chain, http::RequestHead& head);
-  // The same: what its service is spoken to in. gRPC is spoken in HTTP/2 whatever that is.
+  // The same. gRPC is spoken in HTTP/2 whatever its service is spoken to in.
   void speak(route::OriginSpeech speech);
   void decide();  // Deciding: again, with the head that was kept
   void connect(transport::Link* link);
   // Instead of connect(): it gets no further than this.
   void refuse(const Failure& failure, std::optional<Refusal> refused = {});
   void refuse(const http::Refusal& refusal);
-  void redirect(std::string page);  // the same, and this is what he gets: a whole HTTP/1.1 response
-  void reset();                     // as new, keeping storage
+  void answer_with(std::string page);  // the same, and this is what he gets: a whole HTTP/1.1 response
+  void reset();                        // as new, keeping storage
 
   // Failed: a page of ours, a whole HTTP/1.1 response.
   void answer(std::string_view page);
@@ -153,6 +153,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   [[nodiscard]] bool change_head(http::ResponseHead& head);  // false: the rules failed
   void begin_response(http::ResponseHead& head);
   void add_hsts(http::ResponseHead& head);
+  void add_date(http::ResponseHead& head);
   [[nodiscard]] std::size_t take_body(ConstBytes bytes);
   [[nodiscard]] bool put(ConstBytes payload, ChangedBody::Until until = ChangedBody::Until::More);
   [[nodiscard]] bool has_room_for_step() const { return out_.size() <= kMostOut; }
@@ -215,7 +216,6 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   Outcome outcome_ = Outcome::Running;
   bool request_ended_ : 1 = false;  // all of it came
   bool request_done_ : 1 = false;   // all of it went to the link
-  bool grpc_ : 1 = false;           // it is a call of gRPC
   bool verdict_ : 1 = false;        // what was waited for is there
   bool raw_ : 1 = false;            // after a 101, or 2xx to CONNECT: bytes are the protocol's
   bool closed_ : 1 = false;

@@ -82,7 +82,7 @@ Duration Http2Exchange::sends_left(TimePoint now, std::size_t owing) {
 Duration Http2Exchange::reads_left(TimePoint now, bool socket_full) {
   const HttpIngressOptions& options = context_.options;
   const bool waits = status_ != 0 && !out_.empty() && !socket_full && server_->window_shut(id_);
-  if (streams_ || !waits) {
+  if (!waits) {
     reads_.go();
     return options.stall_timeout;
   }
@@ -93,7 +93,8 @@ Duration Http2Exchange::reads_left(TimePoint now, bool socket_full) {
   if (const Duration left = reads_.left(now, options.rate_window); left > Duration::zero()) return left;
   const std::uint64_t least = options.least_in_window();
   if (reads_.too_slow(now, bytes_out_, least)) {
-    if (!server_->connection_window_shut() || server_->data_out() - connection_read_ < least) {
+    const bool forgiven = server_->connection_window_shut() && server_->data_out() - connection_read_ >= least;
+    if (!may_be_slow() && !forgiven) {
       slow_ = &failures::kVisitorSlow;
       return {};
     }

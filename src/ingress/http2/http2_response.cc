@@ -106,6 +106,11 @@ void Http2Exchange::add_hsts(http::ResponseHead& head) {
   if (secure_ && !hsts.empty() && head.fields.find(kHsts) == nullptr) head.fields.add(kHsts, hsts);
 }
 
+// RFC 9110 section 6.6.1; a service's own stays.
+void Http2Exchange::add_date(http::ResponseHead& head) {
+  if (!head.upgrade && head.fields.find("date") == nullptr) head.fields.add("date", context_.date());
+}
+
 bool Http2Exchange::change_head(http::ResponseHead& head) {
   std::unique_ptr<plugin::Transform> transform;
   if (!rules_->on_response_head(head, may_transform(context_, head, head_request()), transform)) return false;
@@ -117,6 +122,7 @@ bool Http2Exchange::change_head(http::ResponseHead& head) {
 
 void Http2Exchange::begin_response(http::ResponseHead& head) {
   add_hsts(head);
+  add_date(head);
   origin_keeps_ = head.keep_alive;
   raw_ = head.upgrade;
   const bool websocket = raw_ && !connects();

@@ -1,5 +1,6 @@
 // How requests begin on an HTTP/2 connection, and how those that are over are settled with the visitor.
 #include "http/https_redirect.h"
+#include "http/last_hop.h"
 #include "ingress/http2/http2_connection.h"
 
 namespace ferrotunnel::ingress {
@@ -32,12 +33,18 @@ http::H2Stream* Http2Connection::on_request(const http::H2Request& request) {
     exchange.refuse(*request.refusal);
     return &exchange;
   }
-  exchange.shown(tls_.certificate);
+  if (place.certificate != nullptr) exchange.shown(*place.certificate);
   const bool named = !request.head.host.empty();
   exchange.begin(request, named ? std::string_view(context_.host_name) : std::string_view{}, place.tunnel, peer_, proto,
                  *server_, *this);
   if (place.to_https) {
     redirect(exchange, request.head);
+  } else if (place.own_options) {
+    http::OwnOptions own;
+    own.request_id = exchange.request_id().text();
+    own.date = context_.date();
+    own.keep_alive = true;
+    exchange.answer_with(http::make_own_options(own));
   } else if (place.shard) {
     exchange.refuse(failures::kMisdirected);
   } else if (place.failure != nullptr) {
@@ -60,9 +67,10 @@ void Http2Connection::redirect(Http2Exchange& exchange, const http::RequestHead&
   to.port = context_.https.port;
   to.path_and_query = head.form == http::TargetForm::Asterisk ? std::string_view{} : head.path_and_query;
   to.request_id = exchange.request_id().text();
+  to.date = context_.date();
   to.keep_alive = true;
   ++context_.stats.redirects;
-  exchange.redirect(http::make_https_redirect(to));
+  exchange.answer_with(http::make_https_redirect(to));
 }
 
 // Which has no exchange: nothing of it was understood.
@@ -141,6 +149,7 @@ void Http2Connection::answer(Http2Exchange& exchange) {
   page.keep_alive = true;
   add_asked(page, exchange);
   page.templates = context_.pages.get();
+  page.date = context_.date();
   exchange.answer(http::make_error_response(page));
   ++context_.stats.errors;
 }

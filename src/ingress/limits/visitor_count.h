@@ -62,6 +62,17 @@ class VisitorCount {
     if (budget_ != nullptr) budget_->take_anyway(DescriptorUse::Visitor);
     return VisitorSlot(this);
   }
+  // Nobody is let in now.
+  [[nodiscard]] bool full() const {
+    return now() >= max() || (budget_ != nullptr && budget_->room(DescriptorUse::Visitor) <= 0);
+  }
+  // For one in whose place another goes at once: a few more than there may be.
+  [[nodiscard]] VisitorSlot enter_beyond() {
+    const bool room = now() < std::uint64_t{max()} + kBeyond &&
+                      (budget_ == nullptr || budget_->room(DescriptorUse::Visitor) > -std::int64_t{kBeyond});
+    return room ? enter_again() : VisitorSlot();
+  }
+  static constexpr std::uint32_t kBeyond = 8;
   void set_max(std::uint32_t most) { max_.store(most, std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t max() const { return max_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t now() const { return now_.load(std::memory_order_relaxed); }

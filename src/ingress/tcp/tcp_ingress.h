@@ -40,6 +40,8 @@ class TcpIngressHost {
                          const transport::PeerAddress& /*peer*/, VisitorSlot& /*slot*/) {
     return false;
   }
+  // A place for a newcomer, or none.
+  [[nodiscard]] virtual VisitorSlot let_in(VisitorCount& count) { return count.enter(); }
   virtual void on_starved(int /*error*/) {}  // an accept failed with this errno, for want of descriptors or memory
 
  protected:

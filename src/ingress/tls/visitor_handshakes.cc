@@ -4,9 +4,11 @@
 
 #include <array>
 #include <cerrno>
+#include <ctime>
 #include <string>
 #include <utility>
 
+#include "http/date.h"
 #include "http/error_page.h"
 #include "transport/tls/tls_stream.h"
 
@@ -43,6 +45,8 @@ std::string plain_http_page() {
   page.side = http::FaultSide::Visitor;
   page.slug = "plain-http";
   page.sentence = "This port speaks HTTPS, and the request came without TLS. Ask for https:// instead of http://.";
+  http::DateOfNow date;
+  page.date = date.at(std::time(nullptr));
   return http::make_error_response(page);
 }
 

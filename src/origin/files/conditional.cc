@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "http/chars.h"
-#include "origin/files/date.h"
+#include "http/date.h"
 
 namespace ferrotunnel::origin::files {
 namespace {
@@ -132,7 +132,7 @@ bool range_is_good(const Single& if_range, const Validators& validators, std::in
   if (!validators.strong) return false;
   if (const std::string_view tag = tag_at(if_range.value); !tag.empty())
     return tag.size() == if_range.value.size() && same(tag, validators.etag, Compare::Strong);
-  return parse_date(if_range.value, now) == validators.modified;
+  return http::parse_date(if_range.value, now) == validators.modified;
 }
 
 }  // namespace
@@ -159,13 +159,13 @@ Verdict judge(const http::RequestHead& request, const Validators& validators, st
   if (asked.has_match) {
     if (!asked.match) return {412, 0, 0};
   } else if (asked.unmodified_since.there) {
-    const auto since = parse_date(asked.unmodified_since.value, now);
+    const auto since = http::parse_date(asked.unmodified_since.value, now);
     if (since && validators.modified > *since) return {412, 0, 0};
   }
   if (asked.has_none_match) {
     if (!asked.none_match) return {304, 0, 0};
   } else if (asked.modified_since.there) {
-    const auto since = parse_date(asked.modified_since.value, now);
+    const auto since = http::parse_date(asked.modified_since.value, now);
     if (since && validators.modified <= *since) return {304, 0, 0};
   }
   if (request.method == http::Method::Get && asked.range.there && range_is_good(asked.if_range, validators, now))

@@ -2,10 +2,10 @@
 
 #include <cerrno>
 
+#include "http/date.h"
 #include "http/error_page.h"
 #include "origin/files/conditional.h"
 #include "origin/files/content_type.h"
-#include "origin/files/date.h"
 #include "origin/files/index.h"
 #include "origin/files/path.h"
 
@@ -49,13 +49,13 @@ class Writer {
     out.reserve(512);
     out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ").append(http::reason_phrase(status));
     out += "\r\nDate: ";
-    append_date(out, now_);
+    http::append_date(out, now_);
     out += "\r\n";
   }
   void field(std::string_view name, std::string_view value) { append_field(reply_.text, name, value); }
   void validators(const Validators& validators) {
     reply_.text += "Last-Modified: ";
-    append_date(reply_.text, validators.modified);
+    http::append_date(reply_.text, validators.modified);
     reply_.text += "\r\n";
     field("ETag", validators.etag);
   }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "http/forward.h"
+#include "http/last_hop.h"
 #include "unit/http/head_vectors.h"
 #include "unit/http/heads.h"
 
@@ -35,6 +36,31 @@ TEST(ForwardRequest, HopByHopFieldsGo) {
           "Keep-Alive: 5\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: p\r\nProxy-Authenticate: p\r\n"
           "Proxy: http://evil\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\nTE: deflate\r\nKept: yes\r\n\r\n"),
       with_identity("GET / HTTP/1.1\r\nHost: x\r\nKept: yes\r\n"));
+}
+
+TEST(ForwardRequest, ForwardsAreCounted) {
+  const auto left = [](std::string_view method, std::string_view value) {
+    const std::string sent =
+        forwarded(std::string(method) + " / HTTP/1.1\r\nHost: x\r\nmax-FORWARDS: " + std::string(value) + "\r\n\r\n");
+    const std::size_t at = sent.find("max-FORWARDS: ") + 14;
+    return sent.substr(at, sent.find("\r\n", at) - at);
+  };
+  EXPECT_EQ(left("TRACE", "1"), "0");
+  EXPECT_EQ(left("OPTIONS", "0010"), "9");
+  EXPECT_EQ(left("OPTIONS", "99999999999999999999999"), "18446744073709551614");
+  EXPECT_EQ(left("OPTIONS", "-1"), "-1");  // no number
+  EXPECT_EQ(left("OPTIONS", "1, 2"), "1, 2");
+  EXPECT_EQ(left("GET", "5"), "5");
+  const auto ends = [](std::string_view text) {
+    RequestHead head;
+    EXPECT_TRUE(parse_request_head(text, {}, head).done()) << text;
+    return ends_here(head);
+  };
+  EXPECT_TRUE(ends("TRACE / HTTP/1.1\r\nHost: x\r\nMax-Forwards: 0\r\n\r\n"));
+  EXPECT_TRUE(ends("OPTIONS * HTTP/1.1\r\nHost: x\r\nMax-Forwards: 3\r\nMax-Forwards: 000\r\n\r\n"));
+  EXPECT_FALSE(ends("OPTIONS * HTTP/1.1\r\nHost: x\r\nMax-Forwards: 1\r\n\r\n"));
+  EXPECT_FALSE(ends("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"));
+  EXPECT_FALSE(ends("GET / HTTP/1.1\r\nHost: x\r\nMax-Forwards: 0\r\n\r\n"));
 }
 
 TEST(ForwardRequest, ConnectGoesOnWithItsTarget) {

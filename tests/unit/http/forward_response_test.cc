@@ -77,6 +77,15 @@ TEST(ForwardResponse, BodilessStatuses) {
   EXPECT_TRUE(forwarded("HTTP/1.1 304 x\r\n\r\n").plan.keep_alive);
 }
 
+TEST(ForwardResponse, ADateWhereThereIsNone) {
+  const ResponseContext dated{.date = "Sun, 06 Nov 1994 08:49:37 GMT"};
+  EXPECT_EQ(forwarded("HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n", dated).text,
+            "HTTP/1.1 404 x\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(forwarded("HTTP/1.1 200 x\r\ndAte: theirs\r\nContent-Length: 0\r\n\r\n", dated).text,
+            "HTTP/1.1 200 x\r\ndAte: theirs\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(forwarded("HTTP/1.1 103 Hints\r\nLink: l\r\n\r\n", dated).text, "HTTP/1.1 103 Hints\r\nLink: l\r\n\r\n");
+}
+
 TEST(ForwardResponse, InterimHeads) {
   EXPECT_EQ(forwarded("HTTP/1.1 100 Continue\r\n\r\n", kClosing).text, "HTTP/1.1 100 Continue\r\n\r\n");
   EXPECT_EQ(forwarded("HTTP/1.1 103 Hints\r\nLink: l\r\n\r\n", {.request_id = "r"}).text,

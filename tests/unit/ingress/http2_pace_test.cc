@@ -137,6 +137,29 @@ TEST_P(Http2Pace, EventsAreLeftToTheStallTimeout) {
   pass(visitor, kLong, [] {});
   EXPECT_FALSE(visitor.answer(id).closed);
   EXPECT_EQ(world.ingress->stats().too_slow, 0u);
+  // What waits there is memory that others need.
+  world.budget.add(MemoryBudget::kDefaultLimit);
+  EXPECT_TRUE(visitor.until_closed(id));
+  world.budget.sub(MemoryBudget::kDefaultLimit);
+  EXPECT_EQ(visitor.answer(id).reset, NGHTTP2_CANCEL);
+  EXPECT_EQ(world.ingress->stats().too_slow, 1u);
+}
+
+TEST_P(Http2Pace, TheWordForGrpcIsNoLeaveToBeSlow) {
+  HttpWorld world(portable(), options());
+  for (const char* type : {"application/grpc-web", "application/grpc-web+proto", "application/grpcfoo"}) {
+    H2Visitor visitor(world, false, 1000);
+    const auto id = visitor.client.ask("POST", "/", {{"content-type", type}});
+    ASSERT_TRUE(visitor.until([&] { return world.link.alive() == 1 && asked(world); })) << type;
+    world.link.last().say(ok(std::string(50'000, 'x')));
+    ASSERT_TRUE(visitor.until_closed(id)) << type;
+    EXPECT_EQ(visitor.answer(id).reset, NGHTTP2_CANCEL) << type;
+    const auto sends = visitor.client.ask("POST", "/", {{"content-type", type}}, false);
+    ASSERT_TRUE(visitor.until_closed(sends)) << type;
+    EXPECT_EQ(world.host.records.back().slug, "request-slow") << type;
+    visitor.socket().close();
+    ASSERT_TRUE(world.until([&] { return world.link.alive() == 0; }));
+  }
 }
 
 TEST_P(Http2Pace, ASocketThatIsHardlyReadEndsTheConnection) {

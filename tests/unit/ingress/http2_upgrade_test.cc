@@ -84,6 +84,11 @@ TEST_P(Http2Upgrade, WhatDoesNotFitIsAnsweredOverHttp11) {
            get("/", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: ???\r\n"));
   answered(with(H2c::Upgrade),
            get("/", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"));
+  // So many entries that the connection would end at once.
+  std::string many;
+  for (int i = 0; i < 500; ++i) many += "AAMAAABk";
+  answered(with(H2c::Upgrade),
+           get("/", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: " + many + "\r\n"));
 }
 
 TEST_P(Http2Upgrade, SettingsThatAreWrongEndIt) {

@@ -447,24 +447,36 @@ TEST_P(HttpFailure, NobodyIsTooSlowWhoWaitsForSomebodyElse) {
   options.min_visitor_rate = 10'000;
   options.rate_window = 20ms;
   HttpWorld world(portable(), options);
-  // He waits for the 100; he speaks gRPC; the answer has begun; the origin does not take what he has sent.
+  // He waits for the 100; the answer has begun; the origin does not take what he has sent.
   Visitor& asks = world.connect();
   asks.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n");
-  Visitor& grpc = world.connect();
-  grpc.send(
-      "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nContent-Type: application/grpc+proto\r\n\r\n");
   Visitor& talks = world.connect();
   talks.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\n");
   ASSERT_TRUE(
-      world.until([&] { return world.link.streams.size() == 3 && world.link.last().got.ends_with("\r\n\r\n"); }));
+      world.until([&] { return world.link.streams.size() == 2 && world.link.last().got.ends_with("\r\n\r\n"); }));
   world.link.last().say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
   world.link.first_credit = 100;
   Visitor& held = world.connect();
   held.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10000\r\n\r\n" + std::string(5'000, 'x'));
   const TimePoint begin = Clock::now();
   ASSERT_TRUE(world.until([&] { return Clock::now() - begin > 300ms; }));
-  for (const Visitor* one : {&asks, &grpc, &talks, &held}) EXPECT_FALSE(one->closed()) << one->got;
+  for (const Visitor* one : {&asks, &talks, &held}) EXPECT_FALSE(one->closed()) << one->got;
   EXPECT_TRUE(world.host.records.empty());
+}
+
+// What goes on in HTTP/1 is no call of gRPC, whatever its type says.
+TEST_P(HttpFailure, TheWordForGrpcIsNoLeaveToBeSlow) {
+  HttpIngressOptions options;
+  options.min_visitor_rate = 10'000;
+  options.rate_window = 20ms;
+  HttpWorld world(portable(), options);
+  for (const std::string_view type : {"grpc", "grpc+proto", "grpc-web", "grpcfoo"}) {
+    Visitor& visitor = world.connect();
+    visitor.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\nContent-Type: application/" +
+                 std::string(type) + "\r\n\r\n");
+    ASSERT_TRUE(world.until([&] { return visitor.closed(); })) << type;
+    EXPECT_EQ(world.host.records.back().slug, "request-slow") << type;
+  }
 }
 
 TEST_P(HttpFailure, UpgradedConnectionsMaySleep) {

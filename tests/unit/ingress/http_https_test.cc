@@ -104,6 +104,56 @@ TEST_P(HttpHttps, AHostOfOtherCertificatesIsMisdirected) {
   std::filesystem::remove_all(directory);
 }
 
+// What a certificate says is worth as much as who has signed it, and a tunnel's authority signs for that tunnel only.
+TEST_P(HttpHttps, ACertificateIsToldToWhomItWasShownFor) {
+  std::string directory = "/tmp/ft_https_XXXXXX";
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+  {
+    ferrotunnel::test::HttpsCa ca(directory);
+    const auto authority = transport::ClientAuthority::parse(*transport::ClientAuthority::read(ca.file()));
+    ASSERT_TRUE(authority) << authority.error().context;
+    transport::CertificateFiles guarded;
+    const auto made = ca.issue("guarded", "DNS:guarded.test");
+    guarded.certificate = made.certificate;
+    guarded.key = made.key;
+    guarded.client_ca = ca.file();
+    transport::CertificateFiles open;
+    const auto plain = ca.issue("open", "DNS:a.test,DNS:staff.test");
+    open.certificate = plain.certificate;
+    open.key = plain.key;
+    open.is_default = true;
+    const auto book = transport::CertificateBook::load(std::vector{guarded, open}, {});
+    ASSERT_TRUE(book) << book.error().context;
+    HttpWorld world(portable());
+    world.ingress->set_https({.book = *book, .port = 443, .redirect = false, .hsts = {}});
+    world.link.origin = answer_heads([](std::string_view head) { return ok(head); });
+    const route::RouteTarget here{HttpWorld::kSession, HttpWorld::kTunnel, 0};
+    route::RouteTarget staff = here;
+    staff.client_ca = *authority;
+    ASSERT_TRUE(world.router.claim("staff.test", "owner", staff).has_value());
+    ASSERT_TRUE(world.router.claim("guarded.test", "owner", here).has_value());
+    // `by`: the tunnel's authority that has signed it; null: the server's own.
+    const auto told = [&](std::string name, std::string_view host, const transport::ClientAuthorityPtr& by) {
+      VisitorTls tls = HttpHttps::tls(std::move(name));
+      transport::VisitorCertificate shown;
+      shown.authority = by;
+      shown.told = "Hash=00;Subject=\"CN=ann\"";
+      tls.certificate = std::make_shared<const transport::VisitorCertificate>(std::move(shown));
+      Visitor& visitor = world.connect(0, tls);
+      visitor.send("GET / HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n");
+      EXPECT_TRUE(world.until_got(visitor, "X-Request-Id: ")) << visitor.got;
+      world.settle();
+      EXPECT_TRUE(visitor.got.starts_with("HTTP/1.1 200 ")) << visitor.got;
+      return visitor.got.contains("X-Forwarded-Client-Cert: Hash=00;Subject=\"CN=ann\"\r\n");
+    };
+    EXPECT_TRUE(told("staff.test", "staff.test", *authority));
+    EXPECT_FALSE(told("staff.test", "a.test", *authority));  // of the same certificates, so that it is served
+    EXPECT_TRUE(told("guarded.test", "guarded.test", nullptr));
+    EXPECT_FALSE(told("", "a.test", nullptr));
+  }
+  std::filesystem::remove_all(directory);
+}
+
 TEST_P(HttpHttps, TravelsToAnotherShard) {
   HttpWorld world(portable());
   ASSERT_TRUE(world.router.claim("far.test", "other", {9, 1, 5}).has_value());

@@ -67,6 +67,7 @@ class Visitor {
       const ssize_t n = ::recv(fd_.get(), bytes, sizeof bytes, 0);
       if (n > 0) {
         got.append(bytes, static_cast<std::size_t>(n));
+        put_dates_aside();
         continue;
       }
       if (n == 0) eof = true;
@@ -85,10 +86,26 @@ class Visitor {
   [[nodiscard]] std::string take() { return std::exchange(got, {}); }
 
   std::string got;
+  std::vector<std::string> dates;  // those that were in it: what the rest is does not depend on the time
   bool eof = false, reset = false;
   bool reading = true;
 
  private:
+  void put_dates_aside() {
+    constexpr std::string_view kName = "\r\nDate: ", kEnd = " GMT\r\n";
+    for (std::size_t at = 0; (at = got.find(kName, at)) != std::string::npos;) {
+      const std::size_t end = got.find("\r\n", at + 2);
+      if (end == std::string::npos) return;  // the rest comes
+      const std::string line = got.substr(at, end + 2 - at);
+      if (!line.ends_with(kEnd)) {
+        at = end;
+        continue;
+      }
+      dates.push_back(line.substr(kName.size(), line.size() - kName.size() - 2));
+      got.erase(at + 2, end - at);
+    }
+  }
+
   transport::UniqueFd fd_;
   std::string outbox_;
 };

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "origin/files/date.h"
+#include "http/date.h"
 
 namespace ferrotunnel::origin::files {
 namespace {
@@ -17,7 +17,7 @@ constexpr std::int64_t kNow = kModified + 1000;
 TEST(Date, IsWrittenOneWay) {
   const auto text = [](std::int64_t seconds) {
     std::string out;
-    append_date(out, seconds);
+    http::append_date(out, seconds);
     return out;
   };
   EXPECT_EQ(text(kModified), "Sun, 06 Nov 1994 08:49:37 GMT");
@@ -31,18 +31,18 @@ TEST(Date, IsWrittenOneWay) {
 TEST(Date, IsReadInThree) {
   for (const std::string_view good :
        {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"})
-    EXPECT_EQ(parse_date(good, kNow), kModified) << good;
-  EXPECT_EQ(parse_date("Wed Nov 16 08:49:37 1994", kNow), kModified + 10 * 86'400);
+    EXPECT_EQ(http::parse_date(good, kNow), kModified) << good;
+  EXPECT_EQ(http::parse_date("Wed Nov 16 08:49:37 1994", kNow), kModified + 10 * 86'400);
   constexpr std::int64_t k2026 = 1'795'000'000;
-  EXPECT_EQ(parse_date("Sunday, 06-Nov-94 08:49:37 GMT", k2026), kModified);  // 2094 is too far ahead
-  EXPECT_EQ(parse_date("Thursday, 01-Jan-70 00:00:00 GMT", k2026), 3'155'760'000);
+  EXPECT_EQ(http::parse_date("Sunday, 06-Nov-94 08:49:37 GMT", k2026), kModified);  // 2094 is too far ahead
+  EXPECT_EQ(http::parse_date("Thursday, 01-Jan-70 00:00:00 GMT", k2026), 3'155'760'000);
   for (const std::string_view bad :
        {"", "Sun", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT ", "Sun, 06 Nov 1994 08:49:37 UTC",
         "Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT",
         "Sun, 06 Nov 1994 08:60:37 GMT", "Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 6 Nov 1994 08:49:37 GMT",
         "Sun, 06 nov 1994 08:49:37 GMT", "Son, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z", "784111777",
         "Sun, 06 Nov -994 08:49:37 GMT", "Sunday, 06 Nov 1994 08:49:37 GMT"})
-    EXPECT_FALSE(parse_date(bad, kNow)) << bad;
+    EXPECT_FALSE(http::parse_date(bad, kNow)) << bad;
 }
 
 TEST(Validators, StrongOnceTheFileIsOld) {

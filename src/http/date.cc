@@ -1,4 +1,4 @@
-#include "origin/files/date.h"
+#include "http/date.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 
 #include "http/chars.h"
 
-namespace ferrotunnel::origin::files {
+namespace ferrotunnel::http {
 namespace {
 
 using std::chrono::sys_days;
@@ -34,7 +34,7 @@ class Reader {
     left_.remove_prefix(text.size());
   }
   int number(std::size_t digits) {
-    if (left_.size() < digits || !http::all(left_.substr(0, digits), http::kDigitByte)) {
+    if (left_.size() < digits || !all(left_.substr(0, digits), kDigitByte)) {
       fail();
       return 0;
     }
@@ -155,4 +155,4 @@ std::optional<std::int64_t> parse_date(std::string_view text, std::int64_t now) 
   return seconds_of(year, month, day_of_month, time);
 }
 
-}  // namespace ferrotunnel::origin::files
+}  // namespace ferrotunnel::http
