@@ -257,7 +257,7 @@ def test_mistakes(world, server):
             ("https://localhost:1", "origin_tls_cert = \"c.pem\"", "give both"),
             ("https://localhost:1", "origin_tls_ca = \"c.pem\"\norigin_tls_skip_verify = true", "leave one out"),
             ("https://localhost:1", "origin_tls_server_name = \"a b\"", "no name that a certificate could have"),
-            ("tls://localhost:1", "", "https:// address is asked for")):
+            ("tls://localhost:1", "", "h2s:// is asked for here")):
         done = world.run("check", write_config(world, server, tunnel.format(to, key)))
         assert done.returncode == 2, (to, key, done)
         assert said in done.stdout + done.stderr, (said, done)
