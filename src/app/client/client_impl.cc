@@ -705,8 +705,7 @@ void ClientImpl::on_origin_failed(std::uint32_t number, const Error& error) {
   Error told = error;
   if (const Tunnel* tunnel = by_number(number)) {
     told.context += ". The tunnel " + tunnel->plan.config.name + " is up; visitors get an error until ";
-    told.context += error.code == ErrorCode::Tls || error.code == ErrorCode::Protocol
-                        ? "that is mended"
+    told.context += error.code == ErrorCode::Tls || error.code == ErrorCode::Protocol ? "that is mended"
                     : error.code == ErrorCode::Limit
                         ? "some are free: raise the limit (ulimit -n, or LimitNOFILE= of its "
                           "service), or let fewer in at once (max_visitors)"

@@ -35,7 +35,8 @@ void H2OriginStream::want_write() {
 // All of it is there: at most a few calls, since an exchange has its head whole.
 bool H2OriginStream::gather_head() {
   constexpr std::string_view kEnd = "\r\n\r\n";
-  std::size_t from = 0;  // what was there before is looked at once more: there may be a piece of the body behind the end
+  std::size_t from =
+      0;  // what was there before is looked at once more: there may be a piece of the body behind the end
   while (text_in_.find(kEnd, from) == std::string::npos) {
     const std::size_t before = text_in_.size();
     from = before < kEnd.size() ? 0 : before - kEnd.size();
