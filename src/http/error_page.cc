@@ -170,11 +170,7 @@ std::string make_error_response(const ErrorPage& page) {
                          writer.put("\r\n");
                        }
                        writer.put(page.more);
-                       if (!page.keep_alive) {
-                         writer.field("Connection", "close");
-                       } else if (page.visitor_minor == 0) {
-                         writer.field("Connection", "keep-alive");
-                       }
+                       writer.connection(page.keep_alive, page.visitor_minor);
                        writer.put("\r\n");
                        if (!page.head_request) writer.put(body);
                      });

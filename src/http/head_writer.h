@@ -48,6 +48,14 @@ class HeadWriter {
     put_number(framing.length);
     put("\r\n");
   }
+  // Whether more may be asked on the connection, where the visitor's version does not take it for granted.
+  void connection(bool keep_alive, std::uint8_t visitor_minor) {
+    if (!keep_alive) {
+      put("Connection: close\r\n");
+    } else if (visitor_minor == 0) {
+      put("Connection: keep-alive\r\n");
+    }
+  }
 
   // Runs write(HeadWriter&), which writes at most `bound` bytes.
   template <class Write>

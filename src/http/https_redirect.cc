@@ -25,11 +25,7 @@ std::string make_https_redirect(const HttpsRedirect& redirect) {
         if (!redirect.date.empty()) writer.field("Date", redirect.date);
         writer.framing(Framing::of_length(0));
         if (!redirect.request_id.empty()) writer.clean_field("X-Request-Id", redirect.request_id);
-        if (!redirect.keep_alive) {
-          writer.field("Connection", "close");
-        } else if (redirect.visitor_minor == 0) {
-          writer.field("Connection", "keep-alive");
-        }
+        writer.connection(redirect.keep_alive, redirect.visitor_minor);
         writer.put("\r\n");
       });
   return out;

@@ -32,11 +32,7 @@ std::string make_own_options(const OwnOptions& options) {
                        writer.put("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
                        if (!options.request_id.empty()) writer.clean_field("X-Request-Id", options.request_id);
                        if (!options.hsts.empty()) writer.clean_field("Strict-Transport-Security", options.hsts);
-                       if (!options.keep_alive) {
-                         writer.field("Connection", "close");
-                       } else if (options.visitor_minor == 0) {
-                         writer.field("Connection", "keep-alive");
-                       }
+                       writer.connection(options.keep_alive, options.visitor_minor);
                        writer.put("\r\n");
                      });
   return out;

@@ -131,6 +131,20 @@ void ExchangeBase::tell(const RequestRecord& record) const {
   if (rules_want(plugin::Phase::Log)) rules_->on_log(record);
 }
 
+http::ErrorPage ExchangeBase::page(std::string_view sentence) const {
+  http::ErrorPage page = page_of(failure(), sentence, host_);
+  page.request_id = request_id_.text();
+  page.date = context_.date();
+  page.templates = context_.pages.get();
+  page.head_request = head_request();
+  // What the visitor likes to read is in the head for the origin; nothing else remembers it.
+  if (!head_.empty() && http::parse_request_head(head_, context_.options.limits, context_.request).done()) {
+    page.accept = context_.request.fields.value(http::FieldId::Accept);
+    page.asked_type = context_.request.fields.value("content-type");
+  }
+  return page;
+}
+
 RequestRecord ExchangeBase::about() const {
   const std::string_view head = head_;
   const std::size_t space = head.find(' ');

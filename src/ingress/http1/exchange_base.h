@@ -39,10 +39,12 @@ class ExchangeBase : protected transport::StreamHandler, protected ThrottleOwner
   [[nodiscard]] const Failure& failure() const { return *failure_; }  // of an outcome that is one
   [[nodiscard]] const TunnelKey& tunnel() const { return tunnel_; }
   [[nodiscard]] std::string_view host() const { return host_; }
-  [[nodiscard]] std::string_view head() const { return head_; }  // as sent to the origin
   [[nodiscard]] const RequestId& request_id() const { return request_id_; }
   [[nodiscard]] bool head_request() const { return method_ == http::Method::Head; }
   [[nodiscard]] bool connects() const { return method_ == http::Method::Connect; }
+  // The page of its failure(), as far as the request says. `sentence` is that of sentence_of(), and outlives it; so do the exchange and the
+  // context's request, which this writes.
+  [[nodiscard]] http::ErrorPage page(std::string_view sentence) const;
   // It is over, and settled like this.
   void tell(const RequestRecord& record) const;
 

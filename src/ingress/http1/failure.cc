@@ -160,4 +160,15 @@ std::string sentence_of(const Failure& failure, std::string_view host) {
   return text;
 }
 
+http::ErrorPage page_of(const Failure& failure, std::string_view sentence, std::string_view host) {
+  http::ErrorPage page;
+  page.status = failure.status;
+  page.side = failure.side;
+  page.slug = failure.slug;
+  page.sentence = sentence;
+  page.retry_after = failure.retry_after;
+  page.host = host;
+  return page;
+}
+
 }  // namespace ferrotunnel::ingress

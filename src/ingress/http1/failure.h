@@ -43,5 +43,7 @@ extern const Failure kBadBody, kRequestTimeout, kRequestSlow, kRequestCut, kVisi
 [[nodiscard]] const Failure& failure_of(const Error& error);
 
 [[nodiscard]] std::string sentence_of(const Failure& failure, std::string_view host);
+// The page of it, as far as the failure says. `sentence` is that of sentence_of(), and outlives the page as `host` does.
+[[nodiscard]] http::ErrorPage page_of(const Failure& failure, std::string_view sentence, std::string_view host);
 
 }  // namespace ferrotunnel::ingress

@@ -98,12 +98,7 @@ void HttpIngress::on_http2_over(Http2Connection& connection) {
 
 void HttpIngress::turn_away(transport::ByteStream& visitor) {
   const Failure& failure = failures::kServerLimit;
-  http::ErrorPage page;
-  page.status = failure.status;
-  page.side = failure.side;
-  page.slug = failure.slug;
-  page.sentence = failure.sentence;
-  page.retry_after = failure.retry_after;
+  http::ErrorPage page = page_of(failure, failure.sentence, {});
   page.templates = context_.pages.get();
   page.date = context_.date();
   std::string text = http::make_error_response(page);

@@ -12,14 +12,8 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
   const std::string_view host =
       understood ? (head.host.empty() ? std::string_view{} : std::string_view(context_.host_name)) : "";
   const std::string sentence = sentence_of(failure, host);
-  http::ErrorPage page;
-  page.status = failure.status;
-  page.side = failure.side;
-  page.slug = failure.slug;
-  page.sentence = sentence;
-  page.retry_after = failure.retry_after;
+  http::ErrorPage page = page_of(failure, sentence, host);
   page.request_id = id.text();
-  page.host = host;
   page.hsts = hsts();
   page.date = context_.date();
   page.templates = context_.pages.get();
@@ -50,6 +44,18 @@ VisitorConnection::Next VisitorConnection::answer(const Failure& failure, std::s
   return told(http::make_error_response(page), record, head_bytes, page.keep_alive);
 }
 
+// Of the request in the context, which was understood.
+RequestRecord VisitorConnection::record_of(const RequestId& id, std::size_t head_bytes) const {
+  const http::RequestHead& head = context_.request;
+  RequestRecord record;
+  record.method = head.method_text;
+  record.host = context_.host_name;
+  record.path = head.path;
+  record.request_id = id.text();
+  record.bytes_in = head_bytes;
+  return record;
+}
+
 // Sends an answer of ours and says so.
 VisitorConnection::Next VisitorConnection::told(std::string_view text, RequestRecord& record, std::size_t head_bytes,
                                                 bool keep_alive) {
@@ -74,13 +80,8 @@ VisitorConnection::Next VisitorConnection::redirect(std::size_t head_bytes) {
   to.date = context_.date();
   to.keep_alive = head.keep_alive && head.framing.empty() && !context_.draining;
   to.visitor_minor = head.minor;
-  RequestRecord record;
-  record.method = head.method_text;
-  record.host = context_.host_name;
-  record.path = head.path;
-  record.request_id = id.text();
+  RequestRecord record = record_of(id, head_bytes);
   record.status = http::kPermanentRedirect;
-  record.bytes_in = head_bytes;
   ++context_.stats.redirects;
   return told(http::make_https_redirect(to), record, head_bytes, to.keep_alive);
 }
@@ -94,13 +95,8 @@ VisitorConnection::Next VisitorConnection::answer_options(std::size_t head_bytes
   own.hsts = hsts();
   own.keep_alive = head.keep_alive && head.framing.empty() && !context_.draining;
   own.visitor_minor = head.minor;
-  RequestRecord record;
-  record.method = head.method_text;
-  record.host = context_.host_name;
-  record.path = head.path;
-  record.request_id = id.text();
+  RequestRecord record = record_of(id, head_bytes);
   record.status = http::kNoContent;
-  record.bytes_in = head_bytes;
   record.session = tunnel.session;
   record.tunnel = tunnel.tunnel;
   return told(http::make_own_options(own), record, head_bytes, own.keep_alive);

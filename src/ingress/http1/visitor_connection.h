@@ -120,6 +120,7 @@ class VisitorConnection final : public VisitorHook,
   // A page of ours for a request that has no exchange: its head is the context's, or was not understood.
   [[nodiscard]] Next answer(const Failure& failure, std::size_t head_bytes, bool understood,
                             const TunnelKey& tunnel = {}, std::optional<Refusal> refused = {});
+  [[nodiscard]] RequestRecord record_of(const RequestId& id, std::size_t head_bytes) const;
   [[nodiscard]] Next told(std::string_view text, RequestRecord& record, std::size_t head_bytes, bool keep_alive);
   [[nodiscard]] Next close(bool linger);
   [[nodiscard]] Next finish_close();

@@ -47,13 +47,9 @@ VisitorConnection::Next VisitorConnection::reply(std::size_t head_bytes, const T
   context.date = context_.date();
   context.templates = context_.pages.get();
 
-  RequestRecord record;
-  record.method = head.method_text;
-  record.host = context_.host_name;
-  record.path = rules->asked_path().empty() ? head.path : rules->asked_path();
-  record.request_id = rules->id().text();
+  RequestRecord record = record_of(rules->id(), head_bytes);
+  if (!rules->asked_path().empty()) record.path = rules->asked_path();
   record.status = given.status;
-  record.bytes_in = head_bytes;
   record.slug = given.slug;
   record.side = given.status >= 500 ? http::FaultSide::Server : http::FaultSide::Visitor;
   record.session = tunnel.session;

@@ -36,25 +36,10 @@ VisitorConnection::Next VisitorConnection::settle_complete() {
 VisitorConnection::Next VisitorConnection::settle_failed() {
   const Failure& failure = exchange_->failure();
   const std::string sentence = sentence_of(failure, exchange_->host());
-  http::ErrorPage page;
-  page.status = failure.status;
-  page.side = failure.side;
-  page.slug = failure.slug;
-  page.sentence = sentence;
-  page.retry_after = failure.retry_after;
-  page.request_id = exchange_->request_id().text();
-  page.host = exchange_->host();
+  http::ErrorPage page = exchange_->page(sentence);
   page.hsts = hsts();
-  page.date = context_.date();
-  page.templates = context_.pages.get();
-  page.head_request = exchange_->head_request();
   page.keep_alive = exchange_->visitor_keeps() && exchange_->request_read() && !context_.draining;
   page.visitor_minor = exchange_->visitor_minor();
-  // What the visitor likes to read went on to the origin; nothing else remembers it.
-  if (http::parse_request_head(exchange_->head(), context_.options.limits, context_.request).done()) {
-    page.accept = context_.request.fields.value(http::FieldId::Accept);
-    page.asked_type = context_.request.fields.value("content-type");
-  }
   socket_.send(http::make_error_response(page), {});
   ++context_.stats.errors;
 

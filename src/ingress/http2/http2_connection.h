@@ -100,7 +100,6 @@ class Http2Connection final : public Http2Hook,
   void settle();
   void settle(Http2Exchange& exchange);
   void answer(Http2Exchange& exchange);
-  void add_asked(http::ErrorPage& page, const Http2Exchange& exchange);
   void finish(Http2Exchange& exchange);
   void redirect(Http2Exchange& exchange, const http::RequestHead& head);
   [[nodiscard]] Duration patience() const;

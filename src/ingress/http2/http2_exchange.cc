@@ -142,11 +142,7 @@ void Http2Exchange::keep_reply(const http::RequestHead& head) {
 
 std::string Http2Exchange::grpc_answer(const Failure& failure) const {
   const std::string sentence = sentence_of(failure, host_);
-  http::ErrorPage page;
-  page.status = failure.status;
-  page.side = failure.side;
-  page.slug = failure.slug;
-  page.sentence = sentence;
+  http::ErrorPage page = page_of(failure, sentence, host_);
   page.request_id = request_id_.text();
   page.date = context_.date();
   return http::make_grpc_error_response(page);

@@ -121,14 +121,6 @@ void Http2Connection::settle(Http2Exchange& exchange) {
   }
 }
 
-// What the visitor likes to read is in the head for the origin; nothing else remembers it.
-void Http2Connection::add_asked(http::ErrorPage& page, const Http2Exchange& exchange) {
-  const std::string_view head = exchange.head();
-  if (head.empty() || !http::parse_request_head(head, context_.options.limits, context_.request).done()) return;
-  page.accept = context_.request.fields.value(http::FieldId::Accept);
-  page.asked_type = context_.request.fields.value("content-type");
-}
-
 void Http2Connection::answer(Http2Exchange& exchange) {
   const Failure& failure = exchange.failure();
   if (exchange.grpc()) {
@@ -137,19 +129,8 @@ void Http2Connection::answer(Http2Exchange& exchange) {
     return;
   }
   const std::string sentence = sentence_of(failure, exchange.host());
-  http::ErrorPage page;
-  page.status = failure.status;
-  page.side = failure.side;
-  page.slug = failure.slug;
-  page.sentence = sentence;
-  page.retry_after = failure.retry_after;
-  page.request_id = exchange.request_id().text();
-  page.host = exchange.host();
-  page.head_request = exchange.head_request();
+  http::ErrorPage page = exchange.page(sentence);
   page.keep_alive = true;
-  add_asked(page, exchange);
-  page.templates = context_.pages.get();
-  page.date = context_.date();
   exchange.answer(http::make_error_response(page));
   ++context_.stats.errors;
 }
