@@ -53,7 +53,12 @@ def test_keep_alive_on_both_sides(server, site):
         for _ in range(50):
             answer = visitor.ask("GET", "/a.txt", HOST)
             assert (answer.status, answer.body) == (200, b"a" * 1000)
-    log = (site.work / "access.log").read_text().splitlines()
+
+    def logged():
+        lines = (site.work / "access.log").read_text().splitlines()  # nginx writes a line once the answer is sent
+        return lines if len(lines) >= 50 else None
+
+    log = until(logged, "nginx logs all of them")
     assert len(log) == 50
     assert len({line.split()[0] for line in log}) == 1, "one visitor, one request after the other: one connection to the origin is enough"
     server.wait_event("request", status=200, after=49)
