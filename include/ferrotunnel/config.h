@@ -193,8 +193,11 @@ using ConfigResult = std::expected<T, std::vector<ConfigError>>;
 
 // A file that holds tables of the other kind only is an error of its own. Secrets are read here: from files (which must be 0600 or
 // stricter), the environment, or commands (10 s each). Every mistake is found, not only the first.
-[[nodiscard]] ConfigResult<ServerConfig> load_server_config(const std::string& file);
-[[nodiscard]] ConfigResult<ClientConfig> load_client_config(const std::string& file);
+// `read_from`, where it is given, gets ProgramConfig::read_from even if the file has mistakes: who watches learns of their correction.
+[[nodiscard]] ConfigResult<ServerConfig> load_server_config(const std::string& file,
+                                                            std::vector<std::string>* read_from = nullptr);
+[[nodiscard]] ConfigResult<ClientConfig> load_client_config(const std::string& file,
+                                                            std::vector<std::string>* read_from = nullptr);
 
 // Either kind, told by its tables: what is wrong with it, or nothing.
 [[nodiscard]] std::optional<std::vector<ConfigError>> check_config(const std::string& file);

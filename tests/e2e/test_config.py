@@ -320,6 +320,41 @@ def test_the_socket_that_nobody_named(files, world, echo, how):
     assert [t["name"] for t in json.loads(files.ask("status", "--client", "--json"))["tunnels"]] == ["echo"], "the first one's"
 
 
+@pytest.mark.parametrize("mistake", ["a key", "a mode"])
+def test_a_mistake_in_a_new_file_is_watched_at_the_server(files, mistake):
+    (folder := files.world.work / "grants.d").mkdir()
+    files.write_server(server="watch = true")
+    files.write(files.server_file, 'include = ["grants.d/*.toml"]\n' + files.server_file.read_text())
+    server = files.start_server()
+    secret = secret_file(files.world, SECRET)
+    good = f'[grants.desk]\nsecret = {{ file = "{secret}" }}\n'
+    if mistake == "a mode":
+        secret.chmod(0o644)
+    (new := folder / "b.toml").write_text(good if mistake == "a mode" else good.replace("secret =", "secert ="))
+    refused = server.wait_event("error", message=lambda m: m is not None and "not reloaded" in m)["message"]
+    assert "b.toml:2" in refused, refused
+    assert not server.events("reloaded")
+    if mistake == "a mode":
+        secret.chmod(0o600)
+    else:
+        new.write_text(good)  # in place
+    server.wait_event("reloaded")
+
+
+def test_a_mistake_in_a_new_file_is_watched_at_the_client(files, echo):
+    (folder := files.world.work / "tunnels.d").mkdir()
+    files.write_server()
+    files.start_server()
+    files.write_client(tcp(echo), "watch = true")
+    files.write(files.client_file, 'include = ["tunnels.d/*.toml"]\n' + files.client_file.read_text())
+    client = files.start_client()
+    client.wait_event("tunnel_up")
+    (new := folder / "b.toml").write_text(tcp(echo, "more").replace("url", "urk"))
+    client.wait_event("error", message=lambda m: m is not None and "not reloaded" in m and "b.toml" in m)
+    new.write_text(tcp(echo, "more"))
+    client.wait_event("tunnel_up", name="more")
+
+
 def test_a_tunnel_that_is_typed_goes_before_the_files(files, echo):
     files.write_server()
     files.start_server()

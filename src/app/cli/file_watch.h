@@ -13,6 +13,8 @@ class FileWatch {
   explicit FileWatch(std::vector<std::string> files) { watch(std::move(files)); }
   // These from now on, as they are now.
   void watch(std::vector<std::string> files);
+  // And these.
+  void watch_too(const std::vector<std::string>& files);
   // True once for each change.
   [[nodiscard]] bool changed();
 
@@ -20,9 +22,11 @@ class FileWatch {
   struct Look {
     std::int64_t seconds = 0, nanoseconds = 0;  // of the last change
     std::uint64_t size = 0, device = 0, inode = 0;
+    std::uint32_t mode = 0;  // who may read it: of a secret's file that is a mistake, and its correction
     bool there = false;
     friend bool operator==(const Look&, const Look&) = default;
   };
+  [[nodiscard]] static Look look_at(const std::string& file);
   [[nodiscard]] std::vector<Look> look() const;
 
   std::vector<std::string> files_;

@@ -24,6 +24,7 @@
 namespace {
 
 using namespace ferrotunnel::cli;
+using Files = std::vector<std::string>;
 
 // A client without anything to sign in with, at a terminal: it is asked for. Nothing: nobody is there to ask.
 ferrotunnel::Result<bool> ask_for_token(Arguments& arguments, const ClientOptions& options) {
@@ -57,7 +58,8 @@ int run(const std::vector<std::string>& words) {
   }
   if (arguments.command().name == "server") {
     const auto options = server_options(arguments);
-    return options ? run_server(*options, [&] { return server_options(arguments); }) : complain_of(options.error());
+    return options ? run_server(*options, [&](Files& files) { return server_options(arguments, &files); })
+                   : complain_of(options.error());
   }
   if (const auto code = run_administration(arguments)) return *code;
   const auto store = TokenStore::of_user();
@@ -67,7 +69,7 @@ int run(const std::vector<std::string>& words) {
     if (!asked) return complain_of(asked.error());
     if (*asked) options = client_options(arguments, store);
   }
-  return options ? run_client(*options, store, [&] { return client_options(arguments, store); })
+  return options ? run_client(*options, store, [&](Files& files) { return client_options(arguments, store, &files); })
                  : complain_of(options.error());
 }
 

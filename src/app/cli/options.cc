@@ -230,11 +230,12 @@ class Reader {
 
 // The file of --config where there is one: every mistake in it on a line of its own.
 template <class Config>
-Result<> load_file(const Arguments& arguments, ConfigResult<Config> (*load)(const std::string&), Config& into,
-                   std::string& file) {
+Result<> load_file(const Arguments& arguments,
+                   ConfigResult<Config> (*load)(const std::string&, std::vector<std::string>*), Config& into,
+                   std::string& file, std::vector<std::string>* files) {
   const auto given = arguments.value("config");
   if (!given) return {};
-  auto loaded = load(given->text);
+  auto loaded = load(given->text, files);
   if (!loaded) return std::unexpected(wrong(to_text(loaded.error())));
   into = std::move(*loaded);
   file = given->text;
@@ -419,10 +420,10 @@ Result<> read_seconds(const Arguments& arguments, std::string_view flag,
   return {};
 }
 
-Result<ServerOptions> server_options(const Arguments& arguments) {
+Result<ServerOptions> server_options(const Arguments& arguments, std::vector<std::string>* files) {
   ServerOptions options;
   ServerConfig& config = options.config;
-  if (auto loaded = load_file(arguments, &load_server_config, config, options.run.file); !loaded)
+  if (auto loaded = load_file(arguments, &load_server_config, config, options.run.file, files); !loaded)
     return std::unexpected(std::move(loaded.error()));
   Reader read(arguments);
   read.run(config.program, options.run);
@@ -468,13 +469,15 @@ Result<ServerOptions> server_options(const Arguments& arguments) {
   options.run.files = config.program.read_from;
   watch_too(options.run.files, {config.tls_certificate, config.tls_key, config.tls_client_ca});
   for (std::string& file : certificate_files(config)) options.run.files.push_back(std::move(file));
+  if (files != nullptr) *files = options.run.files;
   return options;
 }
 
-Result<ClientOptions> client_options(const Arguments& arguments, const std::optional<TokenStore>& store) {
+Result<ClientOptions> client_options(const Arguments& arguments, const std::optional<TokenStore>& store,
+                                     std::vector<std::string>* files) {
   ClientOptions options;
   ClientConfig& config = options.config;
-  if (auto loaded = load_file(arguments, &load_client_config, config, options.run.file); !loaded)
+  if (auto loaded = load_file(arguments, &load_client_config, config, options.run.file, files); !loaded)
     return std::unexpected(std::move(loaded.error()));
   Reader read(arguments);
   read.run(config.program, options.run);
@@ -508,6 +511,7 @@ Result<ClientOptions> client_options(const Arguments& arguments, const std::opti
   watch_too(options.run.files, {config.tls_ca, config.tls_certificate, config.tls_key});
   for (const TunnelConfig& tunnel : config.tunnels)
     watch_too(options.run.files, {tunnel.origin_tls.ca, tunnel.origin_tls.certificate, tunnel.origin_tls.key});
+  if (files != nullptr) *files = options.run.files;
   return options;
 }
 

@@ -52,8 +52,11 @@ struct ClientOptions {
                                     std::optional<std::chrono::milliseconds>& into);
 // What was typed, over the environment, over the file of --config, over the defaults. May be asked again when the file has changed.
 // Errors of all: BadInput, Io; ending with what to do; of a file, every mistake on a line of its own.
-[[nodiscard]] Result<ServerOptions> server_options(const Arguments& arguments);
+// `files`, where it is given, gets RunOptions::files; on an error those that were read before it.
+[[nodiscard]] Result<ServerOptions> server_options(const Arguments& arguments,
+                                                   std::vector<std::string>* files = nullptr);
 // For client, http and tcp. `store` is where a token may be kept.
-[[nodiscard]] Result<ClientOptions> client_options(const Arguments& arguments, const std::optional<TokenStore>& store);
+[[nodiscard]] Result<ClientOptions> client_options(const Arguments& arguments, const std::optional<TokenStore>& store,
+                                                   std::vector<std::string>* files = nullptr);
 
 }  // namespace ferrotunnel::cli

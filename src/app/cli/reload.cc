@@ -11,6 +11,7 @@ Result<Reloaded> Reloader::reload() {
   if (!done) {
     Error told = done.error();
     told.context = "not reloaded, all is as before: " + told.context;
+    watch_.watch_too(files);
     console_->error(told);
     return done;
   }

@@ -16,7 +16,8 @@ namespace ferrotunnel::cli {
 
 class Reloader {
  public:
-  // Gives what has happened, and in `files` what is to be watched from now on. On an error nothing has changed.
+  // Gives what has happened, and in `files` what is to be watched from now on. On an error nothing has changed, and `files`
+  // are those that the failed reading came to, where the mistake may be corrected.
   using Again = std::function<Result<Reloaded>(std::vector<std::string>& files)>;
   Reloader(const RunOptions& options, Console& console)
       : console_(console), watch_(options.files), on_(options.watch) {}

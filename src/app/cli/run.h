@@ -6,6 +6,8 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "app/cli/console.h"
 #include "app/cli/options.h"
@@ -14,9 +16,9 @@
 
 namespace ferrotunnel::cli {
 
-// `again` reads the options anew, for a reload.
-using LoadServer = std::function<Result<ServerOptions>()>;
-using LoadClient = std::function<Result<ClientOptions>()>;
+// `again` reads the options anew, for a reload. It leaves the files that were read, also when there is a mistake in them.
+using LoadServer = std::function<Result<ServerOptions>(std::vector<std::string>& files)>;
+using LoadClient = std::function<Result<ClientOptions>(std::vector<std::string>& files)>;
 [[nodiscard]] int run_server(const ServerOptions& options, const LoadServer& again);
 [[nodiscard]] int run_client(const ClientOptions& options, const std::optional<TokenStore>& store,
                              const LoadClient& again);

@@ -102,9 +102,8 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
   }
   std::atomic<std::size_t> tunnels = options.config.tunnels.size();
   reloader.set([&](std::vector<std::string>& files) -> Result<Reloaded> {
-    auto anew = again();
+    auto anew = again(files);
     if (!anew) return std::unexpected(std::move(anew.error()));
-    files = anew->run.files;
     if (anew->default_socket && options.default_socket) anew->config.control_socket = config.control_socket;
     const std::size_t before = tunnels.exchange(std::numeric_limits<std::size_t>::max());  // not to be judged now
     auto done = client->reload(anew->config);

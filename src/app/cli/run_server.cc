@@ -41,9 +41,8 @@ int run_server(const ServerOptions& options, const LoadServer& again) {
   auto server = build(options, console, signals, asked, reloader);
   if (!server) return end_with(console, server.error());
   reloader.set([&](std::vector<std::string>& files) -> Result<Reloaded> {
-    auto anew = again();
+    auto anew = again(files);
     if (!anew) return std::unexpected(std::move(anew.error()));
-    files = anew->run.files;
     asked.patience.store(anew->run.drain_timeout);
     return server->reload(anew->config);
   });

@@ -303,7 +303,7 @@ void read_log(Loader& loader, ProgramConfig& program) {
 
 }  // namespace
 
-ConfigResult<ServerConfig> load_server(const std::string& file, Outside& machine) {
+ConfigResult<ServerConfig> load_server(const std::string& file, Outside& machine, std::vector<std::string>* read_from) {
   Recorder outside(machine);
   Loader loader(file, FileKind::Server, outside);
   ServerConfig config;
@@ -329,12 +329,13 @@ ConfigResult<ServerConfig> load_server(const std::string& file, Outside& machine
         loader.errors().add(server != nullptr ? server->place : Place{}, plan.error().context);
     }
   }
-  if (!loader.errors().empty()) return std::unexpected(loader.errors().sorted());
   config.program.read_from = outside.paths();
+  if (read_from != nullptr) *read_from = config.program.read_from;
+  if (!loader.errors().empty()) return std::unexpected(loader.errors().sorted());
   return config;
 }
 
-ConfigResult<ClientConfig> load_client(const std::string& file, Outside& machine) {
+ConfigResult<ClientConfig> load_client(const std::string& file, Outside& machine, std::vector<std::string>* read_from) {
   Recorder outside(machine);
   Loader loader(file, FileKind::Client, outside);
   ClientConfig config;
@@ -352,8 +353,9 @@ ConfigResult<ClientConfig> load_client(const std::string& file, Outside& machine
     config.tunnels = tunnels.take();
     read_log(loader, config.program);
   }
-  if (!loader.errors().empty()) return std::unexpected(loader.errors().sorted());
   config.program.read_from = outside.paths();
+  if (read_from != nullptr) *read_from = config.program.read_from;
+  if (!loader.errors().empty()) return std::unexpected(loader.errors().sorted());
   return config;
 }
 
@@ -361,14 +363,14 @@ ConfigResult<ClientConfig> load_client(const std::string& file, Outside& machine
 
 namespace ferrotunnel {
 
-ConfigResult<ServerConfig> load_server_config(const std::string& file) {
+ConfigResult<ServerConfig> load_server_config(const std::string& file, std::vector<std::string>* read_from) {
   app::config::Machine machine;
-  return app::config::load_server(file, machine);
+  return app::config::load_server(file, machine, read_from);
 }
 
-ConfigResult<ClientConfig> load_client_config(const std::string& file) {
+ConfigResult<ClientConfig> load_client_config(const std::string& file, std::vector<std::string>* read_from) {
   app::config::Machine machine;
-  return app::config::load_client(file, machine);
+  return app::config::load_client(file, machine, read_from);
 }
 
 }  // namespace ferrotunnel

@@ -8,7 +8,9 @@ namespace ferrotunnel::app::config {
 
 inline constexpr std::size_t kMaxGrants = 10'000;
 
-[[nodiscard]] ConfigResult<ServerConfig> load_server(const std::string& file, Outside& outside);
-[[nodiscard]] ConfigResult<ClientConfig> load_client(const std::string& file, Outside& outside);
+[[nodiscard]] ConfigResult<ServerConfig> load_server(const std::string& file, Outside& outside,
+                                                     std::vector<std::string>* read_from = nullptr);
+[[nodiscard]] ConfigResult<ClientConfig> load_client(const std::string& file, Outside& outside,
+                                                     std::vector<std::string>* read_from = nullptr);
 
 }  // namespace ferrotunnel::app::config
