@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <ranges>
 
 #include "app/cli/compat.h"
 #include "app/cli/escape.h"
@@ -62,6 +63,18 @@ Error unknown_word(const Command& command, std::string_view typed) {
 }
 
 bool truthy(std::string_view text) { return text == "1" || text == "true" || text == "on" || text == "yes"; }
+
+// Without blanks around each line, nor lines that are empty.
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  constexpr std::string_view kBlanks = " \t\r";
+  for (const auto part : std::views::split(text, '\n')) {
+    const std::string_view line(part.begin(), part.end());
+    const std::size_t at = line.find_first_not_of(kBlanks);
+    if (at != std::string_view::npos) lines.emplace_back(line.substr(at, line.find_last_not_of(kBlanks) + 1 - at));
+  }
+  return lines;
+}
 
 std::vector<std::string> words_of(std::string_view text) {
   std::vector<std::string> words;
@@ -153,7 +166,7 @@ std::vector<Arguments::Value> Arguments::values(std::string_view name) const {
   if (text == nullptr || *text == '\0') return out;
   if (flag->value.empty() && !truthy(text)) return out;
   if (!flag->repeated) return {{text, variable}};
-  for (std::string& word : words_of(text)) out.push_back({std::move(word), variable});
+  for (std::string& one : flag->by_line ? lines_of(text) : words_of(text)) out.push_back({std::move(one), variable});
   return out;
 }
 

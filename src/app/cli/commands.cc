@@ -272,7 +272,7 @@ constexpr std::array kRuleFlags = {
     Flag{"basic-auth", "NAME:PASSWORD",
          "Visitors have to be this user; a hash (bcrypt or yescrypt) does in place of the password. Others on this "
          "machine see what is typed: FERROTUNNEL_BASIC_AUTH is for secrets. May be repeated. Default: anybody.",
-         true},
+         true, true},
     Flag{"path", "PATH",
          "Share requests below this path only, such as /api; other tunnels may have the rest of the host. May be "
          "repeated. Default: all.",
@@ -282,16 +282,16 @@ constexpr std::array kRuleFlags = {
     Flag{"with-header", "NAME: VALUE",
          "Share requests with this header only, or without a value with any of that name. May be repeated: all of "
          "them. Default: all.",
-         true},
+         true, true},
     Flag{"strip-prefix", "PATH", "A prefix of the path that the service does not see. Default: none."},
     Flag{"add-prefix", "PATH", "What comes before the path at the service. Default: none."},
     Flag{"host-rewrite", "HOST", "The Host that the service gets; origin for its own address. Default: the visitor's."},
     Flag{"header", "NAME: VALUE",
          "A header that the service gets, in place of the visitor's of that name; ${visitor.address}, ${request.id} "
          "and the like in it are filled in. May be repeated.",
-         true},
+         true, true},
     Flag{"response-header", "NAME: VALUE", "A header that visitors get, in place of the service's. May be repeated.",
-         true},
+         true, true},
     Flag{"cors", "ORIGIN",
          "Pages of this site, such as https://app.example.com, may ask the service; * for all. May be repeated. "
          "Default: as the service says.",
@@ -559,6 +559,11 @@ std::string environment_name(const Flag& flag) {
   std::string name = "FERROTUNNEL_";
   for (const char c : flag.name) name += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
   return name;
+}
+
+std::string text_of(const Flag& flag) {
+  return std::string(flag.help) + (flag.by_line ? " In the variable each is a line." : "") + " [" +
+         environment_name(flag) + "]";
 }
 
 std::span<const Command> commands() { return kCommands; }

@@ -12,9 +12,12 @@ struct Flag {
   std::string_view name;   // "listen", without dashes
   std::string_view value;  // "ADDR"; empty: a switch
   std::string_view help;   // sentences; ends with the default where there is one
-  bool repeated =
-      false;  // may be given several times; in its environment variable, values are separated by white space
+  bool repeated = false;   // may be given several times
+  // In its environment variable such values are separated by white space; with this, because there are blanks in them, each is a line.
+  bool by_line = false;
 };
+// What help and manual say of it.
+[[nodiscard]] std::string text_of(const Flag& flag);
 [[nodiscard]] std::string environment_name(const Flag& flag);  // "FERROTUNNEL_LISTEN"
 
 struct FlagGroup {

@@ -55,7 +55,7 @@ void append_flag(std::string& out, const Flag& flag) {
   out.append(kIndent, ' ').append("--").append(flag.name);
   if (!flag.value.empty()) out.append(" ").append(flag.value);
   out += '\n';
-  append_wrapped(out, std::string(flag.help) + " [" + environment_name(flag) + "]", 2 * kIndent);
+  append_wrapped(out, text_of(flag), 2 * kIndent);
 }
 
 void append_exit_status(std::string& out) {
@@ -71,7 +71,8 @@ const std::string_view kDescriptionOfAll =
     "The client dials out to the "
     "server, and the server's visitors reach the service through that connection.\n\n"
     "Each flag has an environment variable, named in its help; a flag wins over the environment, the "
-    "environment over the default. "
+    "environment over the default. Where a flag may be repeated, its variable holds values separated by white space, "
+    "or, where its help says so, one a line. "
     "Output on a terminal is for a person, elsewhere one JSON object a line. NO_COLOR turns colours off.";
 
 std::string short_help() {

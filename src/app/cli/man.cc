@@ -49,7 +49,7 @@ void append_example(std::string& out, const Example& example) {
 void append_flag(std::string& out, const Flag& flag) {
   out += ".TP\n\\fB" + roff("--" + std::string(flag.name)) + "\\fR";
   if (!flag.value.empty()) out += " \\fI" + roff(flag.value) + "\\fR";
-  out += "\n" + roff(std::string(flag.help) + " [" + environment_name(flag) + "]") + "\n";
+  out += "\n" + roff(text_of(flag)) + "\n";
 }
 
 void append_command(std::string& out, const Command& command) {
@@ -83,7 +83,8 @@ std::string man_page() {
   out += ".SH ENVIRONMENT\n.PP\n" +
          roff(
              "Each flag has a variable, named in brackets behind its text; a flag wins over the variable. Where a flag "
-             "may be repeated, the variable holds values separated by white space. NO_COLOR turns colours off.") +
+             "may be repeated, the variable holds values separated by white space, or, where its text says so, one a "
+             "line. NO_COLOR turns colours off.") +
          "\n.SH FILES\n";
   for (const FileOfOurs& file : kFiles) out += ".TP\n\\fI" + roff(file.path) + "\\fR\n" + roff(file.holds) + "\n";
   return out;

@@ -229,6 +229,26 @@ TEST_F(CliOptions, SeveralTunnels) {
   EXPECT_THAT(client_error({"client", "--join", "x", "--tcp", "a=22,port=x"}), HasSubstr("not a port"));
 }
 
+TEST_F(CliOptions, ValuesWithBlanksAreLinesOfTheirVariable) {
+  environment("FERROTUNNEL_HEADER", "X-A: b\n\n  X-C: d e\t\r\n");
+  environment("FERROTUNNEL_RESPONSE_HEADER", "X-R: s");
+  environment("FERROTUNNEL_WITH_HEADER", "X-B: yes");
+  environment("FERROTUNNEL_BASIC_AUTH", "ann:correct horse\nbob:battery");
+  environment("FERROTUNNEL_PATH", "/a /b");
+  environment("FERROTUNNEL_JOIN", "ft1_x");
+  const auto options = client({"http", "1"});
+  ASSERT_TRUE(options);
+  const TunnelConfig& tunnel = options->config.tunnels.at(0);
+  EXPECT_THAT(tunnel.headers, testing::ElementsAre("X-B: yes"));
+  EXPECT_THAT(tunnel.paths, testing::ElementsAre("/a", "/b"));
+  TunnelConfig wanted;
+  wanted.rules = {rules::basic_auth({"ann:correct horse", "bob:battery"}),
+                  rules::set_request_headers({"X-A: b", "X-C: d e"}), rules::set_response_headers({"X-R: s"})};
+  EXPECT_EQ(tunnel.rules, wanted.rules);
+  EXPECT_THAT(help_of(*find_command("http")), HasSubstr("In the variable each is a"));
+  EXPECT_THAT(help_of_all(), HasSubstr("separated by white"));
+}
+
 TEST_F(CliOptions, RepeatedFlagsInTheEnvironmentAreSplitAtSpaces) {
   environment("FERROTUNNEL_HTTP", " a=1 b=2,host=b.test\t");
   environment("FERROTUNNEL_JOIN", "ft1_x");
