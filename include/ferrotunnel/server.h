@@ -254,6 +254,7 @@ class ServerBuilder {
   ServerBuilder& on_visitor(std::function<void(const VisitorEvent&)> call);
   ServerBuilder& on_request(std::function<void(const RequestEvent&)> call);
   ServerBuilder& on_error(std::function<void(const Error&)> call);
+  ServerBuilder& on_note(std::function<void(const std::string&)> call);  // worth knowing, and nothing has failed
   // Somebody of this user asks that the server end (`ferrotunnel drain`, drain_server()), with the patience that he wants, if he says so.
   // Called once, on a thread that may not call drain() or stop(): tell the one that does. Gives how long it will take at most, so that the
   // asker knows how long to wait. Without it such a question is refused.

@@ -37,8 +37,9 @@ class Output {
   virtual void visitor(const VisitorEvent& event) = 0;
   // The configuration was read anew; why not, is an error().
   virtual void reloaded(const Reloaded& reloaded) = 0;
-  virtual void error(const Error& error) = 0;  // the program goes on
-  virtual void fatal(const Error& error) = 0;  // it does not
+  virtual void note(const std::string& text) = 0;  // worth knowing, and nothing has failed
+  virtual void error(const Error& error) = 0;      // the program goes on
+  virtual void fatal(const Error& error) = 0;      // it does not
   virtual void stopping(std::chrono::milliseconds patience) = 0;
   virtual void stopped(bool finished) = 0;  // false: it did not wait for whoever was left
 };

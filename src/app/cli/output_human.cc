@@ -191,6 +191,11 @@ void HumanOutput::reloaded(const Reloaded& reloaded) {
   print_event(line);
 }
 
+void HumanOutput::note(const std::string& text) {
+  if (level_ < LogLevel::Info) return;
+  print_event(label(Colour::Dim, "note") + shown(text, kLongest));
+}
+
 void HumanOutput::error(const Error& error) {
   if (level_ < LogLevel::Warn) return;
   std::uint64_t repeated = 0;

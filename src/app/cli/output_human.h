@@ -35,6 +35,7 @@ class HumanOutput final : public Output {
   void live(const ClientStatus& status) override;
   void visitor(const VisitorEvent& event) override;
   void reloaded(const Reloaded& reloaded) override;
+  void note(const std::string& text) override;
   void error(const Error& error) override;
   void fatal(const Error& error) override;  // main() says it on stderr, which is where a person looks
   void stopping(std::chrono::milliseconds patience) override;

@@ -144,6 +144,11 @@ void JsonOutput::reloaded(const Reloaded& reloaded) {
   send(std::move(line));
 }
 
+void JsonOutput::note(const std::string& text) {
+  if (level_ < LogLevel::Info) return;
+  send(std::move(begin(now_(), "info", "note").text("message", text)));
+}
+
 void JsonOutput::error(const Error& error) {
   if (level_ < LogLevel::Warn) return;
   const auto now = now_();

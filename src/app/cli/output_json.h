@@ -26,6 +26,7 @@ class JsonOutput final : public Output {
   void live(const ClientStatus&) override {}
   void visitor(const VisitorEvent& event) override;
   void reloaded(const Reloaded& reloaded) override;
+  void note(const std::string& text) override;
   void error(const Error& error) override;
   void fatal(const Error& error) override;
   void stopping(std::chrono::milliseconds patience) override;

@@ -15,6 +15,7 @@ Result<Server> build(const ServerOptions& options, Console& console, Signals& si
   // What would not be printed is not asked for: an event costs its shard time.
   Output& out = *console;
   builder.on_error([&out](const Error& error) { out.error(error); });
+  builder.on_note([&out](const std::string& text) { out.note(text); });
   builder.on_tunnel([&out](const TunnelEvent& event) { out.tunnel(event); });
   if (options.run.log_level >= LogLevel::Info)
     builder.on_session([&out](const SessionEvent& event) { out.session(event); });

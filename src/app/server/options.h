@@ -26,6 +26,7 @@ struct ServerBuilder::Options : ServerConfig {
   std::function<void(const VisitorEvent&)> on_visitor;
   std::function<void(const RequestEvent&)> on_request;
   std::function<void(const Error&)> on_error;
+  std::function<void(const std::string&)> on_note;
   ServerBuilder::DrainAsked on_drain_asked;
   ServerBuilder::ReloadAsked on_reload_asked;
 };

@@ -162,6 +162,10 @@ ServerBuilder& ServerBuilder::on_error(std::function<void(const Error&)> call) {
   options_->on_error = std::move(call);
   return *this;
 }
+ServerBuilder& ServerBuilder::on_note(std::function<void(const std::string&)> call) {
+  options_->on_note = std::move(call);
+  return *this;
+}
 ServerBuilder& ServerBuilder::on_drain_asked(DrainAsked call) {
   options_->on_drain_asked = std::move(call);
   return *this;

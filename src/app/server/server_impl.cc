@@ -130,11 +130,10 @@ Result<> ServerImpl::load_grants() {
 }
 
 void ServerImpl::say_shadowed(const std::string& grant, bool same_name) const {
-  if (!options_.on_error) return;
-  options_.on_error(Error(ErrorCode::BadInput, Side::Local, false,
-                          "the grant " + grant +
-                              " of the state directory does not count, nor its token: the configuration has " +
-                              (same_name ? "one of that name" : "grants of its own")));
+  if (!options_.on_note) return;
+  options_.on_note("the grant " + grant +
+                   " of the state directory does not count, nor its token: the configuration has " +
+                   (same_name ? "one of that name" : "grants of its own"));
 }
 
 Result<> ServerImpl::set_grants(const std::vector<GrantOptions>& options) {

@@ -46,6 +46,7 @@ void say_all(Output& out) {
   out.tunnel_failed({kHostile, Error(ErrorCode::AddressInUse, Side::Tunnel, true, kHostile)});
   out.token_kept(kHostile);
   out.visitor({true, kHostile, 1, 2});
+  out.note(kHostile);
   out.error(Error(ErrorCode::Io, Side::Local, true, kHostile));
   out.fatal(Error(ErrorCode::PinMismatch, Side::Tunnel, false, kHostile));
   out.stopping(10s);
@@ -69,7 +70,7 @@ TEST(CliJsonOutput, EveryEventIsOneObjectWithTimeLevelAndName) {
   JsonOutput out(sink, LogLevel::Debug, [] { return kNow; });
   say_all(out);
   const auto lines = parsed(sink.all);
-  EXPECT_EQ(lines.size(), 19u);
+  EXPECT_EQ(lines.size(), 20u);
   for (const auto& line : lines) {
     EXPECT_EQ(line.at("time"), "2027-01-15T08:00:00.123Z");
     EXPECT_TRUE(line.contains("level"));
@@ -153,6 +154,13 @@ TEST(CliHumanOutput, ColoursComeOnTopOfTheWords) {
   }
   EXPECT_NE(colour_sink.all, plain_sink.all);
   EXPECT_EQ(stripped, plain_sink.all);
+}
+
+TEST(CliHumanOutput, ANoteIsNoError) {
+  StringSink sink;
+  HumanOutput out(sink, LogLevel::Info, {}, [] { return kNow; });
+  out.note("the other one answers");
+  EXPECT_THAT(sink.all, AllOf(HasSubstr("note        the other one answers"), Not(HasSubstr("error"))));
 }
 
 TEST(CliHumanOutput, TheLiveLineStaysBelowAndIsCutToTheTerminal) {
