@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -35,6 +36,7 @@ struct RunningServer {
 // The same of a client, by the path of its control socket (ClientBuilder::control_socket).
 struct RunningClient {
   ClientStatus status;
+  std::int64_t pid = 0;  // its process; 0: it does not say
   std::string json;
 };
 // Where the command `client` answers unless told otherwise: $RUNTIME_DIRECTORY/client.sock, else $XDG_RUNTIME_DIR/ferrotunnel-client.sock,

@@ -104,7 +104,9 @@ Result<RunningClient> running_client(const std::string& socket) {
   auto answer = ask(client_at(socket), {{"do", "status"}});
   if (!answer) return std::unexpected(answer.error());
   answer->erase("ok");
-  return RunningClient{app::client_status_from_json(*answer), boost::json::serialize(*answer)};
+  const boost::json::value* pid = answer->if_contains("pid");
+  return RunningClient{app::client_status_from_json(*answer), pid != nullptr && pid->is_int64() ? pid->get_int64() : 0,
+                       boost::json::serialize(*answer)};
 }
 Result<> drain_client(const std::string& socket, std::optional<std::chrono::milliseconds> patience) {
   return drain(client_at(socket), patience);

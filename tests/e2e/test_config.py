@@ -110,7 +110,7 @@ def test_a_server_and_a_client_of_files(files, echo, nginx):
     assert mine["connected"] and {t["name"]: t["up"] for t in mine["tunnels"]} == {"web": True, "echo": True}
     table = files.ask("status", "--socket", files.socket)
     assert "TUNNEL" in table and "web.test" in table
-    assert files.ask("drain", "--socket", files.socket) == "the client has ended\n"
+    assert files.ask("drain", "--socket", files.socket) == f"the client of process {client.pid} (web, echo) has ended\n"
     assert client.wait_exit() == 0
     files.world.processes.remove(client)
 
@@ -312,11 +312,14 @@ def test_the_socket_that_nobody_named(files, world, echo, how):
     if how == "signal":
         client.signal(signal.SIGHUP)
     else:
-        assert files.ask("reload", "--client") == "reloaded\n"
+        assert files.ask("reload", "--client") == f"reloaded: the client of process {client.pid} (echo)\n"
     assert client.wait_event("reloaded")["needs_restart"] == ""
     assert time.monotonic() - began < 20, "it asked itself"
     second = files.start_client("--tcp", f"more={echo.port}")
     second.wait_event("tunnel_up", name="more")
+    told = second.wait_event("note")["message"]
+    assert f"the client of process {client.pid} (echo) answers at {world.work}/ferrotunnel-client.sock" in told and "control_socket" in told, told
+    assert not client.events("note")
     assert [t["name"] for t in json.loads(files.ask("status", "--client", "--json"))["tunnels"]] == ["echo"], "the first one's"
 
 

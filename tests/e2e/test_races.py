@@ -177,7 +177,7 @@ class Sharer:
     def reloaded(self):
         for end in ("--state", self.server.state), ("--socket", self.socket):
             done = self.world.run("reload", *end)
-            assert (done.returncode, done.stdout) == (0, "reloaded\n"), done.stderr
+            assert (done.returncode, done.stdout[:8]) == (0, "reloaded"), done.stderr
 
     def revoked(self):
         assert self.world.run("token", "revoke", self.grant, "--state", self.server.state).returncode == 0

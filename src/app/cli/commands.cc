@@ -176,7 +176,8 @@ constexpr std::array kClientRunFlags = {
     kWatchFlag,
     Flag{"control-socket", "PATH",
          "Where status, reload and drain of this client are answered, a unix socket; off: nowhere. Default: for the "
-         "command client a socket of this user's, unless another client has it; else off."},
+         "command client $RUNTIME_DIRECTORY/client.sock, else $XDG_RUNTIME_DIR/ferrotunnel-client.sock, else for root "
+         "/run/ferrotunnel-client.sock, unless another client answers there; for http and tcp off."},
     Flag{"fail-fast", "",
          "Give up when at first the server cannot be reached, or others have the host or port of every tunnel, instead "
          "of trying again until that changes."},
@@ -342,8 +343,9 @@ constexpr std::array kTcpExamples = {
 constexpr Flag kStateFlag{"state", "DIR",
                           "The state directory of the server. Default: as of the command server, for the same user."};
 constexpr Flag kClientFlag{"client", "",
-                           "Ask the client of this user that runs, in place of a server. The commands http and tcp "
-                           "are found where their --control-socket is, by --socket."};
+                           "Ask the client of this user that answers at the default --control-socket of the command "
+                           "client, in place of a server. Others, and the commands http and tcp, are found where "
+                           "their --control-socket is, by --socket."};
 constexpr Flag kSocketFlag{"socket", "PATH", "Ask the client whose --control-socket this is."};
 constexpr std::array kNewTokenFlags = {
     Flag{"name", "NAME", "What the grant is called, in logs and to revoke it. Needed."},

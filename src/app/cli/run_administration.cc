@@ -186,6 +186,12 @@ Error client_missing(const Arguments& arguments, Error error) {
   return error;
 }
 
+// Who it is that is asked to do something; "": it does not say.
+std::string asked_client(const std::string& socket) {
+  const auto client = running_client(socket);
+  return client ? name_of(*client) : std::string();
+}
+
 int client_status(const Arguments& arguments, const std::string& socket) {
   const auto client = running_client(socket);
   if (!client) return complain_of(client_missing(arguments, client.error()));
@@ -254,17 +260,19 @@ int drain(const Arguments& arguments) {
   if (auto read = read_seconds(arguments, "drain-timeout", patience); !read) return complain_of(read.error());
   const auto socket = socket_of(arguments);
   if (!socket) return complain_of(socket.error());
+  const std::string who = *socket ? asked_client(**socket) : std::string();
   const auto drained = *socket ? drain_client(**socket, patience) : drain_server(state_of(arguments), patience);
-  return drained ? print(*socket ? "the client has ended\n" : "the server has ended\n")
+  return drained ? print(*socket ? (who.empty() ? "the client" : who) + " has ended\n" : "the server has ended\n")
                  : complain_of(*socket ? client_missing(arguments, drained.error()) : drained.error());
 }
 
 int reload(const Arguments& arguments) {
   const auto socket = socket_of(arguments);
   if (!socket) return complain_of(socket.error());
+  const std::string who = *socket ? asked_client(**socket) : std::string();
   const auto reloaded = *socket ? reload_client(**socket) : reload_server(state_of(arguments));
   if (!reloaded) return complain_of(*socket ? client_missing(arguments, reloaded.error()) : reloaded.error());
-  std::string out = "reloaded\n";
+  std::string out = "reloaded" + (who.empty() ? "" : ": " + who) + "\n";
   for (const std::string& key : reloaded->needs_restart) out += "after a restart only: " + shown(key) + "\n";
   return print(out);
 }
@@ -287,6 +295,13 @@ int check(const Arguments& arguments) {
 }
 
 }  // namespace
+
+std::string name_of(const RunningClient& client) {
+  std::string text = client.pid == 0 ? "the client" : "the client of process " + std::to_string(client.pid);
+  for (const ClientStatus::Tunnel& one : client.status.tunnels)
+    text += (&one == &client.status.tunnels.front() ? " (" : ", ") + shown(one.name);
+  return text + (client.status.tunnels.empty() ? "" : ")");
+}
 
 std::optional<int> run_administration(const Arguments& arguments) {
   const std::string_view name = arguments.command().name;

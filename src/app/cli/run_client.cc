@@ -6,6 +6,7 @@
 
 #include "app/cli/reload.h"
 #include "app/cli/run.h"
+#include "app/cli/run_administration.h"
 #include "ferrotunnel/client.h"
 #include "ferrotunnel/control.h"
 
@@ -22,10 +23,17 @@ struct Progress {
   std::string refusal;  // the last one
 };
 
-// Of the first client of this user; the others have none unless they are given one. Asked before there is a client of our own.
-std::string free_socket() {
+// Of the first client of this user; the others have none unless they are given one, and are told so. Asked before there is a client of our own.
+std::string free_socket(Console& console) {
   std::string socket = default_client_socket();
-  return socket.empty() || running_client(socket) ? std::string() : socket;
+  if (socket.empty()) return {};
+  const auto other = running_client(socket);
+  if (!other) return socket;
+  console->note(
+      name_of(*other) + " answers at " + socket +
+      ", and is whom status, reload and drain --client ask; control_socket = \"PATH\" (--control-socket PATH) "
+      "gives this one a socket of its own");
+  return {};
 }
 
 Result<Client> build(const ClientConfig& config, LogLevel log_level, Console& console, Signals& signals,
@@ -92,7 +100,7 @@ int run_client(const ClientOptions& options, const std::optional<TokenStore>& st
   asked.patience.store(options.run.drain_timeout);
   Reloader reloader(options.run, console);
   ClientConfig config = options.config;
-  if (options.default_socket) config.control_socket = free_socket();
+  if (options.default_socket) config.control_socket = free_socket(console);
   auto client = build(config, options.run.log_level, console, signals, progress, asked, reloader);
   if (!client) {
     Error why = client.error();

@@ -1,5 +1,7 @@
 #include "app/client/client_impl.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <future>
 #include <system_error>
@@ -97,7 +99,11 @@ void ClientImpl::open_control() {
 Result<boost::json::object> ClientImpl::answer(const boost::json::object& question) {
   const boost::json::value* asked = question.if_contains("do");
   const std::string what = asked != nullptr && asked->is_string() ? std::string(asked->get_string()) : std::string();
-  if (what == "status") return app::status_json(status());
+  if (what == "status") {
+    auto told = app::status_json(status());
+    told["pid"] = ::getpid();
+    return told;
+  }
   if (what == "drain") return drain_answer_.answer(question, options_.on_drain_asked);
   if (what == "reload") return app::answer_reload(options_.on_reload_asked);
   return std::unexpected(

@@ -160,8 +160,12 @@ constexpr std::array kClientKeys = {
         .set = [](Target& t, Read&& r) { t.client->fail_fast = r.flag; }},
     Key{.name = "control_socket",
         .type = Type::Path,
-        .fallback = "none",
-        .text = "A unix socket, made with mode 0600, where `status`, `reload` and `drain` of this client are answered.",
+        .fallback = "this user's",
+        .text = "A unix socket, made with mode 0600, where `status`, `reload` and `drain` of this client are answered. "
+                "Of the command `client` it is by default `$RUNTIME_DIRECTORY/client.sock` (systemd), else "
+                "`$XDG_RUNTIME_DIR/ferrotunnel-client.sock`, else for root `/run/ferrotunnel-client.sock`, which the "
+                "first client of a user has: a second one needs a socket of its own. `http`, `tcp` and the library "
+                "have none unless told.",
         .example = "\"/run/ferrotunnel/client.sock\"",
         .flag = "control-socket",
         .set = [](Target& t, Read&& r) { t.client->control_socket = std::move(r.text); }},
