@@ -1,4 +1,7 @@
 """Visitors who show a certificate to a tunnel (mutual TLS per tunnel): curl and openssl against the real programs."""
+import json
+import socket
+import ssl
 import subprocess
 
 import pytest
@@ -84,6 +87,28 @@ def test_a_tunnel_asks_for_certificates(world, server, authority, guests, strang
     assert f"X-Forwarded-Host: {OTHER}" in told and "Client-Cert" not in told, told
     assert " 421" in fetch(server, authority, OTHER, version, "-H", f"Host: {HOST}", "-i").splitlines()[0]
     assert " 421" in fetch(server, authority, OTHER, version, "-H", f"Host: {HOST}", "-i", *pair(ann)).splitlines()[0]
+
+
+@pytest.mark.parametrize("who", ["without one", "of another authority"])
+def test_who_is_refused_is_told_why(world, server, authority, guests, strangers, origin, who):
+    """Also a visitor whose request is on its way behind his handshake: no RST overtakes the alert."""
+    world.http_tunnel(server, origin.port, HOST, "--client-ca", guests.file)
+    context = ssl.create_default_context(cafile=authority.file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    if who == "of another authority":
+        context.load_cert_chain(*strangers.issue("eve"))
+    for _ in range(20):
+        with socket.create_connection(address(server.https), PATIENCE) as raw, context.wrap_socket(raw, server_hostname=HOST) as visitor:
+            visitor.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+            with pytest.raises(ssl.SSLError) as told:
+                # More of it, until the end is met.
+                for _ in range(100):
+                    visitor.sendall(bytes([0, 0, 8, 6, 0, 0, 0, 0, 0]) + bytes(8))
+                visitor.recv(1)
+            assert told.value.reason in ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA"), told.value
+    refused = json.loads(world.run("status", "--state", server.state, "--json").stdout)["visitor_tls"]["failed"]
+    assert refused >= 20
 
 
 def test_sessions_are_of_one_authority(world, server, authority, guests, strangers, origin):

@@ -23,7 +23,7 @@ using transport::UniqueFd;
 
 namespace {
 
-constexpr std::size_t kMostRead = 64 * 1024;  // of a plain request is read away
+constexpr std::size_t kMostRead = 64 * 1024;  // of a plain request, or behind a handshake that failed, is read away
 
 ssize_t receive(int fd, MutBytes into, int flags) {
   ssize_t n;
@@ -106,7 +106,7 @@ class VisitorHandshakes::Handshake final : public Hook, private transport::PollH
 
   void shake() {
     const auto progress = stream_->handshake();
-    if (!progress) return owner_.end(*this, &Counters::failed);
+    if (!progress) return give_up();
     if (*progress == TlsProgress::WantRead) return wait(kReadable);
     if (*progress == TlsProgress::WantWrite) return wait(kWritable);
     unwatch();
@@ -124,20 +124,33 @@ class VisitorHandshakes::Handshake final : public Hook, private transport::PollH
     to.on_secured(std::move(stream), peer, tls);
   }
 
+  // The alert that says why is on its way, and behind the handshake there may be more of the visitor's.
+  void give_up() {
+    ++owner_.counters_.failed;
+    const ErrorCode why = stream_->failure().code;
+    if (why == ErrorCode::Closed || why == ErrorCode::Io) return owner_.remove(*this);  // nobody is there
+    stream_->shutdown_write();
+    begin_linger();
+  }
+
   void say_plain() {
     ++owner_.counters_.plain_http;
     const std::string page = plain_http_page();
     (void)::send(fd_.get(), page.data(), page.size(), MSG_NOSIGNAL);  // a socket that is new has room for it
     ::shutdown(fd_.get(), SHUT_WR);
+    begin_linger();
+  }
+
+  void begin_linger() {
     state_ = State::Lingering;
     owner_.shard_.arm(*this, owner_.options_.linger_timeout);
     linger();
   }
 
-  // A close with unread bytes in the socket sends an RST, which may reach the visitor before he has read the page.
+  // A close with unread bytes in the socket sends an RST, which may reach the visitor before he has read the page or the alert.
   void linger() {
     while (lingered_ < kMostRead) {
-      const ssize_t n = receive(fd_.get(), owner_.shard_.read_buffer(), 0);
+      const ssize_t n = receive(socket(), owner_.shard_.read_buffer(), 0);
       if (would_block(n)) return wait(kReadable);
       if (n <= 0) break;
       lingered_ += static_cast<std::size_t>(n);

@@ -21,7 +21,8 @@ namespace ferrotunnel::ingress {
 struct VisitorHandshakeOptions {
   Duration handshake_timeout = std::chrono::seconds(10);  // from the accept to the last byte of the handshake
   std::size_t max_handshakes = 2048;                      // at once on a shard
-  Duration linger_timeout = std::chrono::seconds(2);      // reading on after the page, so that no RST overtakes it
+  Duration linger_timeout =
+      std::chrono::seconds(2);  // reading on after the page or the alert, so that no RST overtakes it
 };
 
 struct VisitorHandshakeCounters {

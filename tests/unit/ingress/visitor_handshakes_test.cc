@@ -204,6 +204,35 @@ TEST_P(VisitorHandshakesTest, RubbishFails) {
   EXPECT_EQ(handshakes->counters().failed, 3u);
 }
 
+TEST_P(VisitorHandshakesTest, WhoFailsReadsTheAlertWhateverHeSentBehindIt) {
+  make({.linger_timeout = 10s});
+  const TlsVisitor visitor{.name = "other.test"};
+  const auto context = visitor.context();
+  const auto fd = connect();
+  const auto ssl = visitor.connect(context.get(), fd.get());
+  (void)SSL_do_handshake(ssl.get());
+  say(fd, std::string(40'000, 'x'));  // more than one receive
+  EXPECT_TRUE(until([&] { return handshakes->counters().failed == 1; }));
+  EXPECT_EQ(handshakes->waiting(), 1u) << "reads on";
+  const std::string alert = read_all(fd);
+  EXPECT_TRUE(alert.starts_with("\x15\x03"));
+  ::shutdown(fd.get(), SHUT_WR);
+  EXPECT_TRUE(until([&] { return handshakes->waiting() == 0; }));
+}
+
+TEST_P(VisitorHandshakesTest, WhoFailsAndStaysIsCut) {
+  make({.linger_timeout = 50ms});
+  const auto quiet = connect(), loud = connect();
+  for (const auto* fd : {&quiet, &loud}) say(*fd, "\x16\x03\x01\x40\x00 and so on, up to nothing");
+  EXPECT_TRUE(until([&] { return handshakes->counters().failed == 2; }));
+  EXPECT_TRUE(until([&] {
+    (void)::send(loud.get(), "xxxxxxxx", 8, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return handshakes->waiting() == 0;
+  }));
+  EXPECT_EQ(handshakes->counters().timed_out, 0u);
+  EXPECT_EQ(count.now(), 0u);
+}
+
 TEST_P(VisitorHandshakesTest, ANameThatNobodyHasFails) {
   const TlsVisitor visitor{.name = "other.test"};
   const auto context = visitor.context();
