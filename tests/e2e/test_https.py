@@ -78,6 +78,18 @@ def test_the_url_that_the_client_shows_is_https(world, site, nginx):
     assert client.up["url"] == f"https://new.wild.test:{address(site.https)[1]}"
 
 
+def test_a_name_without_a_certificate_is_announced_as_what_works(world, site, authority, nginx):
+    client = world.http_tunnel(site, nginx.port, "nobody.test")
+    assert client.up["url"] == f"http://nobody.test:{address(site.http)[1]}"
+    assert curl("http://nobody.test/hello.txt", site) == b"hello over tls"
+    assert not site.events("error")
+    # Where HTTPS is all there is, the server says what is missing.
+    alone = world.server("--https-listen", "127.0.0.1:0", "--certificates-dir", site.directory, "--https-redirect")
+    client = world.http_tunnel(alone, nginx.port, "nobody.test")
+    assert client.up["url"].startswith("https://")
+    assert "nobody.test" in alone.wait_event("error", message=lambda m: m is not None and "no certificate" in m)["message"]
+
+
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_both_kinds_of_key(site, version):
     flag = "-tls" + version.replace(".", "_")

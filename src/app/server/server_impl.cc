@@ -413,6 +413,14 @@ void ServerImpl::say_starved(int error) {
       Error(ErrorCode::Limit, Side::Local, true, app::starved_text(error, descriptor_limit(), descriptors)));
 }
 
+void ServerImpl::say_uncertified(const std::string& tunnel, const std::string& host) const {
+  if (options_.on_error)
+    options_.on_error(Error(ErrorCode::Tls, Side::Local, false,
+                            "no certificate has the name " + host + ", which the tunnel " + tunnel +
+                                " has over HTTPS alone: visitors get no answer until https_cert (for all names), "
+                                "[certificates.NAME] or certificates_dir has one"));
+}
+
 void ServerImpl::say_short() {
   if (!short_.due(Clock::now()) || !options_.on_error) return;
   options_.on_error(Error(ErrorCode::Limit, Side::Local, true, app::short_text(descriptor_limit(), descriptors)));

@@ -94,6 +94,7 @@ class ServerImpl {
   // In the log, once a minute each: an accept failed with this errno; somebody was turned away to keep descriptors for others.
   void say_starved(int error);
   void say_short();
+  void say_uncertified(const std::string& tunnel, const std::string& host) const;
 
  private:
   [[nodiscard]] Result<> load_grants();

@@ -190,7 +190,10 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
   }
   const route::Place& first = tunnel.places.front();
   tunnel.host = first.host;
-  const bool https = server.https_port() != 0;
+  const bool certified = shard_.live().https != nullptr && shard_.live().https->has(first.host);
+  const bool plain = server.http_port() != 0 && !shard_.live().config.https_redirect && tunnel.client_ca == nullptr;
+  const bool https = server.https_port() != 0 && (certified || !plain);
+  if (https && !certified) server.say_uncertified(tunnel.name, first.host);
   const std::uint16_t port = https ? server.https_port() : server.http_port();
   tunnel.url = (https ? "https://" : "http://") + first.host;
   if (port != (https ? 443 : 80)) tunnel.url += ":" + std::to_string(port);

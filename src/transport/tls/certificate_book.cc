@@ -315,6 +315,8 @@ Result<CertificateBookPtr> CertificateBook::load(std::span<const CertificateFile
   return book;
 }
 
+bool CertificateBook::has(std::string_view host) const { return choice_->find(host) != nullptr; }
+
 bool CertificateBook::guards(std::string_view host) const {
   if (!choice_->guards_some) return false;
   const Choice::Set* set = choice_->find(host);

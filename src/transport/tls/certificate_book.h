@@ -54,6 +54,9 @@ class CertificateBook {
   // Without a name any host will do, but one whose visitors have to show a certificate. Both are in the one spelling.
   [[nodiscard]] bool serves(std::string_view name, std::string_view host) const;
 
+  // Whether a visitor who asks for this host gets a certificate: its own, or the default. In the one spelling; of "*.NAME", for all names there.
+  [[nodiscard]] bool has(std::string_view host) const;
+
   // Whether visitors of this host have to show a certificate, so that none may come without TLS. In the one spelling.
   [[nodiscard]] bool guards(std::string_view host) const;
 
