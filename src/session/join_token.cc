@@ -30,32 +30,12 @@ std::array<std::byte, kChecksum> checksum(ConstBytes over) {
   return sum;
 }
 
-// host:port, where an IPv6 address stands in brackets. What the host means is found out when it is dialled.
-bool valid_address(std::string_view address) {
-  const std::size_t colon = address.rfind(':');
-  if (address.size() > kMaxJoinAddress || colon == std::string_view::npos || colon == 0) return false;
-  std::string_view host = address.substr(0, colon);
-  const std::string_view port = address.substr(colon + 1);
-  unsigned number = 0;
-  const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (ec != std::errc() || end != port.data() + port.size() || number == 0 || number > 65535) return false;
-  const bool bracketed = host.front() == '[';
-  if (bracketed) {
-    if (host.size() < 4 || host.back() != ']') return false;
-    host = host.substr(1, host.size() - 2);
-  }
-  return std::ranges::all_of(host, [&](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' ||
-           c == '_' || (bracketed && (c == ':' || c == '%'));
-  });
-}
-
 Result<> check(const JoinToken& token) {
   if (token.addresses.empty() || token.addresses.size() > kMaxJoinAddresses)
     return std::unexpected(
         bad("a join token holds 1 to 8 server addresses, this one " + std::to_string(token.addresses.size())));
   for (const std::string& address : token.addresses)
-    if (!valid_address(address))
+    if (!valid_join_address(address))
       return std::unexpected(
           bad("the join token's server address \"" + wire::clean_text(address) + "\" is not host:port"));
   if (!wire::valid_name(token.grant))
@@ -105,6 +85,25 @@ Result<JoinToken> read_fields(ConstBytes fields) {
 }
 
 }  // namespace
+
+bool valid_join_address(std::string_view address) {
+  const std::size_t colon = address.rfind(':');
+  if (address.size() > kMaxJoinAddress || colon == std::string_view::npos || colon == 0) return false;
+  std::string_view host = address.substr(0, colon);
+  const std::string_view port = address.substr(colon + 1);
+  unsigned number = 0;
+  const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (ec != std::errc() || end != port.data() + port.size() || number == 0 || number > 65535) return false;
+  const bool bracketed = host.front() == '[';
+  if (bracketed) {
+    if (host.size() < 4 || host.back() != ']') return false;
+    host = host.substr(1, host.size() - 2);
+  }
+  return std::ranges::all_of(host, [&](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' ||
+           c == '_' || (bracketed && (c == ':' || c == '%'));
+  });
+}
 
 Result<std::string> encode(const JoinToken& token) {
   if (auto checked = check(token); !checked) return std::unexpected(std::move(checked.error()));

@@ -28,6 +28,9 @@ struct JoinToken {
   bool tls = true;
 };
 
+// host:port, where an IPv6 address stands in brackets. What the host means is found out when it is dialled.
+[[nodiscard]] bool valid_join_address(std::string_view address);
+
 // Errors: BadInput, naming the field.
 [[nodiscard]] Result<std::string> encode(const JoinToken& token);
 // White space anywhere in the text is skipped: terminals wrap. Errors: BadInput, with what to do.

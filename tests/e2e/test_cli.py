@@ -70,6 +70,8 @@ def test_version(world):
     (["http"], "which service?"),
     (["http", "8080"], "ferrotunnel http 8080 --join ft1_"),
     (["tcp", "22"], "no join token yet"),
+    (["server", "--public-address", "http://eu.example.com"], "without http://"),
+    (["server", "--public-address", "bad host"], "is no HOST or HOST:PORT"),
     (["client", "--join", "x"], "--http NAME=TARGET"),
     (["server", "--listen"], "needs a value"),
     (["server", "--threads", "many"], "'many' is not a number"),

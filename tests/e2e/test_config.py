@@ -162,6 +162,53 @@ def test_check_names_every_mistake(files, world):
     assert "client.toml:2:1" in files.ask("check", files.client_file, code=2)
 
 
+def test_check_says_what_a_start_would_with_its_place(files, world):
+    ca = Authority(world.work, "ca")
+    (cert, _), (_, other) = ca.issue("one"), ca.issue("two")
+    server, client = files.server_file, files.client_file
+    files.write(server, f"""[server]
+listen = "127.0.0.1:0"
+http_listen = "off"
+https_listen = "127.0.0.1:0"
+state = "{files.state}"
+public_address = "bad host"
+tls_client_ca = "nofile"
+https_cert = "{cert}"
+https_key = "{other}"
+[certificates.app]
+certificate = "gone.pem"
+key = "gone.key"
+""")
+    said = files.ask("check", server, code=2)
+    assert "server.toml:6:1: server.public_address: the public address 'bad host' is no HOST" in said, said
+    assert "server.toml:7:1: server.tls_client_ca: cannot read the CA certificates in " in said and "No such file" in said, said
+    assert "server.toml:8:1: server.https_cert: the private key" in said and "does not belong" in said, said
+    assert "server.toml:12:1: certificates.app.key: cannot read " in said, said
+    assert "OpenSSL" not in said and "PEM" not in said and len(said.splitlines()) == 4, said
+    assert files.ask("server", "--config", server, code=2) == said
+    (world.work / "rubbish.pem").write_text("rubbish")
+    files.write(client, f"""[client]
+server = "127.0.0.1:1"
+grant = "laptop"
+token = "{SECRET}"
+tls_ca = "nofile"
+tls_cert = "gone.pem"
+tls_key = "{other}"
+[tunnels.web]
+to = "https://127.0.0.1:1"
+origin_tls_ca = "rubbish.pem"
+[tunnels.more]
+to = "https://127.0.0.1:1"
+origin_tls_cert = "gone.pem"
+origin_tls_key = "{other}"
+""")
+    said = files.ask("check", client, code=2)
+    assert "client.toml:5:1: client.tls_ca: cannot read the CA certificates in " in said and "No such file" in said, said
+    assert "client.toml:6:1: client.tls_cert: cannot read " in said, said
+    assert "client.toml:10:1: tunnels.web.origin_tls_ca: no CA certificates" in said and "has to be PEM" in said, said
+    assert "client.toml:13:1: tunnels.more.origin_tls_cert: cannot read " in said, said
+
+
 def test_files_that_are_named_are_looked_at_where_they_are_named(files, world):
     """By check, and by the programs; several mistakes in one run."""
     files.write(files.server_file, f'[server]\nhttps_listen = ":443"\nerror_pages = "{world.work}/pages"\nthreads = 300\n')

@@ -249,7 +249,8 @@ def test_a_reload_changes_it_for_new_connections(world, server, secure, authorit
         until(lambda: visitor.ask("GET", "/tls", HOST).status == 200, "anything is believed")
 
 
-def test_mistakes(world, server):
+def test_mistakes(world, server, authority):
+    (world.work / "c.pem").write_text(authority.file.read_text())
     tunnel = "[tunnels.web]\nto = \"{}\"\nurl = \"http://app.example.com\"\n{}\n"
     for to, key, said in (
             ("http://localhost:1", "origin_tls_ca = \"ca.pem\"", "origin_tls_ca: the tunnel web says how its service is verified over TLS"),

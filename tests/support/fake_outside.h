@@ -61,6 +61,11 @@ class FakeOutside : public Outside {
     if (use != FilesFor::Nothing && bad_files.contains(path)) return missing(path + " cannot be read, or is empty");
     return {};
   }
+  Result<> check_identity(const std::string& certificate, const std::string& key) override {
+    for (const std::string& path : {certificate, key})
+      if (bad_files.contains(path)) return missing("cannot read " + path + ": No such file or directory");
+    return {};
+  }
   // Directories are all there.
   Result<> check_target(const std::string& to, std::string_view scheme) override {
     if (scheme == "http" && (to.starts_with('/') || to.starts_with('.') || to.starts_with("dir:"))) return {};

@@ -32,7 +32,8 @@ std::string no_table(const Section& section, const std::string& name, const Valu
 // What both kinds of file have in common: which tables there are, and the keys in each.
 class Loader {
  public:
-  Loader(const std::string& file, FileKind kind, Outside& outside) : kind_(kind), reading_(outside, errors_) {
+  Loader(const std::string& file, FileKind kind, Outside& outside)
+      : kind_(kind), outside_(outside), reading_(outside, errors_) {
     root_ = read_sources(file, outside, errors_);
   }
 
@@ -43,7 +44,9 @@ class Loader {
   void read(const Section& section, const Value& table, const std::string& where, Target target);
   // Of [tunnels.NAME] and the like: each, in the order of the file.
   void each(std::string_view section, const std::function<void(const std::string&, const Value&)>& use);
-  void both_or_none(const Value* table, const std::string& where, std::string_view a, std::string_view b);
+  // Of a certificate and its key, which were read as these: both or none, and good.
+  void pair(const Value* table, const std::string& where, std::string_view a, std::string_view b,
+            const std::string& certificate, const std::string& key);
 
   ConfigErrors& errors() { return errors_; }
 
@@ -52,6 +55,7 @@ class Loader {
   void unknown_key(const Section& section, const std::string& where, const std::string& name, Place place);
 
   FileKind kind_;
+  Outside& outside_;
   ConfigErrors errors_;
   Reading reading_;
   Value root_;
@@ -153,14 +157,19 @@ void Loader::each(std::string_view section, const std::function<void(const std::
   }
 }
 
-void Loader::both_or_none(const Value* table, const std::string& where, std::string_view a, std::string_view b) {
+void Loader::pair(const Value* table, const std::string& where, std::string_view a, std::string_view b,
+                  const std::string& certificate, const std::string& key) {
   if (table == nullptr || errors_.left_out()) return;
   const Value* first = table->find(a);
   const Value* second = table->find(b);
-  if ((first == nullptr) == (second == nullptr)) return;
-  errors_.add((first != nullptr ? first : second)->place, where + "." + std::string(first != nullptr ? a : b) +
-                                                              " needs " + std::string(first != nullptr ? b : a) +
-                                                              " beside it");
+  const auto complain = [&](bool of_first, const std::string& what) {
+    errors_.add((of_first ? first : second)->place, where + "." + std::string(of_first ? a : b) + what);
+  };
+  if ((first == nullptr) != (second == nullptr))
+    return complain(first != nullptr, " needs " + std::string(first != nullptr ? b : a) + " beside it");
+  if (certificate.empty() || key.empty()) return;  // there are none, or they could not be read
+  if (const auto good = outside_.check_identity(certificate, key); !good)
+    complain(good.error().context.contains(certificate), ": " + good.error().context);
 }
 
 void read_grant(Loader& loader, const std::string& name, const Value& table, ServerConfig& config) {
@@ -190,6 +199,7 @@ void read_certificate(Loader& loader, const std::string& name, const Value& tabl
   const bool whole = table.find("certificate") != nullptr && table.find("key") != nullptr;
   if (!whole && !loader.errors().left_out())
     loader.errors().add(table.place, "certificates." + name + " needs both of its files: certificate and key");
+  if (whole) loader.pair(&table, "certificates." + name, "certificate", "key", made.certificate, made.key);
   config.certificates.push_back(std::move(made));
 }
 
@@ -262,7 +272,7 @@ void read_client_table(Loader& loader, const Value& table, ClientConfig& config)
   std::string token;
   loader.read(*find_section("client"), table, "client",
               {.client = &config, .program = &config.program, .token = &token});
-  loader.both_or_none(&table, "client", "tls_cert", "tls_key");
+  loader.pair(&table, "client", "tls_cert", "tls_key", config.tls_certificate, config.tls_key);
   need_tls(errors, &table, "client");
   if (table.find("token") != nullptr && token.empty() && errors.count() != before) return;  // it could not be read
   place_token(errors, table, std::move(token), config);
@@ -311,8 +321,8 @@ ConfigResult<ServerConfig> load_server(const std::string& file, Outside& machine
     const Value* server = loader.table("server");
     if (server != nullptr) {
       loader.read(*find_section("server"), *server, "server", {.server = &config, .program = &config.program});
-      loader.both_or_none(server, "server", "tls_cert", "tls_key");
-      loader.both_or_none(server, "server", "https_cert", "https_key");
+      loader.pair(server, "server", "tls_cert", "tls_key", config.tls_certificate, config.tls_key);
+      loader.pair(server, "server", "https_cert", "https_key", config.https_certificate, config.https_key);
       need_tls(loader.errors(), server, "server");
     }
     if (const Value* limits = loader.table("limits"))

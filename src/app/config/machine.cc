@@ -13,6 +13,8 @@
 #include "origin/target.h"
 #include "transport/tcp/socket.h"
 #include "transport/tls/client_authority.h"
+#include "transport/tls/tls_context.h"
+#include "transport/tls/tls_identity.h"
 
 namespace ferrotunnel::app::config {
 namespace {
@@ -121,9 +123,16 @@ Result<> Machine::check_files(FilesFor use, const std::string& path) {
   };
   switch (use) {
     case FilesFor::Nothing: break;
+    case FilesFor::Authority: return transport::check_authorities(path);
     case FilesFor::VisitorAuthority: return said(transport::ClientAuthority::read(path));
     case FilesFor::ErrorPages: return said(load_error_pages(path));
   }
+  return {};
+}
+
+Result<> Machine::check_identity(const std::string& certificate, const std::string& key) {
+  if (auto loaded = transport::TlsIdentity::load(certificate, key); !loaded)
+    return std::unexpected(std::move(loaded.error()));
   return {};
 }
 

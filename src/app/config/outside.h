@@ -19,7 +19,7 @@ inline constexpr std::chrono::milliseconds kMaxCommand{10'000};   // then it is 
 inline constexpr std::chrono::milliseconds kMaxCommands{60'000};  // of all commands of one load together
 
 // What a key names files for, where they are looked at when the configuration is read: so that what is wrong is said with its place.
-enum class FilesFor : std::uint8_t { Nothing, VisitorAuthority, ErrorPages };
+enum class FilesFor : std::uint8_t { Nothing, Authority, VisitorAuthority, ErrorPages };
 
 class Outside {
  public:
@@ -46,6 +46,8 @@ class Outside {
   [[nodiscard]] virtual Result<> check_target(const std::string& to, std::string_view scheme) = 0;
   // Whether they are there, and good for that. Errors: Io, BadInput; they name the file.
   [[nodiscard]] virtual Result<> check_files(FilesFor use, const std::string& path) = 0;
+  // Whether they are there, good, and of each other. Errors: Io, BadInput; they name the file.
+  [[nodiscard]] virtual Result<> check_identity(const std::string& certificate, const std::string& key) = 0;
 };
 
 // The machine as it is.
@@ -61,6 +63,7 @@ class Machine final : public Outside {
                                         std::chrono::milliseconds most) override;
   [[nodiscard]] Result<> check_target(const std::string& to, std::string_view scheme) override;
   [[nodiscard]] Result<> check_files(FilesFor use, const std::string& path) override;
+  [[nodiscard]] Result<> check_identity(const std::string& certificate, const std::string& key) override;
 };
 
 }  // namespace ferrotunnel::app::config

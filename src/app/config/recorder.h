@@ -43,6 +43,10 @@ class Recorder final : public Outside {
     if (use != FilesFor::Nothing) paths_.insert(path);
     return outside_.check_files(use, path);
   }
+  [[nodiscard]] Result<> check_identity(const std::string& certificate, const std::string& key) override {
+    paths_.insert({certificate, key});
+    return outside_.check_identity(certificate, key);
+  }
 
   [[nodiscard]] std::vector<std::string> paths() const { return {paths_.begin(), paths_.end()}; }
 

@@ -244,6 +244,13 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
     wrong(place(key), std::string(key), checked.error().context);
     right = false;
   }
+  if (const OriginTls& tls = tunnel.origin_tls; right && pair_read && !tls.certificate.empty()) {
+    if (const auto usable = outside_.check_identity(tls.certificate, tls.key); !usable) {
+      const std::string key = usable.error().context.contains(tls.certificate) ? "origin_tls_cert" : "origin_tls_key";
+      wrong(place(key), key, usable.error().context);
+      right = false;
+    }
+  }
   if (!right) return;
   const Place at = place("url");
   if (!only_one(names_, tunnel.name, "the name " + tunnel.name, {name_, table.place})) return;

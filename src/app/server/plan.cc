@@ -10,6 +10,7 @@
 #include "base/descriptor_budget.h"
 #include "http/host.h"
 #include "session/dialer.h"
+#include "session/join_token.h"
 #include "transport/tcp/socket.h"
 
 namespace ferrotunnel::app {
@@ -65,10 +66,22 @@ Result<ServerPlan> plan_server(const ServerConfig& config) {
   if (config.tcp_listen_host != "localhost" && !transport::parse_ip(config.tcp_listen_host, 0))
     return bad("cannot listen on '" + config.tcp_listen_host +
                "' for TCP tunnels: it has to be an IP address of this machine or localhost");
+  if (config.public_addresses.size() > session::kMaxJoinAddresses)
+    return bad("more than " + std::to_string(session::kMaxJoinAddresses) + " public addresses");
   for (const std::string& address : config.public_addresses) {
+    if (const auto scheme = address.find("://"); scheme != std::string::npos)
+      return bad("the public address '" + address +
+                 "' is HOST or HOST:PORT, where clients reach --listen: write it "
+                 "without " +
+                 address.substr(0, scheme + 3));
     auto parts = session::split_host_port(address, 1);
     if (!parts) return std::unexpected(parts.error());
     if (parts->host.empty()) return bad("the public address '" + address + "' has no host");
+    const std::string host = parts->host.contains(':') ? "[" + parts->host + "]" : parts->host;
+    if (!session::valid_join_address(host + ":" + std::to_string(parts->port)))
+      return bad("the public address '" + address +
+                 "' is no HOST or HOST:PORT that a client could dial, such as "
+                 "eu.example.com");
   }
   ServerPlan plan;
   if (!config.domain.empty() && (!http::normalise_host(config.domain, plan.domain) || plan.domain.front() == '['))

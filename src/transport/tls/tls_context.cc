@@ -1,6 +1,7 @@
 #include "transport/tls/tls_context.h"
 
 #include <openssl/crypto.h>
+#include <unistd.h>
 #if defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -79,6 +80,8 @@ Result<> use_identity(SSL_CTX* context, const TlsIdentity& identity) {
 }
 
 Result<> trust_file(SSL_CTX* context, const std::filesystem::path& ca) {
+  if (::access(ca.c_str(), R_OK) != 0)
+    return std::unexpected(errno_error(errno, Side::Local, "cannot read the CA certificates in " + ca.string()));
   if (SSL_CTX_load_verify_file(context, ca.c_str()) == 1) return {};
   return std::unexpected(
       bad("no CA certificates can be read from " + ca.string() + " (" + take_openssl_error() + "); it has to be PEM"));
@@ -107,6 +110,12 @@ Result<> name_client_cas(SSL_CTX* context, const std::filesystem::path& ca) {
   if (names == nullptr) return std::unexpected(bad("no CA certificates can be read from " + ca.string()));
   SSL_CTX_set_client_CA_list(context, names);  // takes it over
   return {};
+}
+
+Result<> check_authorities(const std::filesystem::path& ca) {
+  auto context = new_context(TLS_client_method(), TlsVersion::V13);
+  if (!context) return std::unexpected(std::move(context.error()));
+  return trust_file(context->get(), ca);
 }
 
 Result<TlsServerContext> TlsServerContext::make(const TlsIdentity& identity, const TlsServerOptions& options) {

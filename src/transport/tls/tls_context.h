@@ -27,6 +27,9 @@ struct TlsServerOptions {
   std::optional<std::filesystem::path> client_ca;
 };
 
+// Whether the file has certificate authorities (PEM). Errors: Io, BadInput; they name it.
+[[nodiscard]] Result<> check_authorities(const std::filesystem::path& ca);
+
 class TlsServerContext {
  public:
   // Errors: BadInput, Io, Tls.
