@@ -177,14 +177,14 @@ def test_a_client_on_a_terminal_has_one_live_line(world, on_terminal, echo):
     assert re.search(r"connected +127\.0\.0\.1:\d+ +tls 1\.3", said)
     url, port = re.search(r"(tcp://127\.0\.0\.1:(\d+))  ->  tcp://127\.0\.0\.1:%d" % echo.port, said).groups()
     assert url
-    client.wait_screen("visitors 0 now")
+    client.wait_screen("connections 0 now")
     with connect(("127.0.0.1", int(port))) as visitor:
         visitor.sendall(b"x" * 5000)
         read_exactly(visitor, 5000)
-        client.wait_screen("visitors 1 now, 1 in all")
-    client.wait_screen("visitors 0 now, 1 in all")
+        client.wait_screen("connections 1 now, 1 in all")
+    client.wait_screen("connections 0 now, 1 in all")
     parts = re.split(r"\r\x1b\[K", client.screen())
-    live = [part for part in parts if "visitors" in part and " now" in part and "->" not in part]  # a tunnel's line may come later
+    live = [part for part in parts if "connections" in part and " now" in part and "->" not in part]  # a tunnel's line may come later
     assert live and all("\n" not in part.rstrip("\r\n") for part in live[:-1]), "it is updated in place"
     client.type(b"\x03")
     assert client.wait_exit() == 0
@@ -193,8 +193,8 @@ def test_a_client_on_a_terminal_has_one_live_line(world, on_terminal, echo):
 def test_the_live_line_fits_a_narrow_terminal(world, on_terminal, echo):
     server = world.server()
     client = on_terminal("tcp", echo.port, "--join", server.join, columns=30)
-    client.wait_screen("visitors 0 now")
-    for part in re.findall(r"\r\x1b\[K(  visitors[^\r]*)", client.screen()):
+    client.wait_screen("connections 0 now")
+    for part in re.findall(r"\r\x1b\[K(  connections[^\r]*)", client.screen()):
         assert len(part) < 30
 
 
@@ -204,7 +204,7 @@ def test_no_color(world, on_terminal, echo):
     token = re.search(r"ft1_[\w-]+", server.screen().replace("\r\n", ""))
     assert token
     client = on_terminal("tcp", echo.port, "--join", world.server().join, NO_COLOR="1")
-    client.wait_screen("visitors 0 now")
+    client.wait_screen("connections 0 now")
     assert not re.search(r"\x1b\[[0-9;]*m", client.screen())
 
 

@@ -165,7 +165,7 @@ void HumanOutput::live(const ClientStatus& status) {
   if (!style_.terminal) return;
   std::string text;
   if (status.connected) {
-    text = "  visitors " + std::to_string(status.visitors_now) + " now, " + std::to_string(status.visitors) +
+    text = "  connections " + std::to_string(status.visitors_now) + " now, " + std::to_string(status.visitors) +
            " in all    in " + amount_text(status.bytes_in) + "   out " + amount_text(status.bytes_out);
     if (status.rtt.count() > 0) text += "    server " + duration_text(status.rtt);
   }

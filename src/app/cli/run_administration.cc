@@ -201,7 +201,7 @@ int client_status(const Arguments& arguments, const std::string& socket) {
       now.connected ? "connected to " + shown(now.address) + " as " + shown(now.session) + ", " + shown(now.transport)
                     : "not connected";
   if (now.rtt.count() > 0) out += ", " + duration_text(now.rtt);
-  out += "   visitors " + std::to_string(now.visitors_now) + ", " + std::to_string(now.visitors) + " in all   in " +
+  out += "   connections " + std::to_string(now.visitors_now) + ", " + std::to_string(now.visitors) + " in all   in " +
          amount_text(now.bytes_in) + "   out " + amount_text(now.bytes_out) + "\n";
   std::vector<std::vector<std::string>> rows{{"TUNNEL", "STATE", "TO", "ADDRESS"}};
   for (const ClientStatus::Tunnel& one : now.tunnels)

@@ -167,7 +167,7 @@ TEST(CliHumanOutput, TheLiveLineStaysBelowAndIsCutToTheTerminal) {
   StringSink sink;
   HumanStyle style;
   style.terminal = true;
-  style.width = [] { return std::size_t{30}; };
+  style.width = [] { return std::size_t{33}; };
   HumanOutput out(sink, LogLevel::Info, style, [] { return kNow; });
   ClientStatus status;
   status.connected = true;
@@ -175,13 +175,20 @@ TEST(CliHumanOutput, TheLiveLineStaysBelowAndIsCutToTheTerminal) {
   status.visitors = 41;
   status.bytes_in = 1'234'567;
   out.live(status);
-  EXPECT_EQ(sink.take(), "\r\x1b[K  visitors 3 now, 41 in all  ");
+  EXPECT_EQ(sink.take(), "\r\x1b[K  connections 3 now, 41 in all  ");
   out.live(status);
   EXPECT_EQ(sink.take(), "") << "nothing changed";
   out.tunnel_up({"web", "http://a", "http://b", 0});
-  EXPECT_EQ(sink.take(), "\r\x1b[K  http://a  ->  http://b\n  visitors 3 now, 41 in all  ");
+  EXPECT_EQ(sink.take(), "\r\x1b[K  http://a  ->  http://b\n  connections 3 now, 41 in all  ");
   out.stopping(10s);
-  EXPECT_THAT(sink.take(), Not(HasSubstr("visitors 3 now")));
+  EXPECT_THAT(sink.take(), Not(HasSubstr("connections 3 now")));
+}
+
+TEST(CliHumanOutput, EachMistakeOfAFileHasALine) {
+  StringSink sink;
+  HumanOutput out(sink, LogLevel::Info, {}, [] { return kNow; });
+  out.error(Error(ErrorCode::BadInput, Side::Local, false, "not reloaded: a.toml:1:1: one\na.toml:2:1: two\x1b"));
+  EXPECT_THAT(sink.all, testing::EndsWith("error       not reloaded: a.toml:1:1: one\n      a.toml:2:1: two\\x1b\n"));
 }
 
 TEST(CliHumanOutput, NoLiveLineWhereThereIsNoTerminal) {
