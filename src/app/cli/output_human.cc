@@ -1,5 +1,7 @@
 #include "app/cli/output_human.h"
 
+#include <ranges>
+
 #include "app/cli/escape.h"
 #include "app/cli/time_text.h"
 #include "ferrotunnel/version.h"
@@ -203,7 +205,12 @@ void HumanOutput::error(const Error& error) {
     const std::lock_guard lock(mutex_);
     if (!repeats_.say(error.context, now_(), repeated)) return;
   }
-  std::string line = label(Colour::Red, "error") + shown(error.context, kLongest);
+  // Of a file's mistakes each has a line.
+  std::string line;
+  for (const auto part : std::views::split(error.context, '\n')) {
+    line += line.empty() ? label(Colour::Red, "error") : "\n      ";
+    line += shown(std::string_view(part.begin(), part.end()), kLongest);
+  }
   if (repeated != 0) line += " (" + std::to_string(repeated) + " times more since)";
   print_event(line);
 }
