@@ -159,7 +159,7 @@ def test_a_server_on_a_terminal(world, on_terminal):
     said = plain(server.screen())
     assert re.search(r"listening +127\.0\.0\.1:\d+ \(tunnels, TLS\) +127\.0\.0\.1:\d+ \(http\)", said)
     assert str(world.work / "state") in said and "made now" in said
-    assert re.search(r"ferrotunnel http 8080 --join ft1_[\w-]+", said)
+    assert re.search(r"ferrotunnel http 3000 --join ft1_[\w-]+", said)
     assert re.search(r"ready +in \d+ ms", said)
     assert "\x1b[" in server.screen(), "colours"
     assert "{" not in said

@@ -308,15 +308,15 @@ constexpr std::array kHttpGroups = {
     FlagGroup{"", kOutputFlags},
 };
 constexpr std::array kHttpExamples = {
-    Example{"The first time, with the line that the server printed:", "ferrotunnel http 8080 --join ft1_AbC…"},
-    Example{"From then on, under a name of your choice:", "ferrotunnel http 8080 --host app.example.com"},
+    Example{"The first time, with the line that the server printed:", "ferrotunnel http 3000 --join ft1_AbC…"},
+    Example{"From then on, under a name of your choice:", "ferrotunnel http 3000 --host app.example.com"},
     Example{"Every name under one, to a unix socket:",
             "ferrotunnel http unix:/run/app.sock --host '*.dev.example.com'"},
     Example{"The files of a directory:", "ferrotunnel http ./dist"},
     Example{"A service that speaks HTTPS, with a certificate of its own making:",
             "ferrotunnel http https://localhost:8443 --origin-tls-ca ca.pem"},
     Example{"One that speaks HTTP/2, such as gRPC (h2s:// over TLS):", "ferrotunnel http h2c://localhost:50051"},
-    Example{"For those who know a password:", "ferrotunnel http 8080 --basic-auth ann:correct-horse"},
+    Example{"For those who know a password:", "ferrotunnel http 3000 --basic-auth ann:correct-horse"},
 };
 
 constexpr std::array kTcpTunnelFlags = {

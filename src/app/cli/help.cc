@@ -78,7 +78,7 @@ const std::string_view kDescriptionOfAll =
 std::string short_help() {
   return "ferrotunnel shares a local service through a server that can be reached.\n\n"
          "    ferrotunnel server                         on the machine that others can reach\n"
-         "    ferrotunnel http 8080 --join ft1_AbC…      beside the service: the line that the server prints\n"
+         "    ferrotunnel http 3000 --join ft1_AbC…      beside the service: the line that the server prints\n"
          "    ferrotunnel tcp 22 --join ft1_AbC…         the same for a TCP port\n\n"
          "ferrotunnel --help names every command, ferrotunnel COMMAND --help its flags.\n";
 }
@@ -111,7 +111,7 @@ std::string help_of_all() {
   append_wrapped(out, "On the machine that others can reach:", kIndent);
   out += "        ferrotunnel server --public-address eu.example.com\n";
   append_wrapped(out, "Beside the service, with the token that the server printed:", kIndent);
-  out += "        ferrotunnel http 8080 --join ft1_AbC…\n";
+  out += "        ferrotunnel http 3000 --join ft1_AbC…\n";
   append_exit_status(out);
   return out;
 }

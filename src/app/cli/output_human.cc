@@ -20,7 +20,7 @@ std::string cut(std::string text, std::size_t columns) {
 
 std::string join_line(const ServerReady& ready) {
   return (ready.http_listen.empty() && ready.https_listen.empty() ? "ferrotunnel tcp 22 --join "
-                                                                  : "ferrotunnel http 8080 --join ") +
+                                                                  : "ferrotunnel http 3000 --join ") +
          ready.join_token;
 }
 

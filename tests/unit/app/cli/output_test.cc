@@ -132,7 +132,7 @@ TEST(CliHumanOutput, PlainLinesHaveNoControlsOfAnyone) {
   say_all(out);
   for (const char c : sink.all) EXPECT_TRUE(c == '\n' || static_cast<unsigned char>(c) >= 0x20) << static_cast<int>(c);
   EXPECT_THAT(sink.all, HasSubstr("a\\x1b[2J\\x0d\\x0ab\\xff\"\\\\"));
-  EXPECT_THAT(sink.all, HasSubstr("ferrotunnel http 8080 --join ft1_x"));
+  EXPECT_THAT(sink.all, HasSubstr("ferrotunnel http 3000 --join ft1_x"));
   EXPECT_THAT(sink.all, HasSubstr("in 38 ms"));
 }
 
