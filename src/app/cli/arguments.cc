@@ -199,7 +199,10 @@ Result<ParsedLine> parse_arguments(const std::vector<std::string>& typed) {
           wrong("the command comes first: ferrotunnel server " + shown(name, 80) + " … (see ferrotunnel --help)"));
     return std::unexpected(unknown_command(name));
   }
-  if (help_asked) {
+  // "ferrotunnel http help": no service is called so.
+  const bool help_behind =
+      words.size() == 2 && words[1] == "help" && (command->target.empty() || command->target == "TARGET");
+  if (help_asked || help_behind) {
     line.print = help_of(*command);
     return line;
   }

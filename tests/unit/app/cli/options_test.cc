@@ -290,6 +290,8 @@ TEST_F(CliOptions, HelpNamesEveryFlagAndItsVariable) {
     ASSERT_TRUE(line);
     EXPECT_EQ(line->print, help_of(command));
     EXPECT_EQ(parse_arguments({"help", std::string(command.name)})->print, line->print);
+    if (command.target.empty() || command.target == "TARGET")
+      EXPECT_EQ(parse_arguments({std::string(command.name), "help"})->print, line->print) << command.name;
     for (const FlagGroup& group : command.groups) {
       for (const Flag& flag : group.flags) {
         EXPECT_THAT(line->print, HasSubstr("    --" + std::string(flag.name))) << command.name;
