@@ -359,9 +359,10 @@ Result<> find_token(const Arguments& arguments, const std::optional<TokenStore>&
   }
   if (granted) {
     config.join.clear();  // the file's
+    const auto token = arguments.value("token");
     if (config.servers.empty())
       return std::unexpected(
-          wrong(std::string(arguments.value("token") ? "--token" : "--grant") + " needs --server HOST:PORT beside it"));
+          wrong((token ? token->from : std::string("--grant")) + " needs --server HOST:PORT beside it"));
     return {};
   }
   if (!config.join.empty() || !config.secret.empty()) return {};  // the file's

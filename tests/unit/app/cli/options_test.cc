@@ -139,6 +139,12 @@ TEST_F(CliOptions, MistakesInTheEnvironmentNameTheVariable) {
   EXPECT_THAT(server_error({"server"}), HasSubstr("FERROTUNNEL_THREADS: 'many'"));
 }
 
+TEST_F(CliOptions, ASecretWithoutAServerIsNamedAsItWasGiven) {
+  const auto options = client({"http", "1", "--token-file", file("secret", "0123456789abcdef")});
+  ASSERT_FALSE(options);
+  EXPECT_THAT(options.error().context, testing::StartsWith("--token-file needs --server"));
+}
+
 TEST_F(CliOptions, MistypedNamesGetTheNearest) {
   EXPECT_THAT(server_error({"sever"}), HasSubstr("did you mean 'server'"));
   EXPECT_THAT(server_error({"htpp", "80"}), HasSubstr("did you mean 'http'"));
