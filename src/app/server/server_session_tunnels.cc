@@ -296,7 +296,9 @@ Result<std::string> ServerSession::pick_host(std::uint32_t number, Tunnel& tunne
 Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
   if (request.port != 0 && !grant_->allows_port(request.port)) {
     return refused(ErrorCode::Refused, "port " + std::to_string(request.port) + " is outside the ports of grant " +
-                                           grant_->name + " (" + session::ports_text(*grant_) + ")");
+                                           grant_->name + " (" + session::ports_text(*grant_) +
+                                           "); at the server, token new --ports " + std::to_string(request.port) +
+                                           " makes a token for it");
   }
   tunnel.listener = DescriptorHold::take(shard_.server().descriptors, DescriptorUse::Port);
   if (!tunnel.listener) {
