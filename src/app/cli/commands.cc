@@ -387,7 +387,8 @@ constexpr std::array kRevokeExamples = {
     Example{"The token of a laptop that was lost:", "ferrotunnel token revoke laptop"}};
 constexpr std::array kStatusExamples = {
     Example{"Of the server of this user:", "ferrotunnel status"},
-    Example{"Of one that systemd runs, for a program:", "sudo ferrotunnel status --state /var/lib/ferrotunnel --json"},
+    Example{"Of one that systemd runs, for a program:",
+            "sudo ferrotunnel status --state /var/lib/ferrotunnel/main --json"},
 };
 constexpr std::array kKickExamples = {Example{"All that signed in with one token:", "ferrotunnel kick laptop"}};
 constexpr std::array kVersionExamples = {Example{"For a program:", "ferrotunnel version --json"}};
