@@ -59,7 +59,8 @@ Result<> check_hashed_user(const std::string& user) {
     return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false, "a user is \"NAME:HASH\""));
   if (user.compare(colon + 1, 1, "$") != 0)
     return std::unexpected(Error(ErrorCode::BadInput, Side::Local, false,
-                                 "a file has the hash of a password, not the password: `htpasswd -nB NAME` makes one"));
+                                 "a file has the hash of a password, not the password: `htpasswd -nB NAME` (package "
+                                 "apache2-utils) makes one"));
   return plugin::check_hash(std::string_view(user).substr(colon + 1));
 }
 

@@ -102,6 +102,13 @@ secret = { command = ["pass", "show", "laptop"] }      # no shell; what it print
 secret = "it stands right here"                        # then this file has to be such a file too
 ```
 
+A new one, in a file that only this user can read, and the join token for its clients once the server runs:
+
+```sh
+(umask 077; openssl rand -hex 16 > /etc/ferrotunnel/secrets/laptop)
+ferrotunnel token show laptop
+```
+
 Files and what commands print have at most 64 KiB. A command that fails, or takes longer and is killed, is an error with the first line of what it
 said.
 A command runs where the program was started, not where the file is. To change a secret without a gap, put both into `secrets`, reload, move the
@@ -156,7 +163,8 @@ redirect_status = 308
   `.` and `..` resolved, runs of slashes as one. What an origin could read as another path is refused with 400: `%2F`, `%5C`, `\`, `%00`, and `..;`.
 - In values, `${visitor.address}`, `${visitor.port}`, `${request.id}`, `${request.host}` and `${request.scheme}` stand for what they say; of requests also
   `${request.method}`, `${request.path}`, `${request.uri}` (with the query) and `${request.query}`.
-- A password stands there as its hash, bcrypt (of cost 4 to 12) or yescrypt (1 to 5): `htpasswd -nB ann` and `mkpasswd -m yescrypt` make one. The origin
+- A password stands there as its hash, bcrypt (of cost 4 to 12) or yescrypt (1 to 5): `htpasswd -nB ann` (in Debian of the package apache2-utils) and
+  `mkpasswd -m yescrypt` (whois) make one. The origin
   does not get the Authorization header that was checked. Where `basic_auth` of the tunnel and of a part both ask, a visitor has to be a user of both.
   At most 64 rules and 32 KiB of them.
 - Methods match in any case, and `-`, `_` and `.` in the names of a request's headers are one, since many origins take `post` for POST and `X_User` for `X-User`.

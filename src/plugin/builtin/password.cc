@@ -45,7 +45,7 @@ Result<> check_bcrypt(std::string_view hash) {
   if (cost < 4 || cost > kMaxBcryptCost)
     return bad("the bcrypt hash has cost " + std::to_string(cost) + "; 4 to " + std::to_string(kMaxBcryptCost) +
                " are taken, since the server pays for each try: make another, `htpasswd -nB -C " +
-               std::to_string(kMaxBcryptCost) + " NAME`");
+               std::to_string(kMaxBcryptCost) + " NAME` (package apache2-utils)");
   return {};
 }
 
@@ -69,7 +69,8 @@ Result<> check_hash(std::string_view hash) {
   if (hash.starts_with("$2a$") || hash.starts_with("$2b$") || hash.starts_with("$2y$")) return check_bcrypt(hash);
   if (hash.starts_with("$y$")) return check_yescrypt(hash);
   return bad(
-      "a password's hash is bcrypt ($2b$…) or yescrypt ($y$…): `htpasswd -nB NAME` or `mkpasswd -m yescrypt` make one");
+      "a password's hash is bcrypt ($2b$…) or yescrypt ($y$…): `htpasswd -nB NAME` (package apache2-utils) or "
+      "`mkpasswd -m yescrypt` (package whois) make one");
 }
 
 bool password_matches(std::string_view password, const std::string& hash) {
