@@ -252,7 +252,7 @@ TEST_F(CliOptions, ValuesWithBlanksAreLinesOfTheirVariable) {
                   rules::set_request_headers({"X-A: b", "X-C: d e"}), rules::set_response_headers({"X-R: s"})};
   EXPECT_EQ(tunnel.rules, wanted.rules);
   EXPECT_THAT(help_of(*find_command("http")), HasSubstr("In the variable each is a"));
-  EXPECT_THAT(help_of_all(), HasSubstr("separated by white"));
+  EXPECT_THAT(help_of_all(), HasSubstr("one a line"));
 }
 
 TEST_F(CliOptions, RepeatedFlagsInTheEnvironmentAreSplitAtSpaces) {

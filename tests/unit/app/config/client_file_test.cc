@@ -72,7 +72,7 @@ deny = ["192.0.2.7"]
   EXPECT_EQ(config->busy_poll, std::chrono::milliseconds(1));
   EXPECT_TRUE(config->fail_fast);
   EXPECT_EQ(config->control_socket, "/run/c.sock");
-  EXPECT_EQ(config->program, (ProgramConfig{"auto", "info", 1h, true, {"client.toml"}}));
+  EXPECT_EQ(config->program, (ProgramConfig{"auto", "info", 1h, true, {"/c", "/ca", "/k", "client.toml"}}));
   ASSERT_EQ(config->tunnels.size(), 2u);
   EXPECT_EQ(config->tunnels[0],
             (TunnelConfig{Kind::Http, "web", "http://127.0.0.1:8080", "app.example.com", 0, ProxyProtocol::Off, {}}));

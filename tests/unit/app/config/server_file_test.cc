@@ -127,7 +127,8 @@ level = "debug"
   EXPECT_EQ(config->max_visitors, 77u);
   EXPECT_EQ(config->host_lease, 1500ms);
   EXPECT_EQ(config->tcp_keepalive, 5min);
-  EXPECT_EQ(config->program, (ProgramConfig{"json", "debug", 20s, true, {"/secrets/one", "server.toml"}}));
+  EXPECT_EQ(config->program,
+            (ProgramConfig{"json", "debug", 20s, true, {"/c", "/ca", "/k", "/secrets/one", "server.toml"}}));
   EXPECT_EQ(config->tunnel_limits, (TunnelLimits{1, 2, 3, 1024, 5, 250ms, {"192.0.2.0/24"}, {"192.0.2.7"}}));
   ASSERT_EQ(config->grants.size(), 1u);
   const GrantOptions& grant = config->grants[0];
