@@ -90,7 +90,7 @@ TEST_F(ApiGrants, PortsOfTheGrantAndNoOthers) {
   EXPECT_GE(some->up("picked").port, first);
   EXPECT_LE(some->up("picked").port, first + 40);
   EXPECT_TRUE(some->log.wait("failed low refused port 80 is outside the ports of grant laptop (" + one.ports[0] + ", " +
-                             one.ports[1] + ")"))
+                             one.ports[1] + "); at the server, token new --ports 80 makes a token for it"))
       << some->log.text();
   EXPECT_TRUE(some->log.wait("failed outside refused"));
   EXPECT_TRUE(echoes(Socket::connect(some->up("picked").port), noise(10'000, 1)));
