@@ -223,7 +223,7 @@ TEST_P(VisitorHandshakesTest, WhoFailsReadsTheAlertWhateverHeSentBehindIt) {
 TEST_P(VisitorHandshakesTest, WhoFailsAndStaysIsCut) {
   make({.linger_timeout = 50ms});
   const auto quiet = connect(), loud = connect();
-  for (const auto* fd : {&quiet, &loud}) say(*fd, "\x16\x03\x01\x40\x00 and so on, up to nothing");
+  for (const auto* fd : {&quiet, &loud}) say(*fd, "\x16\x03\x01\x01\x01" + std::string(257, 'x'));  // a whole record
   EXPECT_TRUE(until([&] { return handshakes->counters().failed == 2; }));
   EXPECT_TRUE(until([&] {
     (void)::send(loud.get(), "xxxxxxxx", 8, MSG_NOSIGNAL | MSG_DONTWAIT);
