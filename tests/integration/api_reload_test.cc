@@ -139,6 +139,16 @@ TEST_F(ApiReload, ABrokenConfigurationChangesNothing) {
   refused([](ClientConfig& c) { c.memory_limit = 1; }, ErrorCode::BadInput);
   refused([](ClientConfig& c) { c.secret = kOther; }, ErrorCode::Unauthorized);
   refused([&](ClientConfig& c) { c.grant = "nobody"; }, ErrorCode::Unauthorized);
+  // What the server would not take, and end the link for.
+  refused([](ClientConfig& c) { c.tunnels[1].rules = {rules::set_response_headers({"X: caf\xe9"})}; },
+          ErrorCode::BadInput);
+  refused(
+      [](ClientConfig& c) {
+        c.tunnels[1].rules = {rules::redirect("/new")};
+        for (int i = 0; i < 65; ++i) c.tunnels[1].rules[0].paths.push_back("/" + std::to_string(i));
+      },
+      ErrorCode::BadInput);
+  refused([](ClientConfig& c) { c.tunnels[1].paths = {"/" + std::string(1'015, 'a')}; }, ErrorCode::BadInput);
   ASSERT_TRUE(inside.send("y") && inside.read(1) == "y");
   EXPECT_EQ(get(here->http_port(), "web.test").status, 200);
   EXPECT_EQ(client->log.count("up "), 2u);

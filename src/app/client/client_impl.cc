@@ -453,28 +453,17 @@ void ClientImpl::adopt(session::Dialed dialed) {
 
 void ClientImpl::register_tunnel(Tunnel& tunnel) {
   if (!link_ || draining_ || !rules_hold(tunnel)) return;
-  const bool h2 = tunnel.plan.target->h2;
   // It would be spoken to in HTTP/1.1, and nobody would know why nothing works.
-  if (h2 && !origins_known_) return refuse_h2(tunnel);
+  if (tunnel.plan.target->h2 && !origins_known_) return refuse_h2(tunnel);
   tunnel.asked = true;
   tunnel.ask_again = false;
-  wire::Register request;
+  wire::Register request = app::register_of(tunnel.plan);
   request.req = tunnel.req;
-  request.name = tunnel.plan.config.name;
-  request.proto = tunnel.plan.proto();
   request.host = tunnel.host;
   request.port = tunnel.port;
-  request.limits = tunnel.told_limits = tunnel.plan.limits;
-  request.carry = tunnel.told_carry = tunnel.plan.carry;
-  if (h2) request.origin = tunnel.plan.target->secure ? wire::OriginProto::H2Tls : wire::OriginProto::H2;
-  request.hosts = tunnel.plan.config.hosts;
-  request.paths = tunnel.plan.paths;
-  request.methods = tunnel.plan.config.methods;
-  request.headers = tunnel.plan.config.headers;
-  request.single_use = tunnel.plan.single_use();
-  request.connect = tunnel.plan.config.connect;
-  request.client_ca = tunnel.plan.client_ca;
-  request.rules = tunnel.told_rules = tunnel.plan.rules;
+  tunnel.told_limits = tunnel.plan.limits;
+  tunnel.told_carry = tunnel.plan.carry;
+  tunnel.told_rules = tunnel.plan.rules;
   link_->send_control(wire::encode(request));
 }
 
