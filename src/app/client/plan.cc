@@ -305,6 +305,7 @@ Result<> load_origin_tls(std::vector<PlannedTunnel>& tunnels) {
       auto pem = transport::ClientAuthority::read(tunnel.config.client_ca);
       if (!pem) return std::unexpected(std::move(pem.error()));
       tunnel.client_ca = std::move(*pem);
+      if (auto checked = check_messages(tunnel); !checked) return checked;
     }
     if (!tunnel.target->secure) continue;
     const OriginTls& config = tunnel.config.origin_tls;

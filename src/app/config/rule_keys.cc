@@ -130,7 +130,9 @@ constexpr std::array kRouteKeys = {
         .fallback = "none",
         .text = "Visitors come over TLS and show a certificate that one of these authorities (PEM, at most 16 KiB) "
                 "signed; the service "
-                "hears which in `X-Forwarded-Client-Cert`. The file is the client's; the server needs `https_listen`.",
+                "hears which in `X-Forwarded-Client-Cert`. The file is the client's, and the server gets the "
+                "certificates in it, "
+                "nothing else; it needs `https_listen`.",
         .example = "\"/etc/ferrotunnel/visitors-ca.pem\"",
         .flag = "client-ca",
         .set = [](Target& t, Read&& r) { t.tunnel->config.client_ca = std::move(r.text); },

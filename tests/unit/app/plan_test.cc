@@ -112,5 +112,28 @@ TEST(Plan, ThereIsRoomForAHostThatTheServerPicks) {
   EXPECT_GT(fits, 0u);
 }
 
+TEST(Plan, AuthoritiesAreAPartOfTheMessage) {
+  const transport::test::TestCa ca("ca");
+  const transport::test::TemporaryDirectory directory;
+  std::ostringstream pem;
+  pem << std::ifstream(ca.file()).rdbuf();
+  std::ofstream file(directory / "ca.pem");
+  for (int i = 0; i < 16; ++i) file << pem.str();
+  file.close();
+  TunnelConfig tunnel;
+  tunnel.host = "a.test";
+  tunnel.client_ca = (directory / "ca.pem").string();
+  tunnel.rules.push_back(rules::set_response_headers({"X: " + std::string(27'000, '"')}));
+  for (const bool fits : {true, false}) {
+    auto plan = plan_client(config_of(tunnel));
+    ASSERT_TRUE(plan) << plan.error().context;
+    const auto loaded = load_origin_tls(plan->tunnels);
+    ASSERT_EQ(loaded.has_value(), fits);
+    if (!fits) EXPECT_TRUE(loaded.error().context.contains("authorities")) << loaded.error().context;
+    for (const std::string name : {"A: ", "B: ", "C: ", "D: "})
+      tunnel.headers.push_back(name + std::string(1'000, '"'));
+  }
+}
+
 }  // namespace
 }  // namespace ferrotunnel::app
