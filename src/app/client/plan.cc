@@ -133,6 +133,15 @@ std::size_t total_size(const std::vector<std::string>& texts) {
   return size;
 }
 
+// Where visitors find it, of which the server tells: its first host with its first path. One that it picks, or completes, may be as long as any.
+Result<> check_url(const TunnelConfig& config, const std::vector<std::string>& paths) {
+  if (paths.empty()) return {};
+  const std::string first = !config.host.empty() || config.hosts.empty() ? config.host : config.hosts.front();
+  const std::size_t host = first.contains('.') ? spelling_of(first).size() : wire::kMaxHost;
+  if (std::string_view("https://:65535").size() + host + paths.front().size() <= wire::kMaxUrl) return {};
+  return bad("its host and its first path make a URL of more than " + std::to_string(wire::kMaxUrl) + " bytes");
+}
+
 // Hosts, paths and rules of an http tunnel.
 Result<> plan_rules(const origin::OriginTarget& target, PlannedTunnel& tunnel) {
   const TunnelConfig& config = tunnel.config;
@@ -149,6 +158,7 @@ Result<> plan_rules(const origin::OriginTarget& target, PlannedTunnel& tunnel) {
       return bad("'" + path.substr(0, 64) + "' is no path: write it as /api, without %2F, ';' and '?'");
     tunnel.paths.push_back(prefix->empty() ? "/" : std::move(*prefix));
   }
+  if (auto checked = check_url(config, tunnel.paths); !checked) return checked;
   if (config.methods.size() > wire::kMaxPaths || config.headers.size() > wire::kMaxPaths)
     return bad("it may have " + std::to_string(wire::kMaxPaths) + " methods and as many headers");
   if (total_size(config.methods) + total_size(config.headers) > wire::kMaxMatchBytes)

@@ -112,6 +112,23 @@ TEST(Plan, ThereIsRoomForAHostThatTheServerPicks) {
   EXPECT_GT(fits, 0u);
 }
 
+TEST(Plan, AUrlThatTheServerCouldNotTellOf) {
+  TunnelConfig tunnel;
+  tunnel.host = "a.test";
+  tunnel.paths = {"/" + std::string(1024 - 1 - 6 - 14, 'p')};
+  EXPECT_EQ(mistake(tunnel), "");
+  tunnel.paths[0] += 'p';
+  EXPECT_EQ(mistake(tunnel), "the tunnel web: its host and its first path make a URL of more than 1024 bytes");
+  tunnel.paths.insert(tunnel.paths.begin(), "/short");
+  EXPECT_EQ(mistake(tunnel), "") << "it tells of the first one";
+  tunnel.host = "word";  // a name under the server's domain, however long that is
+  tunnel.paths = {"/" + std::string(800, 'p')};
+  EXPECT_NE(mistake(tunnel), "");
+  tunnel.hosts = {"a.test"};
+  tunnel.host = "";
+  EXPECT_EQ(mistake(tunnel), "");
+}
+
 TEST(Plan, AuthoritiesAreAPartOfTheMessage) {
   const transport::test::TestCa ca("ca");
   const transport::test::TemporaryDirectory directory;

@@ -160,6 +160,11 @@ TEST(ConfigClient, WhatIsTooMuchForAServerHasItsPlace) {
   std::string rules;
   for (int i = 0; i < 65; ++i) rules += "[[tunnels.x.rules]]\nmax_body = " + std::to_string(i) + "\n";
   EXPECT_EQ(said("to = \"80\"\n" + rules), "client.toml:1:10: the tunnel x: a tunnel has at most 64 rules, not 65");
+  const std::string long_path = "/" + std::string(999, 'p');
+  EXPECT_EQ(said("to = \"80\"\nurl = \"http://a.test\"\npaths = [\"" + long_path + "\"]"), "");
+  EXPECT_EQ(said("to = \"80\"\n[[tunnels.x.rules]]\nmax_body = 1\npaths = [\"" + long_path + "\"]"), "");
+  EXPECT_EQ(said("to = \"80\"\nurl = \"http://a.test\"\npaths = [\"" + long_path + "pppppp\"]"),
+            "client.toml:1:10: the tunnel x: its host and its first path make a URL of more than 1024 bytes");
 }
 
 TEST(ConfigClient, AFileOfAuthoritiesIsLookedAt) {
