@@ -162,16 +162,38 @@ void ClientImpl::try_change(const std::shared_ptr<Change>& change) {
     }
     retry_.cancel();
     dialer_.reset();
+    successor_ = std::move(*result);  // from here on nothing new is said over the link before
     apply(*change);
     change->tell({});
-    if (!link_) return adopt(std::move(*result));
-    successor_ = std::move(*result);
-    // It goes for good, as far as its old grant is concerned: nothing is to be kept for that, its hosts neither.
-    for (Tunnel& tunnel : tunnels_) unregister(tunnel);
-    link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "the client signs in with another configuration");
-    link_->close(Error(ErrorCode::Cancelled, Side::Local, true, "the configuration has changed"));
+    if (!link_) return adopt_successor();
+    if (unanswered_ == 0) return leave_for_successor();
+    // What the server is giving right now has to be given back, too.
+    register_.expires_after(kRegisterAgain);
+    register_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) leave_for_successor();
+    });
   });
   candidate_->start();
+}
+
+void ClientImpl::adopt_successor() {
+  session::Dialed next = std::move(*successor_);
+  successor_.reset();
+  adopt(std::move(next));
+}
+
+// For good, as far as its grant is concerned: nothing is to be kept for that, its hosts neither.
+void ClientImpl::leave_for_successor() {
+  if (!link_ || !successor_) return;
+  for (Tunnel& tunnel : tunnels_) unregister(tunnel);
+  link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "the client signs in with another configuration");
+  link_->close(Error(ErrorCode::Cancelled, Side::Local, true, "the configuration has changed"));
+}
+
+void ClientImpl::on_answered() {
+  if (unanswered_ == 0) return;
+  --unanswered_;
+  if (unanswered_ == 0) leave_for_successor();
 }
 
 void ClientImpl::apply(Change& change) {
@@ -230,7 +252,7 @@ void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
 
 // Before it is up there is nothing to tell: on_registered() comes back.
 void ClientImpl::update(Tunnel& tunnel, bool new_origin) {
-  if (!link_ || tunnel.number == 0) return;
+  if (!link_ || successor_ || tunnel.number == 0) return;
   if (!rules_hold(tunnel)) {
     unregister(tunnel);
     tunnel.number = 0;
@@ -452,7 +474,7 @@ void ClientImpl::adopt(session::Dialed dialed) {
 }
 
 void ClientImpl::register_tunnel(Tunnel& tunnel) {
-  if (!link_ || draining_ || !rules_hold(tunnel)) return;
+  if (!link_ || successor_ || draining_ || !rules_hold(tunnel)) return;
   // It would be spoken to in HTTP/1.1, and nobody would know why nothing works.
   if (tunnel.plan.target->h2 && !origins_known_) return refuse_h2(tunnel);
   tunnel.asked = true;
@@ -464,6 +486,7 @@ void ClientImpl::register_tunnel(Tunnel& tunnel) {
   tunnel.told_limits = tunnel.plan.limits;
   tunnel.told_carry = tunnel.plan.carry;
   tunnel.told_rules = tunnel.plan.rules;
+  ++unanswered_;
   link_->send_control(wire::encode(request));
 }
 
@@ -553,11 +576,12 @@ void ClientImpl::on_control(std::string_view json) {
 void ClientImpl::on_registered(const wire::Registered& message) {
   Tunnel* found = by_request(message.req);
   highest_tunnel_ = std::max(highest_tunnel_, message.tunnel);
-  if (found == nullptr) {  // a reload has given it up since it was asked for
+  if (found == nullptr || successor_) {  // a reload has given it up since it was asked for
     tell_tunnels();
     link_->send_control(wire::encode(wire::Unregister{message.tunnel}));
-    return;
+    return on_answered();
   }
+  on_answered();
   Tunnel& tunnel = *found;
   tunnel.asked = false;
   tunnel.ask_again = false;
@@ -580,7 +604,8 @@ void ClientImpl::on_registered(const wire::Registered& message) {
 
 void ClientImpl::on_rejected(const wire::Rejected& message) {
   Tunnel* found = by_request(message.req);
-  if (found == nullptr) return;
+  on_answered();
+  if (found == nullptr || successor_) return;
   Tunnel& tunnel = *found;
   tunnel.asked = false;
   if (tunnel.number != 0) return;  // it is up: a server that contradicts itself
@@ -644,16 +669,13 @@ void ClientImpl::on_link_closed(const Error& reason) {
   if (stopping_ && branches_left_ == 0) return shard_.stop();
   if (stopping_) return;
   if (draining_) return;
-  if (successor_) {
-    session::Dialed next = std::move(*successor_);
-    successor_.reset();
-    return adopt(std::move(next));
-  }
+  if (successor_) return adopt_successor();
   on_down(why);
 }
 
 void ClientImpl::end_link() {
   register_.cancel();
+  unanswered_ = 0;
   keeper_.reset();
   road_look_.disarm();
   direct_.reset();

@@ -69,6 +69,7 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   void dial();
   void on_dialed(Result<session::Dialed> result);
   void adopt(session::Dialed dialed);
+  void adopt_successor();
   [[nodiscard]] bool is_final(const Error& why) const;
   void on_down(const Error& why);
   void stop_shard();
@@ -105,6 +106,8 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   void open_control();
   [[nodiscard]] Result<boost::json::object> answer(const boost::json::object& question);
   void retry_registering();
+  void leave_for_successor();  // the link ends, and that takes its place
+  void on_answered();
   void give_up(const Error& why);
 
   void on_open(transport::Stream& stream, const transport::OpenInfo& info) override;
@@ -221,6 +224,7 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   bool peer_drains_ = false;     // the server said so, of this link
   std::vector<Tunnel> tunnels_;
   std::uint32_t next_req_ = 1;
+  std::size_t unanswered_ = 0;  // registrations, of this link
   std::chrono::milliseconds origin_connect_timeout_;
   std::chrono::microseconds busy_poll_;
   Connected connected_;
