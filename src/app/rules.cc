@@ -1,5 +1,6 @@
 #include "app/rules.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -23,6 +24,15 @@ Result<> hash_user(std::string& user) {
   return {};
 }
 
+// Those of one name, where the first of them stands.
+void bring_together(std::vector<std::pair<std::string, std::string>>& settings) {
+  for (auto at = settings.begin(); at != settings.end();) {
+    const auto first = at++;
+    for (auto one = at; one != settings.end(); ++one)
+      if (one->first == first->first) std::rotate(at++, one, one + 1);
+  }
+}
+
 // As many, and as long, as `register` has room for (wire/tunnel_fields.cc): what is more ends the link, and with it every other tunnel.
 Result<> check_room(const TunnelRule& rule) {
   for (const auto& [what, texts] : {std::pair<std::string_view, const std::vector<std::string>*>{"paths", &rule.paths},
@@ -42,6 +52,7 @@ Result<> check_room(const TunnelRule& rule) {
 Result<wire::Rule> to_wire(const TunnelRule& rule, std::string_view origin) {
   if (auto checked = check_room(rule); !checked) return std::unexpected(std::move(checked.error()));
   wire::Rule wire{rule.name, rule.settings, rule.paths, rule.methods, rule.headers};
+  bring_together(wire.settings);
   for (auto& [name, value] : wire.settings) {
     if (rule.name == "host" && name == "host" && value == "origin") value = origin;
     if (rule.name != "basic_auth" || name != "user") continue;

@@ -152,5 +152,16 @@ TEST(Plan, AuthoritiesAreAPartOfTheMessage) {
   }
 }
 
+TEST(Plan, SettingsOfOneNameStandTogether) {
+  const std::vector<TunnelRule> apart{
+      TunnelRule{"response_headers"}.with("set", "A: 1").with("add", "B: 2").with("set", "C: 3").with("add", "D: 4")};
+  const auto wire = to_wire(apart, "localhost");
+  ASSERT_TRUE(wire) << wire.error().context;
+  const std::vector<std::pair<std::string, std::string>> together{
+      {"set", "A: 1"}, {"set", "C: 3"}, {"add", "B: 2"}, {"add", "D: 4"}};
+  EXPECT_EQ((*wire)[0].settings, together);
+  EXPECT_EQ(mistake(with(apart[0])), "");
+}
+
 }  // namespace
 }  // namespace ferrotunnel::app
