@@ -18,6 +18,8 @@ namespace {
 
 // A tunnel whose host or port is taken is asked for again this often: its holder may be our own earlier self.
 constexpr auto kRegisterAgain = std::chrono::seconds(1);
+// So often, one after another, is a host refused that the server picked, before any other will do: a lease's time, which it may be kept for.
+constexpr int kPickedRefusals = 30;
 
 bool worth_another_try(std::string_view code) {
   return code == wire::kRejectHostTaken || code == wire::kRejectPortInUse || code == wire::kRejectPortTaken;
@@ -589,6 +591,7 @@ void ClientImpl::on_registered(const wire::Registered& message) {
   tell_tunnels();
   tunnel.url = message.url;
   tunnel.last_failure.clear();
+  tunnel.picked_refused = 0;
   update(tunnel, false);  // a reload may have come in between
   // What the server picked is asked for again after a reconnect, so that addresses that were handed out stay good.
   if (tunnel.plan.proto() == wire::TunnelProto::Tcp) {
@@ -609,6 +612,11 @@ void ClientImpl::on_rejected(const wire::Rejected& message) {
   Tunnel& tunnel = *found;
   tunnel.asked = false;
   if (tunnel.number != 0) return;  // it is up: a server that contradicts itself
+  const bool picked = tunnel.plan.config.host.empty() && tunnel.plan.config.hosts.empty() && !tunnel.host.empty();
+  if (picked && message.code == wire::kRejectHostTaken && ++tunnel.picked_refused >= kPickedRefusals) {
+    tunnel.host.clear();
+    tunnel.picked_refused = 0;
+  }
   const bool again = worth_another_try(message.code);
   tunnel.ask_again = again;
   if (again) {

@@ -59,6 +59,7 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
     std::string host;          // asked for, or picked by the server
     std::uint16_t port = 0;    // the same
     std::string last_failure;  // told once, until it changes
+    int picked_refused = 0;    // that host, one time after another
     bool asked = false;        // on this link, and not answered yet
     bool ask_again = false;    // it was refused for a reason that may pass
     std::shared_ptr<app::TunnelVisitors> visitors = std::make_shared<app::TunnelVisitors>();  // over this session
