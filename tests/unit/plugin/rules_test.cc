@@ -219,6 +219,17 @@ TEST(Rules, Cors) {
   EXPECT_NE(mistake(rule("cors", {{"origin", "https://a.test/x"}})), "");
 }
 
+TEST(Rules, CorsForAllIsTheSameWhoeverAsks) {
+  Asked asked(chain_of({rule("cors", {{"origin", "*"}, {"expose", "X-Total"}})}));
+  for (const std::string who : {"", "Origin: https://a.test\r\n", "Origin: https://b.test\r\n"}) {
+    EXPECT_EQ(asked.get("/", who), Verdict::Pass);
+    EXPECT_THAT(
+        asked.respond("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        ElementsAre("Content-Length: 0", "Access-Control-Allow-Origin: *", "Access-Control-Expose-Headers: X-Total"))
+        << who;
+  }
+}
+
 TEST(Rules, WhoAsksIsKnownBeforeAnythingIsAnswered) {
   const std::string user = "ann:$2b$04$" + std::string(53, 'a');  // nobody says a password
   Asked asked(chain_of({rule("answer", {{"body", "secret"}}), rule("strip_prefix", {{"prefix", "/a"}}),
