@@ -30,6 +30,10 @@ void check_together(ConfigErrors& errors, const std::string& where, const Value&
       errors.add(member->second.place,
                  where + "." + member->first + " says how, and " + std::string(main) + " is missing beside it");
     }
+  const Value* compress = table.find("compress");
+  const Value* least = table.find("compress_min");
+  if (compress != nullptr && compress->kind == Value::Kind::Bool && !compress->flag && least != nullptr)
+    errors.add(least->place, where + ".compress_min says how, and compress beside it says not at all");
   const Value* redirect = table.find("redirect");
   for (const auto* member : in_order(table)) {
     if (redirect == nullptr || (member->first != "answer" && !member->first.starts_with("answer_"))) continue;

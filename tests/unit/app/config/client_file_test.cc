@@ -140,6 +140,15 @@ TEST(ConfigClient, WhatIsWrongWithARuleHasThePlaceOfItsKey) {
             "mean \"gzip\"?");
 }
 
+TEST(ConfigClient, CompressMinBesideNoCompress) {
+  EXPECT_EQ(said("to = \"80\"\ncompress = false\ncompress_min = \"4K\""),
+            "client.toml:4:1: tunnels.x.compress_min says how, and compress beside it says not at all");
+  EXPECT_THAT(said("to = \"80\"\n[[tunnels.x.rules]]\ncompress_min = 1\ncompress = false\nmax_body = 1"),
+              HasSubstr("client.toml:4:1: tunnels.x.rules.compress_min says how"));
+  EXPECT_EQ(said("to = \"80\"\ncompress_min = \"4K\""), "");
+  EXPECT_EQ(said("to = \"80\"\ncompress = true\ncompress_min = \"4K\""), "");
+}
+
 TEST(ConfigClient, WhatIsTooMuchForAServerHasItsPlace) {
   const auto list = [](const std::string& text, std::size_t count) {
     std::string all;
