@@ -172,7 +172,10 @@ TEST(Rules, Answer) {
   EXPECT_EQ(asked.reply.body, "later");
   EXPECT_EQ(asked.reply.content_type, "text/x");
   EXPECT_THAT(mistake(rule("answer", {{"status", "101"}})), HasSubstr("200 to 599"));
-  EXPECT_THAT(mistake(rule("answer", {{"status", "204"}, {"body", "x"}})), HasSubstr("no body"));
+  for (const std::string status : {"204", "205", "304"}) {
+    EXPECT_THAT(mistake(rule("answer", {{"status", status}, {"body", "x"}})), HasSubstr("no body"));
+    EXPECT_EQ(mistake(rule("answer", {{"status", status}})), "");
+  }
   EXPECT_THAT(mistake(rule("answer", {{"type", "a\r\nb/c"}})), HasSubstr("content type"));
 }
 
