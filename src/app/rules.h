@@ -18,6 +18,9 @@ namespace ferrotunnel::app {
 [[nodiscard]] Result<plugin::ChainPtr> to_chain(const std::vector<wire::Rule>& rules, const plugin::WorkerPtr& worker,
                                                 std::string_view grant = {});
 
+// The "paths", "methods" or "headers" that a rule is for: as many, and as long, as a server takes. Errors: BadInput.
+[[nodiscard]] Result<> check_matched(std::string_view what, const std::vector<std::string>& texts);
+
 // What may be told of a hash or a password's place without telling it. Errors: BadInput. "NAME:HASH", as files have them.
 [[nodiscard]] Result<> check_hashed_user(const std::string& user);
 

@@ -1,10 +1,11 @@
-// What control.h says of names and of text for people.
+// What control.h says of names and of text for people, and utf8.h.
 #include <algorithm>
 #include <array>
 #include <string>
 #include <string_view>
 
 #include "wire/control.h"
+#include "wire/utf8.h"
 
 namespace ferrotunnel::wire {
 namespace {
@@ -48,6 +49,15 @@ bool valid_name(std::string_view name) {
   // No flag, no hidden file and no way up, wherever a name is used as one.
   return !name.empty() && name.size() <= kMaxName && name[0] != '.' && name[0] != '-' &&
          std::ranges::all_of(name, allowed);
+}
+
+bool valid_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t size = front(text).size;
+    if (size == 0) return false;
+    text.remove_prefix(size);
+  }
+  return true;
 }
 
 std::string clean_text(std::string_view text, std::size_t limit) {

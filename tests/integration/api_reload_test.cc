@@ -3,6 +3,7 @@
 #include <map>
 
 #include "integration/api_world.h"
+#include "integration/road.h"
 
 namespace ferrotunnel::api_test {
 namespace {
@@ -139,6 +140,16 @@ TEST_F(ApiReload, ABrokenConfigurationChangesNothing) {
   refused([](ClientConfig& c) { c.memory_limit = 1; }, ErrorCode::BadInput);
   refused([](ClientConfig& c) { c.secret = kOther; }, ErrorCode::Unauthorized);
   refused([&](ClientConfig& c) { c.grant = "nobody"; }, ErrorCode::Unauthorized);
+  // What the server would not take, and end the link for.
+  refused([](ClientConfig& c) { c.tunnels[1].rules = {rules::set_response_headers({"X: caf\xe9"})}; },
+          ErrorCode::BadInput);
+  refused(
+      [](ClientConfig& c) {
+        c.tunnels[1].rules = {rules::redirect("/new")};
+        for (int i = 0; i < 65; ++i) c.tunnels[1].rules[0].paths.push_back("/" + std::to_string(i));
+      },
+      ErrorCode::BadInput);
+  refused([](ClientConfig& c) { c.tunnels[1].paths = {"/" + std::string(1'015, 'a')}; }, ErrorCode::BadInput);
   ASSERT_TRUE(inside.send("y") && inside.read(1) == "y");
   EXPECT_EQ(get(here->http_port(), "web.test").status, 200);
   EXPECT_EQ(client->log.count("up "), 2u);
@@ -153,9 +164,11 @@ TEST_F(ApiReload, AnotherServer) {
   client_config.servers = {there.ready.listen};
   client_config.grant = "desk";
   client_config.secret = kOther;
+  client_config.tunnels.push_back(http("new", other.at(), "new.test"));
   const auto done = client->client->reload(client_config);
   ASSERT_TRUE(done) << done.error().context;
-  ASSERT_TRUE(client->wait_up("web", 2)) << client->log.text();
+  ASSERT_TRUE(client->wait_up("web", 2) && client->wait_up("new")) << client->log.text();
+  EXPECT_EQ(here->log.count("tunnel up new"), 0u) << "it was never meant for that server\n" << here->log.text();
   EXPECT_EQ(get(there.http_port(), "web.test").status, 200);
   ASSERT_TRUE(eventually([&] { return here->server->status().sessions.empty(); }));
   EXPECT_EQ(client->log.count("disconnected"), 0u) << client->log.text();
@@ -186,6 +199,45 @@ TEST_F(ApiReload, AnotherGrantOfTheSameServer) {
   EXPECT_EQ(get(here->http_port(), "web.test").status, 200);
   EXPECT_EQ(client->log.count("disconnected"), 0u) << client->log.text();
   EXPECT_LT(SteadyClock::now() - began, 25s) << "the grant before keeps nothing";
+}
+
+// What is new with the grant is not asked for with the one before, which would keep it (host_lease, 30 s).
+TEST_F(ApiReload, WhatIsNewBelongsToTheNewGrant) {
+  server_config.grants.push_back(grant("desk", kOther));
+  ASSERT_TRUE(here->server->reload(server_config));
+  ASSERT_TRUE(client->wait_up("web"));
+  client_config.grant = "desk";
+  client_config.secret = kOther;
+  client_config.tunnels.push_back(http("new", other.at(), "new.test"));
+  ASSERT_TRUE(client->client->reload(client_config));
+  ASSERT_TRUE(client->wait_up("new")) << client->log.text();
+  EXPECT_EQ(here->log.count("tunnel up new"), 1u) << here->log.text();
+}
+
+// The server has given a tunnel, and the client has not heard of it when it leaves for another grant.
+TEST_F(ApiReload, WhatIsNotAnsweredYetIsGivenBack) {
+  server_config.grants.push_back(grant("desk", kOther));
+  ASSERT_TRUE(here->server->reload(server_config));
+  Road road(here->port());
+  ClientConfig config = client_config;
+  config.servers = {road.at()};
+  config.tunnels = {http("first", web.at(), "first.test")};
+  TestClient moving(
+      "", [&](ClientBuilder& b) { b.server(road.at()).grant("laptop", kSecret).tls(false).tunnel(config.tunnels[0]); });
+  ASSERT_TRUE(moving.wait_up("first"));
+  road.hold_back(true);
+  config.tunnels.push_back(http("new", other.at(), "new.test"));
+  ASSERT_TRUE(moving.client->reload(config));
+  ASSERT_TRUE(here->log.wait("tunnel up new"));
+  config.servers = {here->ready.listen};
+  config.grant = "desk";
+  config.secret = kOther;
+  ASSERT_TRUE(moving.client->reload(config));
+  road.hold_back(false);
+  ASSERT_TRUE(moving.wait_up("new")) << moving.log.text();
+  // It may still be in use for a moment, since the road is slower than the new link; it is not kept.
+  EXPECT_FALSE(moving.log.text().contains("new.test is kept")) << moving.log.text();
+  EXPECT_EQ(get(here->http_port(), "new.test").status, 200);
 }
 
 TEST_F(ApiReload, WhatWasRefusedIsAskedForAgain) {

@@ -170,6 +170,36 @@ TEST_F(ApiTenants, ARandomNameIsToBeHadUnderAGrantedWildcardToo) {
   EXPECT_TRUE(ann->log.wait("failed word address-in-use")) << ann->log.text();
 }
 
+// Picked, it was to be had; asked for by name after a reconnect, it is not.
+TEST_F(ApiTenants, ARandomNameThatIsNeverToBeHadAgainIsLetGo) {
+  const auto here = server(0s, {"*", "*.t.test"}, [](ServerBuilder& b) { b.domain("t.test"); });
+  const auto bob = client(*here, "b", {tunnel("all", web, "*.t.test")});
+  ASSERT_TRUE(bob->wait_up("all"));
+  Road road(here->port());
+  const auto ann = client(*here, "a", {tunnel("any", web, "")}, road.at());
+  ASSERT_TRUE(ann->wait_up("any"));
+  const std::string first = ann->up("any").public_url;
+  road.cut_near_end();
+  ASSERT_TRUE(ann->log.wait("failed any address-in-use")) << ann->log.text();
+  // Every reload asks once more; else it is once a second.
+  ClientConfig config;
+  config.servers = {road.at()};
+  config.grant = "a";
+  config.secret = kAnn;
+  config.tls = false;
+  config.tunnels = {tunnel("any", web, "")};
+  const auto refusals = [&] { return here->log.count("tunnel rejected any"); };
+  const auto up_again = [&] { return ann->log.count("up any") == 2; };
+  for (int i = 0; i < 60 && !up_again(); ++i) {
+    const std::size_t before = refusals();
+    ASSERT_TRUE(ann->client->reload(config));
+    ASSERT_TRUE(eventually([&] { return refusals() > before || up_again(); })) << ann->log.text();
+  }
+  ASSERT_TRUE(ann->wait_up("any", 2)) << ann->log.text();
+  EXPECT_NE(ann->up("any").public_url, first);
+  EXPECT_GE(refusals(), 30u) << "its address was handed out: it is not let go at once";
+}
+
 TEST_F(ApiTenants, HowManyPlacesAGrantMayHave) {
   most = 3;  // so many tunnels, and 256 places in them
   const auto here = server();

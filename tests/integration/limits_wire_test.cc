@@ -109,6 +109,25 @@ TEST(LimitsOnTheWire, AfterAnUpdateWithWhatIsNoNetworkNobodyComesIn) {
   EXPECT_FALSE(Socket::connect(registered.port).open());
 }
 
+// RawClient takes no message that decode() does not.
+TEST(LimitsOnTheWire, AUrlHasThePathOnlyWhereThereIsRoom) {
+  const TemporaryDirectory directory;
+  const TestServer server(directory.path);
+  RawClient client(server.ready.join_token);
+  wire::Register request;
+  request.name = "t";
+  request.proto = wire::TunnelProto::Http;
+  const std::string front = "http://a.test:" + std::to_string(server.http_port());
+  for (const std::size_t size : {wire::kMaxUrl - front.size(), wire::kMaxUrl - front.size() + 1, wire::kMaxPath}) {
+    ++request.req;
+    request.host = "a.test";
+    request.paths = {"/" + std::string(size - 1, 'a')};
+    client.say(wire::encode(request));
+    const auto registered = client.next<wire::Registered>();
+    EXPECT_EQ(registered.url, front.size() + size <= wire::kMaxUrl ? front + request.paths[0] : front);
+  }
+}
+
 TEST(LimitsOnTheWire, AFieldOfAnotherTypeEndsTheLink) {
   const TemporaryDirectory directory;
   const TestServer server(directory.path);

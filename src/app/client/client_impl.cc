@@ -20,6 +20,8 @@ namespace {
 
 // A tunnel whose host or port is taken is asked for again this often: its holder may be our own earlier self.
 constexpr auto kRegisterAgain = std::chrono::seconds(1);
+// So often, one after another, is a host refused that the server picked, before any other will do: a lease's time, which it may be kept for.
+constexpr int kPickedRefusals = 30;
 
 bool worth_another_try(std::string_view code) {
   return code == wire::kRejectHostTaken || code == wire::kRejectPortInUse || code == wire::kRejectPortTaken;
@@ -168,16 +170,38 @@ void ClientImpl::try_change(const std::shared_ptr<Change>& change) {
     }
     retry_.cancel();
     dialer_.reset();
+    successor_ = std::move(*result);  // from here on nothing new is said over the link before
     apply(*change);
     change->tell({});
-    if (!link_) return adopt(std::move(*result));
-    successor_ = std::move(*result);
-    // It goes for good, as far as its old grant is concerned: nothing is to be kept for that, its hosts neither.
-    for (Tunnel& tunnel : tunnels_) unregister(tunnel);
-    link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "the client signs in with another configuration");
-    link_->close(Error(ErrorCode::Cancelled, Side::Local, true, "the configuration has changed"));
+    if (!link_) return adopt_successor();
+    if (unanswered_ == 0) return leave_for_successor();
+    // What the server is giving right now has to be given back, too.
+    register_.expires_after(kRegisterAgain);
+    register_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) leave_for_successor();
+    });
   });
   candidate_->start();
+}
+
+void ClientImpl::adopt_successor() {
+  session::Dialed next = std::move(*successor_);
+  successor_.reset();
+  adopt(std::move(next));
+}
+
+// For good, as far as its grant is concerned: nothing is to be kept for that, its hosts neither.
+void ClientImpl::leave_for_successor() {
+  if (!link_ || !successor_) return;
+  for (Tunnel& tunnel : tunnels_) unregister(tunnel);
+  link_->goaway(static_cast<std::uint32_t>(wire::GoawayCode::Done), "the client signs in with another configuration");
+  link_->close(Error(ErrorCode::Cancelled, Side::Local, true, "the configuration has changed"));
+}
+
+void ClientImpl::on_answered() {
+  if (unanswered_ == 0) return;
+  --unanswered_;
+  if (unanswered_ == 0) leave_for_successor();
 }
 
 void ClientImpl::apply(Change& change) {
@@ -236,7 +260,7 @@ void ClientImpl::apply_tunnels(std::vector<app::PlannedTunnel> wanted) {
 
 // Before it is up there is nothing to tell: on_registered() comes back.
 void ClientImpl::update(Tunnel& tunnel, bool new_origin) {
-  if (!link_ || tunnel.number == 0) return;
+  if (!link_ || successor_ || tunnel.number == 0) return;
   if (!rules_hold(tunnel)) {
     unregister(tunnel);
     tunnel.number = 0;
@@ -458,29 +482,19 @@ void ClientImpl::adopt(session::Dialed dialed) {
 }
 
 void ClientImpl::register_tunnel(Tunnel& tunnel) {
-  if (!link_ || draining_ || !rules_hold(tunnel)) return;
-  const bool h2 = tunnel.plan.target->h2;
+  if (!link_ || successor_ || draining_ || !rules_hold(tunnel)) return;
   // It would be spoken to in HTTP/1.1, and nobody would know why nothing works.
-  if (h2 && !origins_known_) return refuse_h2(tunnel);
+  if (tunnel.plan.target->h2 && !origins_known_) return refuse_h2(tunnel);
   tunnel.asked = true;
   tunnel.ask_again = false;
-  wire::Register request;
+  wire::Register request = app::register_of(tunnel.plan);
   request.req = tunnel.req;
-  request.name = tunnel.plan.config.name;
-  request.proto = tunnel.plan.proto();
   request.host = tunnel.host;
   request.port = tunnel.port;
-  request.limits = tunnel.told_limits = tunnel.plan.limits;
-  request.carry = tunnel.told_carry = tunnel.plan.carry;
-  if (h2) request.origin = tunnel.plan.target->secure ? wire::OriginProto::H2Tls : wire::OriginProto::H2;
-  request.hosts = tunnel.plan.config.hosts;
-  request.paths = tunnel.plan.paths;
-  request.methods = tunnel.plan.config.methods;
-  request.headers = tunnel.plan.config.headers;
-  request.single_use = tunnel.plan.single_use();
-  request.connect = tunnel.plan.config.connect;
-  request.client_ca = tunnel.plan.client_ca;
-  request.rules = tunnel.told_rules = tunnel.plan.rules;
+  tunnel.told_limits = tunnel.plan.limits;
+  tunnel.told_carry = tunnel.plan.carry;
+  tunnel.told_rules = tunnel.plan.rules;
+  ++unanswered_;
   link_->send_control(wire::encode(request));
 }
 
@@ -570,11 +584,12 @@ void ClientImpl::on_control(std::string_view json) {
 void ClientImpl::on_registered(const wire::Registered& message) {
   Tunnel* found = by_request(message.req);
   highest_tunnel_ = std::max(highest_tunnel_, message.tunnel);
-  if (found == nullptr) {  // a reload has given it up since it was asked for
+  if (found == nullptr || successor_) {  // a reload has given it up since it was asked for
     tell_tunnels();
     link_->send_control(wire::encode(wire::Unregister{message.tunnel}));
-    return;
+    return on_answered();
   }
+  on_answered();
   Tunnel& tunnel = *found;
   tunnel.asked = false;
   tunnel.ask_again = false;
@@ -582,6 +597,7 @@ void ClientImpl::on_registered(const wire::Registered& message) {
   tell_tunnels();
   tunnel.url = message.url;
   tunnel.last_failure.clear();
+  tunnel.picked_refused = 0;
   update(tunnel, false);  // a reload may have come in between
   // What the server picked is asked for again after a reconnect, so that addresses that were handed out stay good.
   if (tunnel.plan.proto() == wire::TunnelProto::Tcp) {
@@ -597,10 +613,16 @@ void ClientImpl::on_registered(const wire::Registered& message) {
 
 void ClientImpl::on_rejected(const wire::Rejected& message) {
   Tunnel* found = by_request(message.req);
-  if (found == nullptr) return;
+  on_answered();
+  if (found == nullptr || successor_) return;
   Tunnel& tunnel = *found;
   tunnel.asked = false;
   if (tunnel.number != 0) return;  // it is up: a server that contradicts itself
+  const bool picked = tunnel.plan.config.host.empty() && tunnel.plan.config.hosts.empty() && !tunnel.host.empty();
+  if (picked && message.code == wire::kRejectHostTaken && ++tunnel.picked_refused >= kPickedRefusals) {
+    tunnel.host.clear();
+    tunnel.picked_refused = 0;
+  }
   const bool again = worth_another_try(message.code);
   tunnel.ask_again = again;
   if (again) {
@@ -661,16 +683,13 @@ void ClientImpl::on_link_closed(const Error& reason) {
   if (stopping_ && branches_left_ == 0) return shard_.stop();
   if (stopping_) return;
   if (draining_) return;
-  if (successor_) {
-    session::Dialed next = std::move(*successor_);
-    successor_.reset();
-    return adopt(std::move(next));
-  }
+  if (successor_) return adopt_successor();
   on_down(why);
 }
 
 void ClientImpl::end_link() {
   register_.cancel();
+  unanswered_ = 0;
   keeper_.reset();
   road_look_.disarm();
   direct_.reset();

@@ -59,6 +59,7 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
     std::string host;          // asked for, or picked by the server
     std::uint16_t port = 0;    // the same
     std::string last_failure;  // told once, until it changes
+    int picked_refused = 0;    // that host, one time after another
     bool asked = false;        // on this link, and not answered yet
     bool ask_again = false;    // it was refused for a reason that may pass
     std::shared_ptr<app::TunnelVisitors> visitors = std::make_shared<app::TunnelVisitors>();  // over this session
@@ -69,6 +70,7 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   void dial();
   void on_dialed(Result<session::Dialed> result);
   void adopt(session::Dialed dialed);
+  void adopt_successor();
   [[nodiscard]] bool is_final(const Error& why) const;
   void on_down(const Error& why);
   void stop_shard();
@@ -105,6 +107,8 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   void open_control();
   [[nodiscard]] Result<boost::json::object> answer(const boost::json::object& question);
   void retry_registering();
+  void leave_for_successor();  // the link ends, and that takes its place
+  void on_answered();
   void give_up(const Error& why);
 
   void on_open(transport::Stream& stream, const transport::OpenInfo& info) override;
@@ -221,6 +225,7 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
   bool peer_drains_ = false;     // the server said so, of this link
   std::vector<Tunnel> tunnels_;
   std::uint32_t next_req_ = 1;
+  std::size_t unanswered_ = 0;  // registrations, of this link
   std::chrono::milliseconds origin_connect_timeout_;
   std::chrono::microseconds busy_poll_;
   Connected connected_;

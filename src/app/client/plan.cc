@@ -15,6 +15,7 @@
 #include "session/dialer.h"
 #include "transport/tls/client_authority.h"
 #include "transport/tls/tls_identity.h"
+#include "wire/utf8.h"
 
 namespace ferrotunnel::app {
 namespace {
@@ -48,7 +49,7 @@ Result<> check_host(const std::string& host) {
   const bool wild = host.starts_with("*.");
   std::string name;
   if (!http::normalise_host(wild ? std::string_view(host).substr(2) : std::string_view(host), name) ||
-      host.find(':') != std::string::npos)
+      host.find(':') != std::string::npos || host.size() > wire::kMaxHost)
     return bad("'" + host + "' is not a host name (app.example.com, or *.dev.example.com)");
   return {};
 }
@@ -132,6 +133,15 @@ std::size_t total_size(const std::vector<std::string>& texts) {
   return size;
 }
 
+// Where visitors find it, of which the server tells: its first host with its first path. One that it picks, or completes, may be as long as any.
+Result<> check_url(const TunnelConfig& config, const std::vector<std::string>& paths) {
+  if (paths.empty()) return {};
+  const std::string first = !config.host.empty() || config.hosts.empty() ? config.host : config.hosts.front();
+  const std::size_t host = first.contains('.') ? spelling_of(first).size() : wire::kMaxHost;
+  if (std::string_view("https://:65535").size() + host + paths.front().size() <= wire::kMaxUrl) return {};
+  return bad("its host and its first path make a URL of more than " + std::to_string(wire::kMaxUrl) + " bytes");
+}
+
 // Hosts, paths and rules of an http tunnel.
 Result<> plan_rules(const origin::OriginTarget& target, PlannedTunnel& tunnel) {
   const TunnelConfig& config = tunnel.config;
@@ -144,10 +154,11 @@ Result<> plan_rules(const origin::OriginTarget& target, PlannedTunnel& tunnel) {
   }
   for (const std::string& path : config.paths) {
     auto prefix = http::normalise_prefix(path);
-    if (!prefix || path.size() > wire::kMaxPath)
+    if (!prefix || path.size() > wire::kMaxPath || prefix->size() > wire::kMaxPath)
       return bad("'" + path.substr(0, 64) + "' is no path: write it as /api, without %2F, ';' and '?'");
     tunnel.paths.push_back(prefix->empty() ? "/" : std::move(*prefix));
   }
+  if (auto checked = check_url(config, tunnel.paths); !checked) return checked;
   if (config.methods.size() > wire::kMaxPaths || config.headers.size() > wire::kMaxPaths)
     return bad("it may have " + std::to_string(wire::kMaxPaths) + " methods and as many headers");
   if (total_size(config.methods) + total_size(config.headers) > wire::kMaxMatchBytes)
@@ -157,11 +168,31 @@ Result<> plan_rules(const origin::OriginTarget& target, PlannedTunnel& tunnel) {
   for (const std::string& method : config.methods)
     if (method.size() > wire::kMaxName) return bad("one of its methods is too long");
   for (const std::string& header : config.headers)
-    if (header.size() > wire::kMaxPath) return bad("one of its headers is too long");
+    if (header.size() > wire::kMaxPath || !wire::valid_utf8(header))
+      return bad("one of its headers is too long, or not UTF-8");
   tunnel.match = std::move(*match);
   auto rules = to_wire(config.rules, authority_of(target));
   if (!rules) return std::unexpected(std::move(rules.error()));
   tunnel.rules = std::move(*rules);
+  return {};
+}
+
+// Both messages that the server hears of it, at their longest. One that it does not take ends the link, with all other tunnels, and comes again
+// with the next one.
+Result<> check_messages(const PlannedTunnel& tunnel) {
+  wire::Register first = register_of(tunnel);
+  first.req = UINT32_MAX;
+  if (first.host.empty())
+    first.host.assign(wire::kMaxHost, 'x');  // the server picks it, and is asked for it from then on
+  const wire::Update later{UINT32_MAX, true, first.limits, wire::Carry::Direct, first.rules};
+  for (const wire::ControlMessage& message : {wire::ControlMessage(std::move(first)), wire::ControlMessage(later)}) {
+    const std::string text = wire::encode(message);
+    if (text.size() > wire::kMaxControl)
+      return bad("the tunnel " + tunnel.config.name +
+                 " has more rules, hosts, networks and authorities than one message to the server holds");
+    if (auto taken = wire::decode(text); !taken)
+      return bad("the tunnel " + tunnel.config.name + " is more than a server takes: " + taken.error().context);
+  }
   return {};
 }
 
@@ -200,21 +231,10 @@ Result<PlannedTunnel> plan_tunnel(const TunnelConfig& config) {
       return bad("the tunnel " + config.name + " is a tcp one: hosts, paths and rules are for http tunnels");
     if (auto planned = plan_rules(*target, tunnel); !planned)
       return bad("the tunnel " + config.name + ": " + planned.error().context);
-    wire::Register probe;
-    probe.name = config.name;
-    probe.proto = tunnel.proto();
-    probe.host = config.host;
-    probe.hosts = config.hosts;
-    probe.paths = tunnel.paths;
-    probe.methods = config.methods;
-    probe.headers = config.headers;
-    probe.rules = tunnel.rules;
-    probe.limits = tunnel.limits;
-    if (wire::encode(probe).size() > wire::kMaxControl)
-      return bad("the tunnel " + config.name + " has more rules, hosts and networks than one message holds");
   }
   target->proxy = version_of(config.proxy_protocol);
   tunnel.target = std::make_shared<const origin::OriginTarget>(std::move(*target));
+  if (auto checked = check_messages(tunnel); !checked) return std::unexpected(std::move(checked.error()));
   return tunnel;
 }
 
@@ -231,6 +251,27 @@ std::vector<std::string> places_of(const PlannedTunnel& tunnel) {
 }
 
 }  // namespace
+
+wire::Register register_of(const PlannedTunnel& tunnel) {
+  const TunnelConfig& config = tunnel.config;
+  wire::Register message;
+  message.name = config.name;
+  message.proto = tunnel.proto();
+  message.host = config.host;
+  message.port = config.port;
+  message.limits = tunnel.limits;
+  message.carry = tunnel.carry;
+  if (tunnel.target->h2) message.origin = tunnel.target->secure ? wire::OriginProto::H2Tls : wire::OriginProto::H2;
+  message.hosts = config.hosts;
+  message.paths = tunnel.paths;
+  message.methods = config.methods;
+  message.headers = config.headers;
+  message.single_use = tunnel.single_use();
+  message.connect = config.connect;
+  message.client_ca = tunnel.client_ca;
+  message.rules = tunnel.rules;
+  return message;
+}
 
 Result<ClientPlan> plan_client(const ClientConfig& config) {
   if (config.tls_certificate.empty() != config.tls_key.empty())
@@ -274,6 +315,7 @@ Result<> load_origin_tls(std::vector<PlannedTunnel>& tunnels) {
       auto pem = transport::ClientAuthority::read(tunnel.config.client_ca);
       if (!pem) return std::unexpected(std::move(pem.error()));
       tunnel.client_ca = std::move(*pem);
+      if (auto checked = check_messages(tunnel); !checked) return checked;
     }
     if (!tunnel.target->secure) continue;
     const OriginTls& config = tunnel.config.origin_tls;

@@ -41,6 +41,9 @@ struct PlannedTunnel {
   }
 };
 
+// What the server hears of it; the request's number is not in it.
+[[nodiscard]] wire::Register register_of(const PlannedTunnel& tunnel);
+
 // Makes what the tunnels' services over TLS need. Reads their files of CA and certificate, the system's authorities, and those that visitors
 // have to be known to. Errors: BadInput, Io, Tls.
 [[nodiscard]] Result<> load_origin_tls(std::vector<PlannedTunnel>& tunnels);

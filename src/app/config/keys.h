@@ -60,6 +60,7 @@ class RuleDraft {
 struct TunnelDraft {
   std::string url;
   TunnelConfig config;
+  bool wrong = false;  // something of its table was told of already
 };
 
 // What a key sets: the members that its section has.

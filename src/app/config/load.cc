@@ -355,9 +355,11 @@ ConfigResult<ClientConfig> load_client(const std::string& file, Outside& machine
     loader.each("tunnels", [&](const std::string& name, const Value& table) {
       TunnelDraft draft;
       RuleDraft plain;
+      const std::size_t before = loader.errors().count();
       loader.read(*find_section("tunnels"), table, "tunnels." + name,
                   {.tunnel = &draft, .limits = &draft.config.limits, .rules = &plain});
       read_rules(loader, name, table, plain, draft.config.rules);
+      draft.wrong = loader.errors().count() != before;
       tunnels.add(name, table, std::move(draft));
     });
     config.tunnels = tunnels.take();

@@ -166,7 +166,8 @@ redirect_status = 308
 - A password stands there as its hash, bcrypt (of cost 4 to 12) or yescrypt (1 to 5): `htpasswd -nB ann` (in Debian of the package apache2-utils) and
   `mkpasswd -m yescrypt` (whois) make one. The origin
   does not get the Authorization header that was checked. Where `basic_auth` of the tunnel and of a part both ask, a visitor has to be a user of both.
-  At most 64 rules and 32 KiB of them.
+- At most 64 rules and 32 KiB of them; of one, 256 values, such as header lines. All that a tunnel says to the server (hosts, paths, rules, networks,
+  `client_ca`) is UTF-8, and at most 64 KiB as the JSON of one message. More of anything is a mistake in the file: `ferrotunnel check` says so.
 - Methods match in any case, and `-`, `_` and `.` in the names of a request's headers are one, since many origins take `post` for POST and `X_User` for `X-User`.
 - A server that is too old to know rules does not get such a tunnel; the client says so.
 )";

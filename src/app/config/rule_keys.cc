@@ -40,7 +40,7 @@ Result<> host(const std::string& text) {
 Result<> path(const std::string& text) {
   TunnelConfig probe;
   probe.name = "probe";
-  probe.paths = {text};
+  probe.paths = {"/", text};  // the first one is looked at with its host, too: not here
   return check_tunnel(probe);
 }
 Result<> route_method(const std::string& text) {
@@ -93,7 +93,7 @@ constexpr std::array kRouteKeys = {
     Key{.name = "hosts",
         .type = Type::Texts,
         .fallback = "none",
-        .text = "More hosts of an HTTP tunnel, beside that of `url`.",
+        .text = "More hosts of an HTTP tunnel, beside that of `url`; at most 64.",
         .example = "[\"www.example.com\", \"*.example.org\"]",
         .set = [](Target& t, Read&& r) { t.tunnel->config.hosts = std::move(r.texts); },
         .check = host},
@@ -101,7 +101,7 @@ constexpr std::array kRouteKeys = {
         .type = Type::Texts,
         .fallback = "all",
         .text = "Of each host the requests below one of these paths, and no others; other tunnels may have the rest. "
-                "The longest path wins.",
+                "The longest path wins. At most 64, of 1,024 bytes each; the first one with its host, as a URL, too.",
         .example = "[\"/api\"]",
         .flag = "path",
         .set = [](Target& t, Read&& r) { t.tunnel->config.paths = std::move(r.texts); },
@@ -109,7 +109,8 @@ constexpr std::array kRouteKeys = {
     Key{.name = "methods",
         .type = Type::Texts,
         .fallback = "all",
-        .text = "Of these the requests with one of these methods, and no others; other tunnels may have the rest.",
+        .text = "Of these the requests with one of these methods, and no others; other tunnels may have the rest. At "
+                "most 64.",
         .example = "[\"POST\", \"PUT\"]",
         .flag = "method",
         .set = [](Target& t, Read&& r) { t.tunnel->config.methods = std::move(r.texts); },
@@ -119,7 +120,7 @@ constexpr std::array kRouteKeys = {
         .fallback = "all",
         .text = "Of these the requests with all of these headers, `Name` or `Name: value`, and no others. Of tunnels "
                 "of one host and path "
-                "that which asks for most has the request.",
+                "that which asks for most has the request. At most 64, and 4 KiB with the methods.",
         .example = "[\"X-Beta: yes\"]",
         .flag = "with-header",
         .set = [](Target& t, Read&& r) { t.tunnel->config.headers = std::move(r.texts); },
@@ -129,7 +130,9 @@ constexpr std::array kRouteKeys = {
         .fallback = "none",
         .text = "Visitors come over TLS and show a certificate that one of these authorities (PEM, at most 16 KiB) "
                 "signed; the service "
-                "hears which in `X-Forwarded-Client-Cert`. The file is the client's; the server needs `https_listen`.",
+                "hears which in `X-Forwarded-Client-Cert`. The file is the client's, and the server gets the "
+                "certificates in it, "
+                "nothing else; it needs `https_listen`.",
         .example = "\"/etc/ferrotunnel/visitors-ca.pem\"",
         .flag = "client-ca",
         .set = [](Target& t, Read&& r) { t.tunnel->config.client_ca = std::move(r.text); },
@@ -154,20 +157,21 @@ constexpr std::array kMatchKeys = {
     Key{.name = "paths",
         .type = Type::Texts,
         .fallback = "all",
-        .text = "Requests below one of these paths.",
+        .text = "Requests below one of these paths; at most 64, of 1,024 bytes each.",
         .example = "[\"/admin\"]",
         .set = [](Target& t, Read&& r) { t.rules->paths = std::move(r.texts); },
         .check = path},
     Key{.name = "methods",
         .type = Type::Texts,
         .fallback = "all",
-        .text = "Requests with one of these methods.",
+        .text = "Requests with one of these methods; at most 64.",
         .example = "[\"POST\", \"PUT\"]",
         .set = [](Target& t, Read&& r) { t.rules->methods = std::move(r.texts); }},
     Key{.name = "headers",
         .type = Type::Texts,
         .fallback = "all",
-        .text = "Requests with all of these headers: `Name`, or `Name: value` for that value.",
+        .text = "Requests with all of these headers: `Name`, or `Name: value` for that value; at most 64, of 1,024 "
+                "bytes each.",
         .example = "[\"X-Beta: yes\"]",
         .set = [](Target& t, Read&& r) { t.rules->headers = std::move(r.texts); }},
 };
@@ -286,7 +290,7 @@ constexpr std::array kRuleKeys = {
     Key{.name = "answer_status",
         .type = Type::Number,
         .fallback = "200",
-        .text = "The status of `answer`; alone, an answer without a body.",
+        .text = "The status of `answer`; alone, an answer without a body. 204, 205 and 304 have none.",
         .example = "503",
         .set = [](Target& t, Read&& r) { t.rules->of("answer").with("status", std::to_string(r.number)); },
         .least = 200,

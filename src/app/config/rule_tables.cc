@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "app/config/checks.h"
+#include "app/rules.h"
 
 namespace ferrotunnel::app::config {
 namespace {
@@ -20,16 +21,19 @@ Place place_of_rule(const Value& table, const std::string& rule) {
   return table.place;
 }
 
-// Keys that say more of another one's rule, and of two the one that is too much. True: there is none that is wrong.
-bool check_together(ConfigErrors& errors, const std::string& where, const Value& table) {
-  if (errors.left_out()) return true;
-  const std::size_t before = errors.count();
+// Keys that say more of another one's rule, and of two the one that is too much.
+void check_together(ConfigErrors& errors, const std::string& where, const Value& table) {
+  if (errors.left_out()) return;
   for (const auto* member : in_order(table))
     for (const std::string_view main : {"redirect", "basic_auth", "cors"}) {
       if (!member->first.starts_with(std::string(main) + "_") || table.find(main) != nullptr) continue;
       errors.add(member->second.place,
                  where + "." + member->first + " says how, and " + std::string(main) + " is missing beside it");
     }
+  const Value* compress = table.find("compress");
+  const Value* least = table.find("compress_min");
+  if (compress != nullptr && compress->kind == Value::Kind::Bool && !compress->flag && least != nullptr)
+    errors.add(least->place, where + ".compress_min says how, and compress beside it says not at all");
   const Value* redirect = table.find("redirect");
   for (const auto* member : in_order(table)) {
     if (redirect == nullptr || (member->first != "answer" && !member->first.starts_with("answer_"))) continue;
@@ -38,19 +42,35 @@ bool check_together(ConfigErrors& errors, const std::string& where, const Value&
                    " stand in one table, and a visitor gets one of the two; leave one out");
     break;
   }
-  return errors.count() == before;
+}
+
+// Once, and not with each rule.
+void check_match(ConfigErrors& errors, const RuleDraft& draft, const std::string& where, const Value& table) {
+  for (const auto& [key, texts] : {std::pair<std::string, const std::vector<std::string>*>{"paths", &draft.paths},
+                                   {"methods", &draft.methods},
+                                   {"headers", &draft.headers}}) {
+    const auto checked = check_matched(key, *texts);
+    if (checked) continue;
+    const Value* value = table.find(key);
+    std::string text = where;
+    text.append(".").append(key).append(": ").append(checked.error().context);
+    errors.add(value != nullptr ? value->place : table.place, text);
+  }
 }
 
 }  // namespace
 
 void take_rules(ConfigErrors& errors, RuleDraft& draft, const std::string& where, const Value& table,
                 std::vector<TunnelRule>& into) {
-  const bool together = check_together(errors, where, table);
+  const std::size_t before = errors.count();
+  check_together(errors, where, table);
+  check_match(errors, draft, where, table);
+  const bool right = errors.count() == before;
   for (TunnelRule& rule : draft.take()) {
     rule.paths = draft.paths;
     rule.methods = draft.methods;
     rule.headers = draft.headers;
-    if (const auto checked = check_rule(rule); together && !checked)
+    if (const auto checked = check_rule(rule); right && !checked)
       errors.add(place_of_rule(table, rule.name), where + ": " + checked.error().context);
     into.push_back(std::move(rule));
   }

@@ -119,6 +119,7 @@ bool TunnelMaker::read_url(const std::string& url, Place place, Address& into) {
 
 void TunnelMaker::add(const std::string& name, const Value& table, TunnelDraft draft) {
   name_ = name;
+  wrong_ = draft.wrong;
   TunnelConfig& tunnel = draft.config;
   const Value* to = table.find("to");
   const Value* url = table.find("url");
@@ -197,6 +198,7 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
   TunnelConfig ruled;
   ruled.name = wire::valid_name(tunnel.name) ? tunnel.name : "probe";
   ruled.kind = tunnel.kind;
+  if (http && !tunnel.host.empty()) ruled.host = "a.b";  // short: `whole` has the one that is asked for
   ruled.hosts = tunnel.hosts;
   ruled.paths = tunnel.paths;
   ruled.methods = tunnel.methods;
@@ -259,6 +261,12 @@ void TunnelMaker::add_one(TunnelConfig tunnel, const Value& table) {
   if (!http && tunnel.port != 0 &&
       !only_one(addresses_, ":" + std::to_string(tunnel.port), "port " + std::to_string(tunnel.port), {name_, at}))
     return;
+  // What is too much of it all together, wherever it leads to.
+  TunnelConfig whole = tunnel;
+  whole.to = proxied.to;
+  whole.origin_tls = {};
+  if (const auto checked = check_tunnel(whole); !wrong_ && !checked)
+    return errors_.add(table.place, checked.error().context);
   tunnels_.push_back(std::move(tunnel));
 }
 

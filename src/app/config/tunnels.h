@@ -36,6 +36,7 @@ class TunnelMaker {
   Outside& outside_;
   ConfigErrors& errors_;
   std::string name_;
+  bool wrong_ = false;  // something in its table is, and was told of
   std::vector<TunnelConfig> tunnels_;
   std::map<std::string, Owner> names_, addresses_;
   bool full_ = false;

@@ -30,8 +30,14 @@ std::optional<JoinCrowd::At> JoinCrowd::add(const transport::PeerAddress& peer) 
   }
   DescriptorHold hold = DescriptorHold::take(budget_, DescriptorUse::Handshake);
   if (!hold && !joining_.empty()) {
-    remove(joining_.begin());
-    ++counters_.crowded_out;
+    // His own before anybody else's: the share that an address has may be all that is left here.
+    if (count(from) > 0) {
+      end_oldest_of(from);
+      ++counters_.crowded_out_address;
+    } else {
+      remove(joining_.begin());
+      ++counters_.crowded_out;
+    }
     hold = DescriptorHold::take(budget_, DescriptorUse::Handshake);
   }
   if (!hold) {

@@ -1,7 +1,7 @@
 // JoinCrowd: connections of one shard that have not signed in yet, and how many of them there may be.
 //
-// Past a limit the oldest goes, since it has had the most time: of the same address, where that has its share; of all, where there are too
-// many, or where no descriptor is left for another. So whoever opens connections and says nothing pushes out his own. The shard's thread only.
+// Past a limit the oldest goes, since it has had the most time: of the same address, where that has its share, or where no descriptor is left
+// for another; of all, where there are too many, or none of that address. So whoever opens connections and says nothing pushes out his own. The shard's thread only.
 #pragma once
 
 #include <boost/unordered/unordered_flat_map.hpp>

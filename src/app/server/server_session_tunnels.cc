@@ -197,7 +197,8 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
   const std::uint16_t port = https ? server.https_port() : server.http_port();
   tunnel.url = (https ? "https://" : "http://") + first.host;
   if (port != (https ? 443 : 80)) tunnel.url += ":" + std::to_string(port);
-  tunnel.url += first.part->prefix;
+  // A longer one would end its client's link.
+  if (tunnel.url.size() + first.part->prefix.size() <= wire::kMaxUrl) tunnel.url += first.part->prefix;
   return {};
 }
 

@@ -67,7 +67,7 @@ Result<FilterPtr> make_answer(Settings& settings, const Tools&) {
   const auto status = settings.number("status", 200, 599);
   if (!status || *status < 200) return bad_rule("its status is 200 to 599");
   std::string body = settings.text("body");
-  if ((*status == 204 || *status == 304) && !body.empty())
+  if ((*status == 204 || *status == 205 || *status == 304) && !body.empty())
     return bad_rule("a response of status " + std::to_string(*status) + " has no body");
   std::string type = settings.has("type") ? settings.text("type") : "text/plain; charset=utf-8";
   if (type.empty() || !http::all(type, http::kValueByte) || !type.contains('/'))

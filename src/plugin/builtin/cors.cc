@@ -54,11 +54,8 @@ class Cors final : public Filter {
                                         std::string_view("Access-Control-Expose-Headers")})
       fields.remove(name);
     const auto* asking = static_cast<const Asking*>(slot.state.get());
-    if (asking == nullptr) {
-      if (!fixed()) fields.add(http::Field{"Vary", "Origin", http::FieldId::Rule});
-      return;
-    }
-    allow(fields, asking->origin);
+    if (asking == nullptr && !fixed()) return fields.add(http::Field{"Vary", "Origin", http::FieldId::Rule});
+    allow(fields, asking != nullptr ? std::string_view(asking->origin) : std::string_view());
     if (!options_.expose.empty())
       fields.add(http::Field{"Access-Control-Expose-Headers", options_.expose, http::FieldId::Rule});
   }

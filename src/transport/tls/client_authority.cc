@@ -16,6 +16,22 @@ using Digest = std::array<unsigned char, 32>;
 
 Error bad(std::string text) { return {ErrorCode::BadInput, Side::Local, false, std::move(text)}; }
 
+Error too_long() {
+  return bad("the authorities of visitors' certificates have more than " + std::to_string(ClientAuthority::kMostPem) +
+             " bytes of PEM");
+}
+
+Result<std::string> to_pem(const std::vector<std::shared_ptr<X509>>& certificates) {
+  const BioPtr out(BIO_new(BIO_s_mem()));
+  bool memory = out != nullptr;
+  for (const auto& one : certificates) memory = memory && PEM_write_bio_X509(out.get(), one.get()) == 1;
+  if (!memory) return std::unexpected(Error(ErrorCode::Tls, Side::Local, true, "no memory for certificates"));
+  char* text = nullptr;
+  const auto size = static_cast<std::size_t>(BIO_get_mem_data(out.get(), &text));
+  if (size > ClientAuthority::kMostPem) return std::unexpected(too_long());
+  return std::string(text, size);
+}
+
 // A password is asked for nowhere.
 int no_password(char*, int, int, void*) { return -1; }
 
@@ -38,9 +54,7 @@ std::string hex(const Digest& digest) {
 }  // namespace
 
 Result<ClientAuthorityPtr> ClientAuthority::parse(std::string_view pem) {
-  if (pem.size() > kMostPem)
-    return std::unexpected(
-        bad("the authorities of visitors' certificates have more than " + std::to_string(kMostPem) + " bytes of PEM"));
+  if (pem.size() > kMostPem) return std::unexpected(too_long());
   std::shared_ptr<ClientAuthority> made(new ClientAuthority);
   StorePtr store(X509_STORE_new());
   const HashPtr hash(EVP_MD_CTX_new());
@@ -77,11 +91,16 @@ Result<std::string> ClientAuthority::read(const std::filesystem::path& file) {
   pem.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
   if (pem.empty())
     return std::unexpected(Error(ErrorCode::Io, Side::Local, false, file.string() + " cannot be read, or is empty"));
-  if (auto parsed = parse(pem); !parsed) {
-    parsed.error().context = file.string() + ": " + parsed.error().context;
-    return std::unexpected(std::move(parsed.error()));
-  }
-  return pem;
+  const auto wrong = [&file](Error error) {
+    error.context = file.string() + ": " + error.context;
+    return std::unexpected(std::move(error));
+  };
+  auto parsed = parse(pem);
+  OPENSSL_cleanse(pem.data(), pem.size());
+  if (!parsed) return wrong(std::move(parsed.error()));
+  auto written = to_pem((*parsed)->certificates_);
+  if (!written) return wrong(std::move(written.error()));
+  return written;
 }
 
 bool ClientAuthority::ask(SSL* ssl, bool required) const {

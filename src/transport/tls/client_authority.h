@@ -32,7 +32,7 @@ class ClientAuthority {
   // Certificates (PEM), one behind another. Errors: BadInput: none, too many, one that cannot be read.
   [[nodiscard]] static Result<ClientAuthorityPtr> parse(std::string_view pem);
 
-  // The PEM of a file, which was parsed. Errors: BadInput, Io; they name it.
+  // The certificates of a file, written anew: a key beside them stays in it. Errors: BadInput, Io; they name it.
   [[nodiscard]] static Result<std::string> read(const std::filesystem::path& file);
 
   // Inside of a ClientHello: this handshake asks for a certificate, `required` or taken where one is shown. False: no memory.

@@ -83,6 +83,19 @@ TEST_F(Crowd, TheOldestGoesWhereNoDescriptorIsLeft) {
   EXPECT_EQ(budget.now(), 4u);
 }
 
+TEST_F(Crowd, AnAddressBelowItsSharePushesOutItsOwnWhereNoDescriptorIsLeft) {
+  budget.set({4, 4, 4});
+  ASSERT_TRUE(crowd.add(v4(9)) && crowd.add(v4(1)) && crowd.add(v4(1)));
+  budget.take_anyway(DescriptorUse::Client);
+  for (std::uint16_t i = 0; i < 10; ++i) ASSERT_TRUE(crowd.add(v4(1, i)));
+  EXPECT_EQ(crowd.of(v4(9)), 1u) << "the oldest of all stays";
+  EXPECT_EQ(crowd.of(v4(1)), 2u);
+  EXPECT_EQ(crowd.counters().crowded_out_address, 10u);
+  EXPECT_EQ(crowd.counters().crowded_out, 0u);
+  ASSERT_TRUE(crowd.add(v4(2)));
+  EXPECT_EQ(crowd.of(v4(9)), 0u) << "another address: the oldest of all goes";
+}
+
 TEST_F(Crowd, NobodyComesWhereOthersHaveAllDescriptors) {
   budget.set({1, 1, 1});
   budget.take_anyway(DescriptorUse::Client);

@@ -172,7 +172,10 @@ TEST(Rules, Answer) {
   EXPECT_EQ(asked.reply.body, "later");
   EXPECT_EQ(asked.reply.content_type, "text/x");
   EXPECT_THAT(mistake(rule("answer", {{"status", "101"}})), HasSubstr("200 to 599"));
-  EXPECT_THAT(mistake(rule("answer", {{"status", "204"}, {"body", "x"}})), HasSubstr("no body"));
+  for (const std::string status : {"204", "205", "304"}) {
+    EXPECT_THAT(mistake(rule("answer", {{"status", status}, {"body", "x"}})), HasSubstr("no body"));
+    EXPECT_EQ(mistake(rule("answer", {{"status", status}})), "");
+  }
   EXPECT_THAT(mistake(rule("answer", {{"type", "a\r\nb/c"}})), HasSubstr("content type"));
 }
 
@@ -217,6 +220,17 @@ TEST(Rules, Cors) {
   EXPECT_NE(mistake(rule("cors", {})), "");
   EXPECT_NE(mistake(rule("cors", {{"origin", "app.test"}})), "");
   EXPECT_NE(mistake(rule("cors", {{"origin", "https://a.test/x"}})), "");
+}
+
+TEST(Rules, CorsForAllIsTheSameWhoeverAsks) {
+  Asked asked(chain_of({rule("cors", {{"origin", "*"}, {"expose", "X-Total"}})}));
+  for (const std::string who : {"", "Origin: https://a.test\r\n", "Origin: https://b.test\r\n"}) {
+    EXPECT_EQ(asked.get("/", who), Verdict::Pass);
+    EXPECT_THAT(
+        asked.respond("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        ElementsAre("Content-Length: 0", "Access-Control-Allow-Origin: *", "Access-Control-Expose-Headers: X-Total"))
+        << who;
+  }
 }
 
 TEST(Rules, WhoAsksIsKnownBeforeAnythingIsAnswered) {

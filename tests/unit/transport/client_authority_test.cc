@@ -66,6 +66,20 @@ TEST(ClientAuthority, AFileIsNamedWhereItIsWrong) {
   EXPECT_TRUE(rubbish.error().context.starts_with((directory / "rubbish").string()));
 }
 
+TEST(ClientAuthority, OnlyTheCertificatesOfAFileGoAnywhere) {
+  const TemporaryDirectory directory;
+  TestCa ca("ca");
+  const TestCa other("other");
+  const std::string one = text_of(ca.file()), two = text_of(other.file());
+  (void)ca.issue("");
+  const std::string key = text_of(ca.file().parent_path() / "key1");
+  ASSERT_TRUE(key.contains("PRIVATE KEY"));
+  std::ofstream(directory / "all.pem") << "# caf\xe9\r\n" << key << one << "a word\n" << two << key;
+  const auto read = ClientAuthority::read(directory / "all.pem");
+  ASSERT_TRUE(read) << read.error().context;
+  EXPECT_EQ(*read, one + two);
+}
+
 using ContextPtr = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
 using SslPtr = std::unique_ptr<SSL, decltype(&SSL_free)>;
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "wire/control.h"
+#include "wire/utf8.h"
 
 namespace ferrotunnel::wire {
 namespace {
@@ -52,6 +53,14 @@ TEST(ControlRules, OfATcpTunnelAreNotLookedAt) {
   const auto message = decode(R"({"type":"register","req":1,"name":"x","proto":"tcp","port":1,"rules":7})");
   ASSERT_TRUE(message);
   EXPECT_TRUE(std::get<Register>(**message).rules.empty());
+}
+
+TEST(ControlRules, WhatIsUtf8) {
+  for (const std::string_view good : {"", "a", "caf\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"})
+    EXPECT_TRUE(valid_utf8(good)) << good;
+  for (const std::string_view wrong :
+       {"caf\xe9", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80", "a\xff"})
+    EXPECT_FALSE(valid_utf8(wrong)) << wrong;
 }
 
 TEST(ControlRules, WrongOnesAreErrors) {

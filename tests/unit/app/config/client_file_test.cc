@@ -140,6 +140,42 @@ TEST(ConfigClient, WhatIsWrongWithARuleHasThePlaceOfItsKey) {
             "mean \"gzip\"?");
 }
 
+TEST(ConfigClient, CompressMinBesideNoCompress) {
+  EXPECT_EQ(said("to = \"80\"\ncompress = false\ncompress_min = \"4K\""),
+            "client.toml:4:1: tunnels.x.compress_min says how, and compress beside it says not at all");
+  EXPECT_THAT(said("to = \"80\"\n[[tunnels.x.rules]]\ncompress_min = 1\ncompress = false\nmax_body = 1"),
+              HasSubstr("client.toml:4:1: tunnels.x.rules.compress_min says how"));
+  EXPECT_EQ(said("to = \"80\"\ncompress_min = \"4K\""), "");
+  EXPECT_EQ(said("to = \"80\"\ncompress = true\ncompress_min = \"4K\""), "");
+}
+
+TEST(ConfigClient, WhatIsTooMuchForAServerHasItsPlace) {
+  const auto list = [](const std::string& text, std::size_t count) {
+    std::string all;
+    for (std::size_t i = 0; i < count; ++i) all += (i == 0 ? "\"" : ", \"") + text + std::to_string(i) + "\"";
+    return "[" + all + "]";
+  };
+  const auto old_urls = [&](std::size_t count) {
+    return said("to = \"80\"\n[[tunnels.x.rules]]\nredirect = \"/new\"\nmax_body = 1\npaths = " + list("/old/", count));
+  };
+  EXPECT_EQ(old_urls(64), "");
+  EXPECT_EQ(old_urls(65), "client.toml:6:1: tunnels.x.rules.paths: it has 65 paths, and may have 64") << "once";
+  EXPECT_EQ(said("to = \"80\"\nset_response_headers = " + list("X-A: ", 257)),
+            "client.toml:3:1: tunnels.x: response_headers: it has 257 values, and may have 256");
+  EXPECT_EQ(
+      said("to = \"80\"\n[[tunnels.x.rules]]\nmax_body = 1\nheaders = [\"Cookie: " + std::string(1020, 'a') + "\"]"),
+      "client.toml:5:1: tunnels.x.rules.headers: one of its headers has more than 1024 bytes");
+  // All together, at the table.
+  std::string rules;
+  for (int i = 0; i < 65; ++i) rules += "[[tunnels.x.rules]]\nmax_body = " + std::to_string(i) + "\n";
+  EXPECT_EQ(said("to = \"80\"\n" + rules), "client.toml:1:10: the tunnel x: a tunnel has at most 64 rules, not 65");
+  const std::string long_path = "/" + std::string(999, 'p');
+  EXPECT_EQ(said("to = \"80\"\nurl = \"http://a.test\"\npaths = [\"" + long_path + "\"]"), "");
+  EXPECT_EQ(said("to = \"80\"\n[[tunnels.x.rules]]\nmax_body = 1\npaths = [\"" + long_path + "\"]"), "");
+  EXPECT_EQ(said("to = \"80\"\nurl = \"http://a.test\"\npaths = [\"" + long_path + "pppppp\"]"),
+            "client.toml:1:10: the tunnel x: its host and its first path make a URL of more than 1024 bytes");
+}
+
 TEST(ConfigClient, AFileOfAuthoritiesIsLookedAt) {
   Loading loading;
   loading.outside.bad_files.insert("visitors.pem");
