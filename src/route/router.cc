@@ -230,7 +230,9 @@ bool Router::leave(const Place& place, SessionId session) {
   Reserved left{routes.grant_, session, routes.reserves_};
   table_.remove(place);
   changed();
-  if (table_.at(place.host) != nullptr) return false;
+  const HostRoutes* rest = table_.at(place.host);
+  const auto away = [](const auto& one) { return one.holder == HostRoutes::Holder::Away; };
+  if (rest != nullptr && !std::ranges::all_of(rest->entries_, away)) return false;
   reserved_.insert_or_assign(place.host, std::move(left));
   return true;
 }

@@ -163,8 +163,8 @@ class Router {
   bool keep(const Place& place, SessionId session);
   // The session is about to leave: it is still found, so that visitors learn as much, and whoever of its grant claims the place next has it.
   void offer(const Place& place, SessionId session);
-  // The session has left: the place is given up, and its host, where that was the last of it, is only its grant's to claim until release().
-  // False: nothing is reserved.
+  // The session has left: the place is given up, and its host, where nobody serves any other part of it, is only its grant's to claim until
+  // release(), however soon the parts that are kept are released. False: nothing is reserved.
   bool leave(const Place& place, SessionId session);
 
   // Of this session's claim, from now on: RouteTarget::pinned.

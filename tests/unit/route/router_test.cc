@@ -115,6 +115,25 @@ TEST(Router, AHostThatWasLeftIsItsGrantsUntilItIsReleased) {
   }
 }
 
+// However soon the lease of a part that was lost before is over.
+TEST(Router, AHostThatWasLeftIsReservedBesideAPartThatIsAway) {
+  for (const std::string host : {"a.test", "*.a.test"}) {
+    Router router;
+    ASSERT_TRUE(router.claim(host + "/a", "laptop/1", {1, 1, 0}));
+    ASSERT_TRUE(router.claim(host + "/b", "laptop/2", {2, 1, 0}));
+    ASSERT_TRUE(router.keep(host + "/a", 1));
+    ASSERT_TRUE(router.leave(host + "/b", 2));
+    router.release(host + "/a", 1);
+    EXPECT_FALSE(router.claim(host, "other/9", {3, 1, 0})) << "the lease of who left last";
+    EXPECT_TRUE(router.claim(host + "/a", "laptop/3", {4, 1, 0}));
+    router.release(host + "/b", 2);
+    EXPECT_FALSE(router.claim(host, "other/9", {3, 1, 0})) << "served again";
+    ASSERT_TRUE(router.keep(host + "/a", 4));
+    router.release(host + "/a", 4);
+    EXPECT_TRUE(router.claim(host, "other/9", {3, 1, 0}));
+  }
+}
+
 TEST(Router, ANameUnderAnotherGrantsWildcardIsItsOwn) {
   Router router;
   ASSERT_TRUE(router.claim("*.dev.test", "alice/1", {1, 1, 0}));
