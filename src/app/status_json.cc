@@ -102,11 +102,12 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t DescriptorUses::*
      {"clients", &DescriptorUses::clients},
      {"ports", &DescriptorUses::ports},
      {"handshakes", &DescriptorUses::handshakes}}};
-constexpr std::array<std::pair<std::string_view, std::uint64_t DescriptorStatus::*>, 4> kDescriptors{
+constexpr std::array<std::pair<std::string_view, std::uint64_t DescriptorStatus::*>, 5> kDescriptors{
     {{"limit", &DescriptorStatus::limit},
      {"visitors_line", &DescriptorStatus::visitors_line},
      {"data_line", &DescriptorStatus::data_line},
-     {"clients_line", &DescriptorStatus::clients_line}}};
+     {"clients_line", &DescriptorStatus::clients_line},
+     {"refused_share", &DescriptorStatus::refused_share}}};
 
 json::object descriptors_json(const DescriptorStatus& status) {
   json::object object, now, refused;
@@ -164,6 +165,8 @@ json::object status_json(const ServerStatus& status) {
           {"sign_ins", status.sign_ins},
           {"sign_ins_refused", status.sign_ins_refused},
           {"sign_ins_throttled", status.sign_ins_throttled},
+          {"tunnels_rejected", status.tunnels_rejected},
+          {"over_tunnel_bytes", status.over_tunnel_bytes},
           {"direct_refused", status.direct_refused},
           {"handshakes_failed", status.handshakes_failed},
           {"handshakes_waiting", status.handshakes_waiting},
@@ -341,6 +344,8 @@ ServerStatus status_from_json(const json::object& object) {
   from.number("sign_ins", status.sign_ins);
   from.number("sign_ins_refused", status.sign_ins_refused);
   from.number("sign_ins_throttled", status.sign_ins_throttled);
+  from.number("tunnels_rejected", status.tunnels_rejected);
+  from.number("over_tunnel_bytes", status.over_tunnel_bytes);
   from.number("direct_refused", status.direct_refused);
   from.number("handshakes_failed", status.handshakes_failed);
   from.number("handshakes_waiting", status.handshakes_waiting);

@@ -125,6 +125,7 @@ Result<> ServerImpl::load_grants() {
     const bool counted = before != nullptr && before->secrets.front().bytes == one.secrets.front().bytes;
     if (counted || grants_.all().empty()) say_shadowed(one.name, known);
   }
+  descriptors.share(grants->size() > 1);
   grants_.replace(std::move(*grants));
   return {};
 }
@@ -743,6 +744,8 @@ ServerStatus ServerImpl::status() const {
   status.handshakes_failed += counters.failed.load(std::memory_order_relaxed);
   status.sign_ins_throttled = throttle_.refused();
   status.direct_refused = attachable_.refused();
+  status.tunnels_rejected = counters.tunnels_rejected.load(std::memory_order_relaxed);
+  status.over_tunnel_bytes = counters.over_tunnel_bytes.load(std::memory_order_relaxed);
   status.buffer_bytes = budget_.used();
   status.memory_resets = budget_.resets();
   status.draining = draining();

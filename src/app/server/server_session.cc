@@ -1,11 +1,25 @@
 #include "app/server/server_session.h"
 
+#include <algorithm>
+
 #include "app/limits.h"
 #include "wire/base64.h"
 
 namespace ferrotunnel::app {
 
 namespace {
+
+std::string untold_text(std::uint64_t count) {
+  return " (" + std::to_string(count) +
+         " more registrations of this session were rejected before, and not told one by one)";
+}
+
+// All that the grant's tunnels may say, twice: the client may be loaded anew as soon as it has signed in.
+mux::MuxLimits limits_of(const mux::MuxLimits& limits, const session::Grant* grant) {
+  mux::MuxLimits own = limits;
+  if (grant != nullptr) own.control_burst = std::max(own.control_burst, 2 * grant->limits.tunnel_bytes);
+  return own;
+}
 
 // Codes of docs/wire-protocol.md, from the error that the registration met.
 std::string_view reject_code(const Error& why, wire::TunnelProto proto) {
@@ -32,8 +46,8 @@ ServerSession::ServerSession(ServerShard& shard, route::SessionId id, std::strin
       use_(shard.server().grants().use(outcome_.grant)),
       link_fd_(negotiated.stream->fd()),
       link_(std::make_unique<mux::MuxLink>(shard.shard(), std::move(negotiated.stream), mux::Role::Server,
-                                           shard.server().options().mux, static_cast<transport::LinkHandler&>(*this),
-                                           negotiated.early)) {}
+                                           limits_of(shard.server().options().mux, grant_.get()),
+                                           static_cast<transport::LinkHandler&>(*this), negotiated.early)) {}
 
 ServerSession::~ServerSession() {
   further_.clear();  // other shards may be gone already
@@ -63,7 +77,7 @@ Result<> ServerSession::start() {
 }
 
 bool ServerSession::take_descriptor() {
-  hold_ = DescriptorHold::take(shard_.server().descriptors, DescriptorUse::Client);
+  hold_ = session::GrantDescriptor::take(shard_.server().descriptors, DescriptorUse::Client, use_);
   return static_cast<bool>(hold_);
 }
 
@@ -113,7 +127,7 @@ void ServerSession::on_control(std::string_view json) {
   }
   if (!*message) return;
   if (const auto* request = std::get_if<wire::Register>(&**message)) return on_register(*request);
-  if (const auto* request = std::get_if<wire::Unregister>(&**message)) return on_unregister(request->tunnel);
+  if (const auto* request = std::get_if<wire::Unregister>(&**message)) return take_out(request->tunnel, Places::LetGo);
   if (const auto* request = std::get_if<wire::Update>(&**message)) return on_update(*request);
   if (const auto* said = std::get_if<wire::Road>(&**message)) {
     road_.peer_says(said->loss_ppm, shard_.shard().now());
@@ -158,6 +172,11 @@ void ServerSession::end(const Error& why) {
   });
   further_.clear();  // their visitors end with them, and are told of as such
   give_up_all(shard_.server().draining() ? Places::Free : leaving_ ? Places::Left : Places::Kept);
+  if (const std::uint64_t silent = reject_log_.take(); silent > 0 && shard_.server().options().on_error) {
+    shard_.server().options().on_error(
+        Error(ErrorCode::Limit, Side::Tunnel, false,
+              "session " + outcome_.session + " of grant " + outcome_.grant + " has ended" + untold_text(silent)));
+  }
   if (up_) {
     up_ = false;
     if (const auto& call = shard_.server().options().on_session) {
@@ -207,31 +226,64 @@ void ServerSession::say_tunnel(TunnelEvent::Kind kind, const std::string& name, 
 }
 
 void ServerSession::reject(const wire::Register& request, const Error& why) {
+  shard_.server().counters.tunnels_rejected.fetch_add(1, std::memory_order_relaxed);
   link_->send_control(
       wire::encode(wire::Rejected{request.req, std::string(reject_code(why, request.proto)), why.context}));
-  say_tunnel(TunnelEvent::Kind::Rejected, request.name, "", &why);
+  const auto silent = reject_log_.add(shard_.shard().now());
+  if (!silent) return;
+  Error told = why;
+  if (*silent > 0) told.context += untold_text(*silent);
+  say_tunnel(TunnelEvent::Kind::Rejected, request.name, "", &told);
 }
 
-void ServerSession::give_up(Tunnel& tunnel, Lease* lease, Places places) {
+std::optional<Lease> ServerSession::lease_of(Places places) {
+  const bool keeps = places != Places::Free && use_ != nullptr && grant_ != nullptr &&
+                     shard_.live().config.host_lease > Duration::zero();
+  if (!keeps) return {};
+  Lease lease{id_, outcome_.grant, use_, {}, {}};
+  if (places != Places::LetGo) return lease;
+  lease.session = shard_.server().next_session_id();
+  lease.most = Lease::kLetGo;
+  lease.held = &session::GrantUse::let_go;
+  return lease;
+}
+
+void ServerSession::give_up_places(Tunnel& tunnel, Lease* lease, Places places) {
   const std::uint16_t port = tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0};
   const auto may_keep = [&] {
-    return lease != nullptr && session::GrantUse::take(use_->leases, grant_->limits.tunnels);
+    return lease != nullptr && session::GrantUse::take(*use_.*lease->held, grant_->limits.leases());
   };
-  if (port != 0 && places == Places::Kept && may_keep()) {
+  if (port != 0 && places != Places::Left && may_keep()) {
     // Before nobody listens there.
-    shard_.server().ports().keep(port, outcome_.grant, id_);
+    using Why = route::PortKeeper::Why;
+    shard_.server().ports().keep(port, owner_, lease->session, places == Places::LetGo ? Why::LetGo : Why::Away);
     lease->ports.push_back(port);
   }
   route::Router& router = shard_.server().router();
+  const auto keep = [&](const route::Place& place) {
+    if (places == Places::LetGo) return router.let_go(place, id_, lease->session);
+    return places == Places::Kept ? router.keep(place, id_) : router.leave(place, id_);
+  };
+  const bool stays = lease != nullptr && places != Places::Left && !tunnel.places.empty();
+  if (stays && session::GrantUse::take(use_->kept_bytes, grant_->limits.tunnel_bytes, tunnel.said.bytes())) {
+    lease->bytes += tunnel.said.bytes();
+  } else if (stays) {
+    for (const route::Place& place : tunnel.places) router.forget_rules(place, id_);
+  }
   for (const route::Place& place : tunnel.places) {
-    const bool keep = may_keep();
-    if (keep && (places == Places::Kept ? router.keep(place, id_) : router.leave(place, id_))) {
+    const bool may = may_keep();
+    if (may && keep(place)) {
       lease->hosts.push_back(place);
       continue;
     }
-    if (keep) session::GrantUse::give_back(use_->leases);
+    if (may) session::GrantUse::give_back(*use_.*lease->held);
     router.release(place, id_);
   }
+}
+
+void ServerSession::give_up(Tunnel& tunnel, Lease* lease, Places places) {
+  give_up_places(tunnel, lease, places);
+  shard_.freed(tunnel.said.bytes());
   tunnel.route_hold = {};
   book_->remove(tunnel.number);
   on_further([id = id_, number = tunnel.number](ServerShard& shard) {
@@ -247,14 +299,23 @@ void ServerSession::give_up(Tunnel& tunnel, Lease* lease, Places places) {
   say_tunnel(TunnelEvent::Kind::Down, tunnel.name, tunnel.url);
 }
 
+void ServerSession::take_out(std::uint32_t number, Places places) {
+  const auto found = tunnels_.find(number);
+  if (found == tunnels_.end()) return;
+  Tunnel tunnel = std::move(found->second);
+  tunnels_.erase(found);
+  auto lease = lease_of(places);
+  give_up(tunnel, lease ? &*lease : nullptr, places);
+  if (lease) shard_.keep(std::move(*lease));
+  carry_changed();
+}
+
 void ServerSession::give_up_all(Places places) {
   std::map<std::uint32_t, Tunnel> tunnels;
   tunnels.swap(tunnels_);
-  Lease lease{id_, outcome_.grant, use_, {}, {}};
-  const bool keep = places != Places::Free && use_ != nullptr && grant_ != nullptr &&
-                    shard_.live().config.host_lease > Duration::zero();
-  for (auto& [number, tunnel] : tunnels) give_up(tunnel, keep ? &lease : nullptr, places);
-  shard_.keep(std::move(lease));
+  auto lease = lease_of(places);
+  for (auto& [number, tunnel] : tunnels) give_up(tunnel, lease ? &*lease : nullptr, places);
+  if (lease) shard_.keep(std::move(*lease));
 }
 
 void ServerSession::fill_status(ShardStatus& part) const {

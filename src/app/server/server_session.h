@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "app/server/further_link.h"
+#include "app/server/reject_log.h"
 #include "app/server/route_hold.h"
 #include "app/server/server_shard.h"
 #include "app/server/session_book.h"
+#include "app/server/tunnel_bytes.h"
 #include "ingress/tcp/direct_pool.h"
 #include "ingress/tcp/tcp_ingress.h"
 #include "mux/mux_link.h"
@@ -67,11 +69,13 @@ class ServerSession final : private transport::LinkHandler,
   struct Tunnel {
     std::string name, url, host;  // host: HTTP only
     std::unique_ptr<ingress::TcpIngress> tcp;
-    DescriptorHold listener;  // of TCP
+    session::GrantDescriptor listener;  // of TCP
     TunnelCountsPtr counts;
     wire::Carry carry = wire::Carry::Auto;
     std::vector<route::Place> places;                         // in the router, of HTTP
     RouteHold route_hold;                                     // of these
+    TunnelBytes said;                                         // of all that follows, and the places
+    std::size_t said_limits = 0, said_rules = 0;              // of these
     std::optional<route::Place> wanted;                       // of HTTP, where it was not to be had
     plugin::ChainPtr chain;                                   // of its rules
     bool single_use = false;                                  // of HTTP: RouteTarget::single_use
@@ -99,24 +103,35 @@ class ServerSession final : private transport::LinkHandler,
   void on_starved(int error) override { shard_.server().say_starved(error); }
   void on_deadline() override;  // of the grant
 
+  // Those who may come back find their places free (ServerConfig::host_lease), of those who left in order only the hosts; and who goes on
+  // without finds them so for Lease::kLetGo.
+  enum class Places : std::uint8_t { Free, Left, Kept, LetGo };
   void on_register(const wire::Register& request);
-  [[nodiscard]] Result<> register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
+  struct Asked {
+    std::vector<std::string> hosts;  // empty: one is picked
+    std::vector<route::PartPtr> parts;
+  };
+  [[nodiscard]] Result<> make_tunnel(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
+  [[nodiscard]] Result<> register_http(Asked asked, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<> register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<std::string> pick_host(std::uint32_t number, Tunnel& tunnel, const route::PartPtr& part);
-  [[nodiscard]] Result<> claim_all(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
+  [[nodiscard]] Result<Asked> asked_of(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
+  [[nodiscard]] Result<> claim_all(Asked asked, std::uint32_t number, Tunnel& tunnel);
+  [[nodiscard]] Result<> may_listen(std::uint16_t port) const;
   enum class Chosen : std::uint8_t { Asked, Random };  // a host: by the client, or by us, so that it is nobody's
+  enum class Take : std::uint8_t { No, Yes };          // No: whether it could be
   [[nodiscard]] Result<> claim(const route::Place& place, std::uint32_t number, Tunnel& tunnel,
-                               Chosen chosen = Chosen::Asked);
+                               Chosen chosen = Chosen::Asked, Take take = Take::Yes);
   [[nodiscard]] bool reserves(std::string_view host) const;
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> listen(std::uint32_t number, std::uint16_t port);
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> pick_port(std::uint32_t number);
-  void on_unregister(std::uint32_t number);
   void on_update(const wire::Update& request);
   // The limits of the client, the server or the grant are others now.
   void limit(Tunnel& tunnel);
   void limits_changed();
   [[nodiscard]] std::optional<Error> outside_grant(const Tunnel& tunnel) const;
-  void withdraw(std::uint32_t number, const Error& why, std::string_view code = wire::kRejectNotAllowed);
+  void withdraw(std::uint32_t number, const Error& why, std::string_view code = wire::kRejectNotAllowed,
+                Places places = Places::Free);
   void end_for_good(const Error& why);
   void watch_expiry();
   void contest(const std::optional<route::Place>& host, std::uint16_t port);
@@ -142,9 +157,10 @@ class ServerSession final : private transport::LinkHandler,
   template <class Function>
   void on_further(const Function& function);  // on each shard that has a link, in a moment: function(ServerShard&)
   void end(const Error& why);                 // destroys us
-  // Those who may come back find their places free (ServerConfig::host_lease), of those who left in order only the hosts.
-  enum class Places : std::uint8_t { Free, Left, Kept };
+  [[nodiscard]] std::optional<Lease> lease_of(Places places);  // none: nothing is kept
   void give_up(Tunnel& tunnel, Lease* lease = nullptr, Places places = Places::Free);
+  void give_up_places(Tunnel& tunnel, Lease* lease, Places places);
+  void take_out(std::uint32_t number, Places places);
   void give_up_all(Places places = Places::Free);
   void reject(const wire::Register& request, const Error& why);
   void say_tunnel(TunnelEvent::Kind kind, const std::string& name, const std::string& url, const Error* why = nullptr);
@@ -159,8 +175,8 @@ class ServerSession final : private transport::LinkHandler,
   // As it stood when the server's grants last changed.
   std::shared_ptr<const session::Grant> grant_;
   const std::shared_ptr<session::GrantUse> use_;
-  const int link_fd_;    // the link's, to look at its road
-  DescriptorHold hold_;  // of the link
+  const int link_fd_;              // the link's, to look at its road
+  session::GrantDescriptor hold_;  // of the link
   std::unique_ptr<mux::MuxLink> link_;
   std::unique_ptr<session::LinkKeeper> keeper_;
   std::shared_ptr<session::AttachHome> home_;    // what the client's further connections attach to
@@ -172,6 +188,7 @@ class ServerSession final : private transport::LinkHandler,
   std::uint32_t here_ = 0;        // TCP visitors on this shard
   std::map<std::uint32_t, Tunnel> tunnels_;
   std::uint32_t next_tunnel_ = 1;
+  RejectLog reject_log_;
   std::function<void()> successor_;
   struct Probe final : transport::Deadline {
     explicit Probe(ServerSession& session) : session_(session) {}

@@ -1,6 +1,10 @@
 #include "app/server/server_shard.h"
 
+#include <algorithm>
 #include <iterator>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "app/server/further_link.h"
 #include "app/server/http_status.h"
@@ -199,9 +203,11 @@ void ServerShard::admit(route::SessionId id, const std::string& peer, session::N
   };
   if (!raw->take_descriptor()) {
     server_.say_short();
-    return refuse(*raw, Error(ErrorCode::Limit, Side::Tunnel, true,
-                              "the server has no descriptor left for another client: its operator raises its limit "
-                              "(ulimit -n, LimitNOFILE=)"));
+    return refuse(
+        *raw,
+        Error(ErrorCode::Limit, Side::Tunnel, true,
+              "the server has no descriptor left for another client, or the grant its share of them: its operator "
+              "raises its limit (ulimit -n, LimitNOFILE=)"));
   }
   const auto entered = server_.enter(raw->owner(), raw->grant_name(), {id, shard_.index()});
   if (!entered) return refuse(*raw, entered.error());
@@ -254,7 +260,8 @@ ServerSession* ServerShard::find(route::SessionId session) {
 }
 
 void ServerShard::keep(Lease lease) {
-  if (lease.hosts.empty() && lease.ports.empty()) return;
+  if (lease.hosts.empty() && lease.ports.empty())
+    return session::GrantUse::give_back(lease.use->kept_bytes, lease.bytes);
   LeaseEnd& end = leases_.emplace_back(*this, std::move(lease));
   end.at = std::prev(leases_.end());
   if (!end.last(live_->config.host_lease)) leases_.pop_back();
@@ -263,10 +270,25 @@ void ServerShard::keep(Lease lease) {
 ServerShard::LeaseEnd::~LeaseEnd() {
   for (const route::Place& host : lease_.hosts) let_go(host);
   for (const std::uint16_t port : lease_.ports) let_go(port);
+  session::GrantUse::give_back(lease_.use->kept_bytes, lease_.bytes);
+  shard_.freed(lease_.bytes);
+}
+
+void ServerShard::freed(std::uint64_t bytes) {
+  trim_.bytes += bytes;
+  if (trim_.bytes >= Trim::kAfter && !trim_.armed()) shard_.arm(trim_, Trim::kDelay);
+}
+
+// On a thread of its own kind: it may take a moment.
+void ServerShard::Trim::on_deadline() {
+  bytes = 0;
+#if defined(__GLIBC__)
+  (void)shard_.server_.worker()->run({}, [] { ::malloc_trim(0); });
+#endif
 }
 
 bool ServerShard::LeaseEnd::last(Duration time) {
-  const Duration left = began_ + time - shard_.shard_.now();
+  const Duration left = began_ + std::min(time, lease_.most) - shard_.shard_.now();
   if (left <= Duration::zero()) return false;
   shard_.shard_.arm(*this, left);
   return true;
@@ -288,11 +310,11 @@ bool ServerShard::LeaseEnd::obey(const session::GrantBook& grants) {
 
 void ServerShard::LeaseEnd::let_go(const route::Place& host) {
   shard_.server_.router().release(host, lease_.session);
-  session::GrantUse::give_back(lease_.use->leases);
+  session::GrantUse::give_back(*lease_.use.*lease_.held);
 }
 void ServerShard::LeaseEnd::let_go(std::uint16_t port) {
   shard_.server_.ports().release(port, lease_.session);
-  session::GrantUse::give_back(lease_.use->leases);
+  session::GrantUse::give_back(*lease_.use.*lease_.held);
 }
 
 void ServerShard::remove(route::SessionId session) { sessions_.erase(session); }

@@ -115,6 +115,25 @@ TEST(Router, AHostThatWasLeftIsItsGrantsUntilItIsReleased) {
   }
 }
 
+// However soon the lease of a part that was lost before is over.
+TEST(Router, AHostThatWasLeftIsReservedBesideAPartThatIsAway) {
+  for (const std::string host : {"a.test", "*.a.test"}) {
+    Router router;
+    ASSERT_TRUE(router.claim(host + "/a", "laptop/1", {1, 1, 0}));
+    ASSERT_TRUE(router.claim(host + "/b", "laptop/2", {2, 1, 0}));
+    ASSERT_TRUE(router.keep(host + "/a", 1));
+    ASSERT_TRUE(router.leave(host + "/b", 2));
+    router.release(host + "/a", 1);
+    EXPECT_FALSE(router.claim(host, "other/9", {3, 1, 0})) << "the lease of who left last";
+    EXPECT_TRUE(router.claim(host + "/a", "laptop/3", {4, 1, 0}));
+    router.release(host + "/b", 2);
+    EXPECT_FALSE(router.claim(host, "other/9", {3, 1, 0})) << "served again";
+    ASSERT_TRUE(router.keep(host + "/a", 4));
+    router.release(host + "/a", 4);
+    EXPECT_TRUE(router.claim(host, "other/9", {3, 1, 0}));
+  }
+}
+
 TEST(Router, ANameUnderAnotherGrantsWildcardIsItsOwn) {
   Router router;
   ASSERT_TRUE(router.claim("*.dev.test", "alice/1", {1, 1, 0}));
@@ -221,6 +240,78 @@ TEST(Router, AKeptPlaceIsItsGrantsUntilItIsReleased) {
     EXPECT_FALSE(router.keep(host, 3));
     EXPECT_TRUE(router.claim(host, "other/9", {5, 1, 0}));
   }
+}
+
+TEST(Router, APlaceThatWasLetGoIsItsGrantsUnderAnotherName) {
+  for (const std::string host : {"a.test", "*.a.test"}) {
+    Router router;
+    const std::string name = host.starts_with("*") ? "x.a.test" : host;
+    ASSERT_TRUE(router.claim(host, "laptop/1", {1, 1, 0}));
+    RouterCache cache(router);
+    EXPECT_FALSE(router.let_go(host, 2, 100)) << "not its to let go";
+    ASSERT_TRUE(router.let_go(host, 1, 100));
+    ASSERT_NE(cache.find(name), nullptr);
+    EXPECT_EQ(cache.find(name)->session, 100u) << "whoever looks finds no link: it is away";
+    EXPECT_FALSE(router.claim(host, "other/9", {2, 1, 0}));
+    EXPECT_FALSE(router.could_claim(host, "other/9", {2, 1, 0}));
+    router.release(host, 1);  // what its session does besides
+    EXPECT_FALSE(router.claim(host, "other/9", {2, 1, 0}));
+    EXPECT_TRUE(router.could_claim(host, "laptop/1", {1, 2, 0}));
+    EXPECT_EQ(session_of(router, name), 100u) << "to ask is not to take";
+    ASSERT_TRUE(router.claim(host, "laptop/1", {1, 2, 0})) << "the same session, and another tunnel";
+    ASSERT_TRUE(router.let_go(host, 1, 101));
+    router.release(host, 100);  // the end of the first lease
+    EXPECT_FALSE(router.claim(host, "other/9", {2, 1, 0}));
+    ASSERT_TRUE(router.claim(host, "laptop/7", {7, 1, 0})) << "another client of the grant";
+    router.release(host, 101);
+    EXPECT_EQ(session_of(router, name), 7u);
+    ASSERT_TRUE(router.let_go(host, 7, 102));
+    router.release(host, 102);
+    EXPECT_TRUE(router.claim(host, "other/9", {2, 1, 0}));
+  }
+}
+
+TEST(Router, WhatIsKeptMayForgetItsRules) {
+  Router router;
+  ASSERT_TRUE(router.claim("a.test", "laptop/1", {1, 1, 0}));
+  const auto thing = std::make_shared<int>(0);  // nobody looks into it
+  const std::shared_ptr<const plugin::Chain> chain(thing, reinterpret_cast<const plugin::Chain*>(thing.get()));
+  router.set_chain("a.test", 1, chain);
+  router.forget_rules("a.test", 2);  // not its to forget
+  EXPECT_GT(chain.use_count(), 1);
+  router.forget_rules("a.test", 1);
+  EXPECT_EQ(chain.use_count(), 1);
+  EXPECT_EQ(session_of(router, "a.test"), 1u);
+}
+
+// A client that signs in under another grant lets go of what it has, and has it again.
+TEST(Router, AnInstanceTakesWhatItLetGoOfToAnotherGrant) {
+  Router router;
+  ASSERT_TRUE(router.claim("a.test/x", "laptop/1", {1, 1, 0}));
+  ASSERT_TRUE(router.claim("a.test/y", "laptop/1", {1, 2, 0}));
+  ASSERT_TRUE(router.let_go("a.test/x", 1, 100));
+  EXPECT_FALSE(router.claim("a.test/x", "desk/1", {2, 1, 0})) << "it has another part still";
+  ASSERT_TRUE(router.let_go("a.test/y", 1, 101));
+  EXPECT_FALSE(router.claim("a.test/x", "desk/2", {2, 1, 0}));
+  EXPECT_FALSE(router.claim("a.test/x", "desk", {2, 1, 0}));
+  ASSERT_TRUE(router.claim("a.test/x", "desk/1", {2, 1, 0}));
+  EXPECT_FALSE(router.claim("a.test/y", "laptop/1", {3, 1, 0})) << "one grant has a host with all its parts";
+  router.release("a.test/x", 100);
+  router.release("a.test/y", 101);
+  EXPECT_FALSE(router.claim("a.test/z", "laptop/1", {3, 1, 0}));
+  ASSERT_TRUE(router.keep("a.test/x", 2));
+  EXPECT_FALSE(router.claim("a.test/x", "laptop/1", {3, 1, 0})) << "lost is not let go of";
+}
+
+TEST(PortKeeper, AnInstanceTakesWhatItLetGoOfToAnotherGrant) {
+  PortKeeper ports;
+  ports.keep(2222, "laptop/1", 100, PortKeeper::Why::LetGo);
+  EXPECT_TRUE(ports.allows(2222, "laptop/2"));
+  EXPECT_TRUE(ports.allows(2222, "desk/1"));
+  EXPECT_FALSE(ports.allows(2222, "desk/2"));
+  EXPECT_FALSE(ports.allows(2222, "desk"));
+  ports.keep(2222, "laptop/1", 1);
+  EXPECT_FALSE(ports.allows(2222, "desk/1")) << "lost is not let go of";
 }
 
 TEST(Router, WhoHasItIsToldToItsGrantOnly) {
