@@ -177,6 +177,11 @@ for name, line in (
         ("open-quote", b"3;a=\""), ("empty", b"3;"), ("two-semicolons", b"3;;a"), ("no-name", b"3;=b"), ("space-only", b"3; "), ("no-semicolon", b"3 a"),
         ("too-long", b"3;" + b"a" * 4000), ("control", b"3;a\x01"), ("equals-twice", b"3;a=b=c"), ("obs-text", b"3;a=\xff")):
     add("Zhong 2025 and CVE-2025-55315, chunk extensions", "chunk-extension-" + name, post(TE, body=line + b"\r\nabc\r\n0\r\n\r\n" + SMUGGLED), Broken())
+# RFC 9112 7.1.1 has BWS there, which a sender must not write and which some take for the end of the size (RFC 9110 5.6.3).
+for name, line in (
+        ("before-semicolon", b"3 ;a=b"), ("tab-before-semicolon", b"3\t;a=b"), ("before-name", b"3; a=b"), ("before-equals", b"3;a =b"), ("before-value", b"3;a= b"),
+        ("between", b"3;a=b ;c"), ("behind-quoted", b"3;a=\"b\" ;c"), ("last-chunk", b"3\r\nabc\r\n0 ;a")):
+    add("RFC 9110 5.6.3, chunk extensions", "chunk-space-" + name, post(TE, body=line + b"\r\nabc\r\n0\r\n\r\n" + SMUGGLED), Broken())
 add("CVE-2024-27982, extensions that cost nothing", "chunk-extensions-flood", post(TE, body=(b"1;" + b"a" * 200 + b"\r\nx\r\n") * 200 + b"0\r\n\r\n" + SMUGGLED), Broken())
 for name, lines in (
         ("content-length", b"Content-Length: 49"), ("transfer-encoding", b"Transfer-Encoding: chunked"), ("host", b"Host: evil.example"), ("connection", b"Connection: close"),
@@ -186,7 +191,7 @@ for name, lines in (
     add("RFC 9110 6.5.1", "trailer-" + name, post(TE, body=b"3\r\nabc\r\n0\r\n" + lines + b"\r\n\r\n" + SMUGGLED), Broken())
 for name, body, payload in (
         ("plain", b"3\r\nabc\r\n0\r\n\r\n", b"abc"), ("leading-zeros", b"003\r\nabc\r\n000\r\n\r\n", b"abc"), ("upper-hex", b"A\r\n0123456789\r\n0\r\n\r\n", b"0123456789"),
-        ("extension", b"3;a=b;c=\"d;e\"\r\nabc\r\n0;last\r\n\r\n", b"abc"), ("trailer", b"3\r\nabc\r\n0\r\nX-Checksum: 1\r\n\r\n", b"abc"),
+        ("extension", b"3;a=b;c=\"d;e\"\r\nabc\r\n0;last\r\n\r\n", b"abc"), ("quoted-space", b"3;a=\"b \\\t c\"\r\nabc\r\n0\r\n\r\n", b"abc"), ("trailer", b"3\r\nabc\r\n0\r\nX-Checksum: 1\r\n\r\n", b"abc"),
         ("empty", b"0\r\n\r\n", b""), ("crlf-inside", b"7\r\n0\r\n\r\nGE\r\n0\r\n\r\n", b"0\r\n\r\nGE"), ("a-request-inside", b"%x\r\n" % len(SMUGGLED) + SMUGGLED + b"\r\n0\r\n\r\n", SMUGGLED),
         ("one-byte-each", b"1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n", b"abc")):
     add(CHUNKS, "chunked-good-" + name, post(TE, body=body), one(body=payload))
