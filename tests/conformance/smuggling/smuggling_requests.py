@@ -337,6 +337,8 @@ add(HOP, "trailer-field", get(b"Trailer: Content-Length"), one(b"GET"))
 add("spoofed visitor", "forwarded-for", get(b"X-Forwarded-For: 6.6.6.6", b"X_Forwarded_For: 6.6.6.7", b"Forwarded: for=6.6.6.8", b"X-Real-IP: 6.6.6.9", b"X-Forwarded-Host: evil", b"X-Forwarded-Proto: gopher"),
     one(b"GET", has={b"x-forwarded-for": b"127.0.0.1", b"x-forwarded-host": b"app.example.com", b"x-forwarded-proto": b"http", b"forwarded": b"for=127.0.0.1;host=\"app.example.com\";proto=http"}, lacks=(b"x_forwarded_for", b"x-real-ip")))
 add("spoofed visitor", "ferrotunnel-field", get(b"Ferrotunnel-Error: x", b"Ferrotunnel_Error: y"), one(b"GET", lacks=(b"ferrotunnel-error", b"ferrotunnel_error")))
+add("CGI aliases", "dots-and-more", get(b"X.Forwarded.For: 6.6.6.6", b"X-Forwarded.Host: evil", b"X~Real-IP: 6.6.6.7", b"X.Request.Id: x", b"X.Forwarded.Client.Cert: x", b"My.Own: 1"),
+    one(b"GET", has={b"x-forwarded-for": b"127.0.0.1", b"my.own": b"1"}, lacks=(b"x.forwarded.for", b"x-forwarded.host", b"x~real-ip", b"x.request.id", b"x.forwarded.client.cert")))
 add("CGI aliases", "host-underscore-and-more", get(b"X_Forwarded_Host: evil", b"Proxy_Connection: x", b"X_Request_Id: x"), one(b"GET", lacks=(b"x_forwarded_host", b"proxy_connection", b"x_request_id")))
 
 # --- Upgrade, Expect
