@@ -79,8 +79,9 @@ void remove_trailers(std::string& section, std::span<const std::string_view> nam
   section = std::move(left);
 }
 
-BodyFramer::BodyFramer(Framing framing, const Limits& limits)
+BodyFramer::BodyFramer(Framing framing, const Limits& limits, ChunkSpace space)
     : kind_(framing.kind),
+      space_(space),
       state_(State::Payload),
       max_line_(limits.chunk_line_bytes),
       max_overhead_(limits.chunk_overhead_bytes),
@@ -177,6 +178,8 @@ bool BodyFramer::on_size(char c) {
 }
 
 bool BodyFramer::on_extension(char c) {
+  if (space_ == ChunkSpace::Refused && is_space(c) && state_ != State::ExtQuoted && state_ != State::ExtQuotedPair)
+    return fail(BodyError::ChunkExtension);
   if (c != '\r') {
     if (line_ == max_line_) return fail(BodyError::ChunkLineTooLong);
     ++line_;

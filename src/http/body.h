@@ -45,7 +45,9 @@ class BodyFramer {
   };
 
   BodyFramer() : BodyFramer(Framing::none()) {}
-  explicit BodyFramer(Framing framing, const Limits& limits = {});
+  // White space in chunk lines, outside quoted strings: nobody may write it (RFC 9112 section 7.1.1), old servers do.
+  enum class ChunkSpace : std::uint8_t { Passes, Refused };
+  explicit BodyFramer(Framing framing, const Limits& limits = {}, ChunkSpace space = ChunkSpace::Passes);
 
   [[nodiscard]] Step feed(std::string_view in) {
     return feed(in, [](std::string_view) {});
@@ -123,6 +125,7 @@ class BodyFramer {
   static constexpr std::size_t kNameKept = 20;  // more than the longest forbidden trailer name
 
   Framing::Kind kind_;
+  ChunkSpace space_;
   State state_;
   BodyError error_ = BodyError::None;
   std::uint8_t digits_ = 0;

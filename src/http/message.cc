@@ -69,15 +69,36 @@ FieldId spelled_with_dashes(std::string_view name) {
   return FieldId::Other;
 }
 
+// By first letter: bit n, whether another spelling of a known name or prefix may be n bytes long. Most fields that are not known have none.
+constexpr std::size_t kLongestBit = 31;
+constexpr std::size_t letter_of(std::string_view name) { return static_cast<unsigned char>(name[0]) & 0x1fU; }
+constexpr auto kAliasLengths = [] {
+  std::array<std::uint32_t, 32> bits{};
+  for (const Known& known : kKnown)
+    if (known.name.contains('-')) bits[letter_of(known.name)] |= 1U << known.name.size();
+  for (const std::string_view prefix : {kForwardedPrefix, kFerrotunnelPrefix})
+    for (std::size_t n = prefix.size(); n <= kLongestBit; ++n) bits[letter_of(prefix)] |= 1U << n;
+  return bits;
+}();
+
+bool may_be_alias(std::string_view name) {
+  return !name.empty() && (kAliasLengths[letter_of(name)] >> std::min(name.size(), kLongestBit) & 1U) != 0;
+}
+
+char folded(char c) {
+  const char lower = to_lower(c);
+  return is(c, kDigitByte) || (lower >= 'a' && lower <= 'z') ? lower : '-';
+}
+
 }  // namespace
 
 FieldId field_id(std::string_view name) {
   const FieldId id = spelled_with_dashes(name);
-  if (id != FieldId::Other || !name.contains('_')) return id;
-  // "X_Forwarded_For" is HTTP_X_FORWARDED_FOR to a CGI-like origin, as the true one is.
+  if (id != FieldId::Other || !may_be_alias(name)) return id;
+  // "X_Forwarded_For" is HTTP_X_FORWARDED_FOR to a CGI-like origin, as the true one is; so is "X.Forwarded.For" to some.
   std::array<char, kLongestKnown> dashed{};
   const std::size_t kept = std::min(name.size(), dashed.size());
-  std::ranges::replace_copy(name.substr(0, kept), dashed.begin(), '_', '-');
+  std::ranges::transform(name.substr(0, kept), dashed.begin(), folded);
   const std::string_view spelling(dashed.data(), kept);
   const bool alias = name.size() <= kLongestKnown
                          ? spelled_with_dashes(spelling) != FieldId::Other
@@ -85,13 +106,7 @@ FieldId field_id(std::string_view name) {
   return alias ? FieldId::UnderscoreAlias : FieldId::Other;
 }
 
-bool alike(std::string_view a, std::string_view b) {
-  const auto folded = [](char c) {
-    const char lower = to_lower(c);
-    return is(c, kDigitByte) || (lower >= 'a' && lower <= 'z') ? lower : '-';
-  };
-  return std::ranges::equal(a, b, {}, folded, folded);
-}
+bool alike(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, folded, folded); }
 
 std::size_t Fields::remove(std::string_view name) {
   return std::erase_if(lines_, [name](const Field& field) { return iequals(field.name, name); });

@@ -42,7 +42,7 @@ enum class FieldId : std::uint8_t {
   XForwardedProto,
   XRealIp,
   XRequestId,
-  UnderscoreAlias,  // an underscore spelling of one of the above; CGI and WSGI origins cannot tell them apart
+  UnderscoreAlias,  // another spelling of one of the above (alike()): x_real_ip, x.real.ip; CGI and WSGI origins cannot tell them apart
 };
 // `name` is a token in any case.
 [[nodiscard]] FieldId field_id(std::string_view name);

@@ -15,7 +15,7 @@ import time
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION, PRIORITY_UPDATE = 0, 1, 2, 3, 4, 6, 7, 8, 9, 16
-END_STREAM, ACK, END_HEADERS = 1, 1, 4
+END_STREAM, ACK, END_HEADERS, PADDED = 1, 1, 4, 8
 CALM = 11
 PAUSE = 0.2  # seconds from the end of one attack to the next, of one who comes again
 FRAMES = 1000  # that an attack may take until it is cut off
@@ -160,6 +160,11 @@ FLOODS = {
     "settings-entries": ("settings", lambda i, host: frame(SETTINGS, 0, 0, b"\0\x7f\0\0\0\1" * 100)),
     "pings": ("pings", lambda i, host: frame(PING, 0, 0, b"12345678")),
     "empty-data": ("empty_frames", lambda i, host: headers(1, request(host, b"POST"), end=False) if i == 0 else frame(DATA, 0, 1)),
+    "padding-alone": ("empty_frames", lambda i, host: headers(1, request(host, b"POST"), end=False) if i == 0 else frame(DATA, PADDED, 1, b"\0")),
+    # The stream is one that the server resets: no request is `te: gzip` (RFC 9113 section 8.2.2).
+    "late-data": ("empty_frames", lambda i, host: headers(1, request(host, b"POST", more=[(b"te", b"gzip")]), end=False) if i == 0 else frame(DATA, 0, 1, b"x")),
+    "late-ends": ("empty_frames", lambda i, host: headers(1, request(host, b"POST", more=[(b"te", b"gzip")]), end=False) if i == 0 else frame(DATA, END_STREAM, 1)),
+    "goaways": ("unknown", lambda i, host: headers(1, request(host, b"POST"), end=False) if i == 0 else frame(GOAWAY, 0, 0, bytes(8))),
     "priorities": ("priorities", lambda i, host: frame(PRIORITY, 0, odd(i), b"\0\0\0\0\x10")),
     "priority-updates": ("priorities", lambda i, host: headers(1, request(host, path=b"/large.bin")) if i == 0 else
                          frame(PRIORITY_UPDATE, 0, 0, struct.pack(">I", 1) + b"u=%d" % (i % 8))),

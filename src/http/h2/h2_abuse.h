@@ -19,13 +19,13 @@ enum class H2Abuse : std::uint8_t {
   MadeResets,     // RST_STREAM that we were made to send ("made you reset")
   Settings,       // SETTINGS
   Pings,          // PING
-  EmptyFrames,    // DATA and HEADERS that carry nothing and end nothing
+  EmptyFrames,    // DATA and HEADERS that carry nothing and end nothing, or come for a stream that we have reset
   Priorities,     // PRIORITY and PRIORITY_UPDATE
   WindowUpdates,  // WINDOW_UPDATE
   Continuations,  // more CONTINUATION in one header block than there may be
   HeaderBytes,    // a header block that decodes to far more than is taken
   Queued,         // answers to its frames that it does not read
-  Unknown,        // frames of no known type
+  Unknown,        // frames of no known type, GOAWAY
 };
 inline constexpr std::size_t kH2Abuses = 11;
 using H2AbuseCounts = std::array<std::uint64_t, kH2Abuses>;
@@ -50,6 +50,7 @@ struct H2Limits {
   H2Allowance settings{20, 1};
   H2Allowance pings{200, 10};
   H2Allowance empty_frames{100, 10};
+  H2Allowance late_data{500, 50};  // DATA of less than 1 KiB on a stream that we have reset
   H2Allowance priorities{200, 20};
   H2Allowance window_updates{500, 50};
   H2Allowance unknown{200, 10};

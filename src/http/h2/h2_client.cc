@@ -47,7 +47,8 @@ struct H2Client::Callbacks {
     if (frame->hd.type == NGHTTP2_HEADERS) {
       client.on_headers(frame->hd.stream_id, (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
     } else {
-      client.on_frame(frame->hd.type, frame->hd.flags, frame->hd.length, frame->hd.stream_id);
+      const std::size_t padding = frame->hd.type == NGHTTP2_DATA ? frame->data.padlen : 0;
+      client.on_frame(frame->hd.type, frame->hd.flags, frame->hd.length - padding, frame->hd.stream_id);
     }
     return 0;
   }

@@ -44,6 +44,12 @@ constexpr std::uint32_t kPrioritySize = 5;
 // A DATA frame smaller than this, where there was more to send, is smaller than the window updates that it took.
 constexpr std::size_t kCrumb = 64;
 
+// Late DATA (limits.late_data) of at least so much is not counted: the window that its stream had bounds it.
+constexpr std::uint32_t kLateForFree = 1024;
+
+// RFC 9113 section 6.5.2: what a stream's window is where nothing was said of it yet.
+constexpr std::uint32_t kFirstWindow = 65'535;
+
 }  // namespace
 
 // nghttp2's C callbacks, to the members they stand for.
@@ -80,6 +86,10 @@ struct H2Server::Callbacks {
         server.keep_priority(update.stream_id, merge_priority(H2Priority{}, wish));
     } else {
       server.on_frame(frame->hd.type, frame->hd.flags, frame->hd.stream_id);
+      // Padding alone: on_frame_head() saw a length.
+      if (frame->hd.type == NGHTTP2_DATA && frame->hd.length > 0 && frame->data.padlen == frame->hd.length &&
+          (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+        (void)server.spend(H2Abuse::EmptyFrames, server.limits_->empty_frames);
     }
     return 0;
   }
@@ -192,8 +202,9 @@ struct H2Server::Callbacks {
   struct Option : H2SessionOption {
     explicit Option(const H2Limits& limits) : H2SessionOption(limits) {
       nghttp2_option_set_max_deflate_dynamic_table_size(made, kTableForAnswers);
-      // Counted here, with a code that says what it is.
+      // Counted here, with a code that says what it is; nghttp2 counts the pieces that CONTINUATION comes in, not the frames.
       nghttp2_option_set_stream_reset_rate_limit(made, UINT32_MAX, UINT32_MAX);
+      nghttp2_option_set_max_continuations(made, SIZE_MAX);
       nghttp2_option_set_builtin_recv_extension_type(made, NGHTTP2_PRIORITY_UPDATE);
     }
   };
@@ -275,7 +286,6 @@ void H2Server::receive(ConstBytes bytes) {
   if (n >= 0) return;
   switch (n) {
     case NGHTTP2_ERR_FLOODED: return abused(H2Abuse::Queued);
-    case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS: return abused(H2Abuse::Continuations);
     case NGHTTP2_ERR_TOO_MANY_SETTINGS: return abused(H2Abuse::Settings);
     case NGHTTP2_ERR_BAD_CLIENT_MAGIC: return end(H2Code::Protocol);
     default: failed_ = true;
@@ -320,6 +330,9 @@ void H2Server::on_frame_head() {
   if (type > NGHTTP2_CONTINUATION && type != NGHTTP2_PRIORITY_UPDATE) (void)spend(H2Abuse::Unknown, limits_->unknown);
   if (type == NGHTTP2_DATA && frame_left_ == 0 && (head[4] & NGHTTP2_FLAG_END_STREAM) == 0)
     (void)spend(H2Abuse::EmptyFrames, limits_->empty_frames);
+  if (type == NGHTTP2_HEADERS) continuations_ = 0;
+  if (type == NGHTTP2_CONTINUATION && ++continuations_ > limits_->max_continuations)
+    return abused(H2Abuse::Continuations);
   if (type == NGHTTP2_WINDOW_UPDATE && frame_id_ != 0 && nghttp2_session_find_stream(session_, frame_id_) == nullptr)
     (void)spend(H2Abuse::WindowUpdates, limits_->window_updates);
   if (type == NGHTTP2_PRIORITY && frame_id_ == 0) return end(H2Code::Protocol);
@@ -328,13 +341,24 @@ void H2Server::on_frame_head() {
     if (type == NGHTTP2_HEADERS) last_id_ = frame_id_;
     return;
   }
-  if (nghttp2_session_find_stream(session_, frame_id_) != nullptr) return;
+  if (nghttp2_session_find_stream(session_, frame_id_) != nullptr) {
+    if (type == NGHTTP2_DATA && stream(frame_id_) == nullptr) late_data();
+    return;
+  }
   const auto known = std::ranges::find(closed_, frame_id_, &Closed::id);
   if (known != closed_.end() && known->by_us) {
-    if (type == NGHTTP2_HEADERS) (void)spend(H2Abuse::MadeResets, limits_->made_resets);
+    if (type == NGHTTP2_HEADERS) return (void)spend(H2Abuse::MadeResets, limits_->made_resets);
+    if (frame_left_ > known->window) return end(H2Code::FlowControl);
+    known->window = (known->window - frame_left_) & kMostWindow;
+    late_data();
     return;
   }
   end(known == closed_.end() && type == NGHTTP2_HEADERS ? H2Code::Protocol : H2Code::StreamClosed);
+}
+
+// DATA that nobody wants any more: the window of its stream lets in what was on its way, but not in ever so many pieces.
+void H2Server::late_data() {
+  if (frame_left_ < kLateForFree && !late_.take(limits_->late_data, now_)) abused(H2Abuse::EmptyFrames);
 }
 
 // A stream that depends on itself (RFC 7540 section 5.3.1): wrong even where nobody asks what it depends on.
@@ -356,7 +380,11 @@ void H2Server::closed(std::int32_t id, bool by_us) {
     known->by_us = known->by_us || by_us;
     return;
   }
-  closed_[closed_next_] = {id, by_us};
+  // What the visitor may have on its way; -1 where nghttp2 never opened it.
+  const std::int32_t left = nghttp2_session_get_stream_local_window_size(session_, id);
+  const std::uint32_t window =
+      left < 0 ? std::max(limits_->stream_window, kFirstWindow) : static_cast<std::uint32_t>(left);
+  closed_[closed_next_] = {id, by_us, window & kMostWindow};
   closed_next_ = (closed_next_ + 1) % kClosedKept;
 }
 
@@ -382,6 +410,7 @@ void H2Server::on_frame(std::uint8_t type, std::uint8_t flags, std::int32_t id) 
     case NGHTTP2_SETTINGS: (void)spend(H2Abuse::Settings, limits_->settings); return;
     case NGHTTP2_PING: (void)spend(H2Abuse::Pings, limits_->pings); return;
     case NGHTTP2_WINDOW_UPDATE: (void)spend(H2Abuse::WindowUpdates, limits_->window_updates); return;
+    case NGHTTP2_GOAWAY: (void)spend(H2Abuse::Unknown, limits_->unknown); return;  // one or two are all that make sense
     default: return;
   }
 }

@@ -164,6 +164,7 @@ class H2Server {
   [[nodiscard]] std::size_t walk(ConstBytes bytes);
   void on_frame_head();
   void on_priority(ConstBytes payload);
+  void late_data();
   void closed(std::int32_t id, bool by_us);
   void receive(ConstBytes bytes);
   void on_frame(std::uint8_t type, std::uint8_t flags, std::int32_t id);
@@ -185,6 +186,8 @@ class H2Server {
   std::unique_ptr<H2Block> held_;  // a block that is not whole yet, between calls of feed()
   std::vector<std::unique_ptr<Parked>> parked_;
   std::array<H2Tally, kH2Abuses> tallies_;
+  H2Tally late_;
+  std::uint32_t continuations_ = 0;  // of the block at hand, or the last one
   // Where frames begin: nghttp2 passes over some that have to be seen.
   std::array<std::uint8_t, 9> frame_head_{};
   std::uint8_t frame_have_ = 0;  // bytes of it
@@ -193,9 +196,11 @@ class H2Server {
   std::int32_t frame_id_ = 0;
   std::uint32_t depends_on_ = 0;  // of a PRIORITY, as far as it came
   // Streams that were closed, the latest ones: what still comes for those that we reset was on its way; for others it is wrong.
+  static constexpr std::uint32_t kMostWindow = 0x7fff'ffff;
   struct Closed {
     std::int32_t id = 0;
-    bool by_us = false;
+    std::uint32_t by_us : 1 = 0;
+    std::uint32_t window : 31 = 0;  // that its DATA still has
   };
   static constexpr std::size_t kClosedKept = 64;
   std::array<Closed, kClosedKept> closed_{};

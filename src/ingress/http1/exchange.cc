@@ -31,7 +31,7 @@ void Exchange::begin(const http::RequestHead& head, std::string_view host, const
   rules_ = std::move(rules);
   request_id_ = rules_ ? rules_->id() : context_.next_id();
   minor_ = head.minor;
-  request_ = http::BodyFramer(head.framing, context_.options.limits);
+  request_ = http::BodyFramer(head.framing, context_.options.limits, http::BodyFramer::ChunkSpace::Refused);
   tail_.clear();
   tail_sent_ = 0;
   written_before_ = visitor.written();

@@ -70,6 +70,7 @@ class Exchange final : public ExchangeBase, private ChangedBodyOwner {
   [[nodiscard]] bool over() const { return outcome_ != Outcome::Running; }
   [[nodiscard]] std::uint8_t visitor_minor() const { return minor_; }
   [[nodiscard]] bool visitor_keeps() const { return visitor_keeps_; }  // the visitor asked for keep-alive
+  using ExchangeBase::asks_to_switch;
   [[nodiscard]] bool request_read() const {
     return request_.done();
   }  // nothing of the request is left in the visitor's socket

@@ -73,6 +73,8 @@ class ExchangeBase : protected transport::StreamHandler, protected ThrottleOwner
   [[nodiscard]] const Failure* reach(transport::Link* link);
   // Nothing of the visitor's goes behind the head before the origin agreed.
   [[nodiscard]] bool asks_to_switch() const { return connects() || !upgrade_.empty(); }
+  // Its answer has no body whatever its fields say: HEAD, 204, 304.
+  [[nodiscard]] bool bodiless() const { return response_.kind() == http::Framing::Kind::None; }
   [[nodiscard]] http::RequestContext asked() const { return {head_request(), connects(), upgrade_}; }
   // Method, host, path and what is counted alike.
   [[nodiscard]] RequestRecord about() const;

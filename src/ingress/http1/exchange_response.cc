@@ -221,7 +221,7 @@ void Exchange::complete(bool excess) {
     keep_alive_ = false;
     origin_.reset();
   } else if (origin_keeps_ && !excess && !fin_) {
-    context_.pool.put(std::move(origin_));
+    context_.pool.put(std::move(origin_), bodiless());
   } else if (origin_) {
     context_.pool.retire(std::move(origin_));
   }

@@ -36,6 +36,8 @@ OriginPool::~OriginPool() { clear(); }
 OriginPtr OriginPool::take(const TunnelKey& key, transport::StreamHandler& handler) {
   const auto found = tunnels_.find(key);
   if (found == tunnels_.end() || found->second.idle.empty()) return nullptr;
+  const OriginConnection& first = found->second.idle.front();
+  if (first.rests_ && shard_.now() - first.since_ < kRest) return nullptr;  // and so do all behind it
   OriginPtr connection = detach(found->second.idle.front());
   used_.push_back(*connection);
   connection->reused_ = true;
@@ -88,7 +90,7 @@ Result<OriginPtr> OriginPool::share(transport::Link* link, const TunnelKey& tunn
   return connection;
 }
 
-void OriginPool::put(OriginPtr connection) {
+void OriginPool::put(OriginPtr connection, bool rests) {
   if (connection->shared_) return retire(std::move(connection));
   if (closed_ || connection->spent_ || options_.max_idle_per_tunnel == 0 || options_.max_idle == 0)
     return retire(std::move(connection));
@@ -97,8 +99,9 @@ void OriginPool::put(OriginPtr connection) {
   idle.stream().set_handler(idle);
   idle.state_ = OriginConnection::State::Idle;
   idle.since_ = shard_.now();
+  idle.rests_ = rests;
   Tunnel& tunnel = tunnels_[idle.tunnel_];
-  tunnel.idle.push_front(idle);
+  rests ? tunnel.idle.push_back(idle) : tunnel.idle.push_front(idle);
   ++tunnel.count;
   ages_.push_back(idle);
   ++idle_;

@@ -1,13 +1,15 @@
 // OriginPool: connections to origins (streams of kind Http) that are kept warm between requests, of one shard, by session and tunnel.
 //
 // The most recently used goes out first, so that the rest can grow old. While one is idle the pool is its stream's handler: an origin that
-// closes, or speaks unasked, loses it. What is no longer wanted is ended by FIN, and by RESET when the origin does not answer
+// closes, or speaks unasked, loses it. One whose answer had no body by rule rests before it goes out again: an origin that sends a body all the
+// same (of HEAD, of 304) would answer the next request with it. What is no longer wanted is ended by FIN, and by RESET when the origin does not answer
 // that in time. Bounded per tunnel and in all; the oldest go. What a burst leaves behind stays a little while, or the next one would
 // have to dial anew. Services that speak HTTP/2 are asked over connections that many requests share (origin_h2/): one
 // of those is a connection here like any other, and is never kept. The shard's thread only.
 #pragma once
 
 #include <boost/intrusive/list.hpp>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
@@ -66,6 +68,7 @@ class OriginConnection final : public detail::TunnelHook, public detail::AgeHook
   bool reused_ = false;
   bool shared_ = false;  // its stream is an H2OriginStream
   bool spent_ = false;   // its session is going: it is not kept again
+  bool rests_ = false;   // until kRest behind since_
 };
 using OriginPtr = std::unique_ptr<OriginConnection>;
 
@@ -74,6 +77,9 @@ class OriginPool final : private transport::Deadline {
   struct Counters {
     std::uint64_t opened = 0, reused = 0, dropped = 0;
   };
+
+  // A body that must not be comes within a write or two of its head.
+  static constexpr Duration kRest = std::chrono::milliseconds(50);
 
   OriginPool(transport::Shard& shard, const OriginPoolOptions& options, const http::Limits& heads = {})
       : shard_(shard), options_(options), h2_(shard, options_, heads) {}
@@ -91,8 +97,8 @@ class OriginPool final : private transport::Deadline {
   [[nodiscard]] Result<OriginPtr> reach(transport::Link* link, const TunnelKey& tunnel,
                                         const transport::PeerAddress& visitor, transport::StreamHandler& handler,
                                         route::OriginSpeech speech, bool fresh);
-  // Back, after a complete exchange. From inside the stream's callbacks too.
-  void put(OriginPtr connection);
+  // Back, after a complete exchange. From inside the stream's callbacks too. `rests`: its answer had no body by rule (HEAD, 204, 304).
+  void put(OriginPtr connection, bool rests = false);
   // Ends it in good order: FIN both ways; what the origin still says is dropped.
   void retire(OriginPtr connection);
 
@@ -119,7 +125,7 @@ class OriginPool final : private transport::Deadline {
   using AgeList = boost::intrusive::list<OriginConnection, boost::intrusive::base_hook<detail::AgeHook>,
                                          boost::intrusive::constant_time_size<false>>;
   struct Tunnel {
-    TunnelList idle;  // most recently used first
+    TunnelList idle;  // most recently used first; behind them those that rest, or did, the first to have rested first
     std::size_t count = 0;
   };
 

@@ -186,8 +186,8 @@ VisitorConnection::Next VisitorConnection::read_request() {
   if (socket_.failed()) return die();  // whatever it asked before, nobody is there for the answer
   while (true) {
     const std::string_view input = socket_.input();
-    // Nothing of HTTP/1 begins like the preface of HTTP/2 (RFC 9113 section 3.4).
-    const bool maybe_http2 = !asked_ && context_.options.h2c != H2c::Off &&
+    // Nothing of HTTP/1 begins like the preface of HTTP/2 (RFC 9113 section 3.4). Over TLS it is ALPN that says so, and nothing else (section 3.2).
+    const bool maybe_http2 = !asked_ && tls_ == nullptr && context_.options.h2c != H2c::Off &&
                              http::kH2Preface.starts_with(input.substr(0, http::kH2Preface.size()));
     if (maybe_http2 && input.size() >= http::kH2Preface.size()) {
       owner_.on_http2(*this);

@@ -38,7 +38,9 @@ VisitorConnection::Next VisitorConnection::settle_failed() {
   const std::string sentence = sentence_of(failure, exchange_->host());
   http::ErrorPage page = exchange_->page(sentence);
   page.hsts = hsts();
-  page.keep_alive = exchange_->visitor_keeps() && exchange_->request_read() && !context_.draining;
+  // What comes behind a request to switch may be of the other protocol already: nothing of it is read as a request.
+  page.keep_alive =
+      exchange_->visitor_keeps() && exchange_->request_read() && !exchange_->asks_to_switch() && !context_.draining;
   page.visitor_minor = exchange_->visitor_minor();
   socket_.send(http::make_error_response(page), {});
   ++context_.stats.errors;

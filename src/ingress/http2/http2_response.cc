@@ -190,7 +190,7 @@ void Http2Exchange::complete(bool excess) {
   if (!request_sent()) {
     origin_.reset();
   } else if (origin_keeps_ && !excess && !fin_) {
-    context_.pool.put(std::move(origin_));
+    context_.pool.put(std::move(origin_), bodiless());
   } else if (origin_) {
     context_.pool.retire(std::move(origin_));
   }

@@ -177,6 +177,11 @@ for name, line in (
         ("open-quote", b"3;a=\""), ("empty", b"3;"), ("two-semicolons", b"3;;a"), ("no-name", b"3;=b"), ("space-only", b"3; "), ("no-semicolon", b"3 a"),
         ("too-long", b"3;" + b"a" * 4000), ("control", b"3;a\x01"), ("equals-twice", b"3;a=b=c"), ("obs-text", b"3;a=\xff")):
     add("Zhong 2025 and CVE-2025-55315, chunk extensions", "chunk-extension-" + name, post(TE, body=line + b"\r\nabc\r\n0\r\n\r\n" + SMUGGLED), Broken())
+# RFC 9112 7.1.1 has BWS there, which a sender must not write and which some take for the end of the size (RFC 9110 5.6.3).
+for name, line in (
+        ("before-semicolon", b"3 ;a=b"), ("tab-before-semicolon", b"3\t;a=b"), ("before-name", b"3; a=b"), ("before-equals", b"3;a =b"), ("before-value", b"3;a= b"),
+        ("between", b"3;a=b ;c"), ("behind-quoted", b"3;a=\"b\" ;c"), ("last-chunk", b"3\r\nabc\r\n0 ;a")):
+    add("RFC 9110 5.6.3, chunk extensions", "chunk-space-" + name, post(TE, body=line + b"\r\nabc\r\n0\r\n\r\n" + SMUGGLED), Broken())
 add("CVE-2024-27982, extensions that cost nothing", "chunk-extensions-flood", post(TE, body=(b"1;" + b"a" * 200 + b"\r\nx\r\n") * 200 + b"0\r\n\r\n" + SMUGGLED), Broken())
 for name, lines in (
         ("content-length", b"Content-Length: 49"), ("transfer-encoding", b"Transfer-Encoding: chunked"), ("host", b"Host: evil.example"), ("connection", b"Connection: close"),
@@ -186,7 +191,7 @@ for name, lines in (
     add("RFC 9110 6.5.1", "trailer-" + name, post(TE, body=b"3\r\nabc\r\n0\r\n" + lines + b"\r\n\r\n" + SMUGGLED), Broken())
 for name, body, payload in (
         ("plain", b"3\r\nabc\r\n0\r\n\r\n", b"abc"), ("leading-zeros", b"003\r\nabc\r\n000\r\n\r\n", b"abc"), ("upper-hex", b"A\r\n0123456789\r\n0\r\n\r\n", b"0123456789"),
-        ("extension", b"3;a=b;c=\"d;e\"\r\nabc\r\n0;last\r\n\r\n", b"abc"), ("trailer", b"3\r\nabc\r\n0\r\nX-Checksum: 1\r\n\r\n", b"abc"),
+        ("extension", b"3;a=b;c=\"d;e\"\r\nabc\r\n0;last\r\n\r\n", b"abc"), ("quoted-space", b"3;a=\"b \\\t c\"\r\nabc\r\n0\r\n\r\n", b"abc"), ("trailer", b"3\r\nabc\r\n0\r\nX-Checksum: 1\r\n\r\n", b"abc"),
         ("empty", b"0\r\n\r\n", b""), ("crlf-inside", b"7\r\n0\r\n\r\nGE\r\n0\r\n\r\n", b"0\r\n\r\nGE"), ("a-request-inside", b"%x\r\n" % len(SMUGGLED) + SMUGGLED + b"\r\n0\r\n\r\n", SMUGGLED),
         ("one-byte-each", b"1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n", b"abc")):
     add(CHUNKS, "chunked-good-" + name, post(TE, body=body), one(body=payload))
@@ -332,6 +337,8 @@ add(HOP, "trailer-field", get(b"Trailer: Content-Length"), one(b"GET"))
 add("spoofed visitor", "forwarded-for", get(b"X-Forwarded-For: 6.6.6.6", b"X_Forwarded_For: 6.6.6.7", b"Forwarded: for=6.6.6.8", b"X-Real-IP: 6.6.6.9", b"X-Forwarded-Host: evil", b"X-Forwarded-Proto: gopher"),
     one(b"GET", has={b"x-forwarded-for": b"127.0.0.1", b"x-forwarded-host": b"app.example.com", b"x-forwarded-proto": b"http", b"forwarded": b"for=127.0.0.1;host=\"app.example.com\";proto=http"}, lacks=(b"x_forwarded_for", b"x-real-ip")))
 add("spoofed visitor", "ferrotunnel-field", get(b"Ferrotunnel-Error: x", b"Ferrotunnel_Error: y"), one(b"GET", lacks=(b"ferrotunnel-error", b"ferrotunnel_error")))
+add("CGI aliases", "dots-and-more", get(b"X.Forwarded.For: 6.6.6.6", b"X-Forwarded.Host: evil", b"X~Real-IP: 6.6.6.7", b"X.Request.Id: x", b"X.Forwarded.Client.Cert: x", b"My.Own: 1"),
+    one(b"GET", has={b"x-forwarded-for": b"127.0.0.1", b"my.own": b"1"}, lacks=(b"x.forwarded.for", b"x-forwarded.host", b"x~real-ip", b"x.request.id", b"x.forwarded.client.cert")))
 add("CGI aliases", "host-underscore-and-more", get(b"X_Forwarded_Host: evil", b"Proxy_Connection: x", b"X_Request_Id: x"), one(b"GET", lacks=(b"x_forwarded_host", b"proxy_connection", b"x_request_id")))
 
 # --- Upgrade, Expect

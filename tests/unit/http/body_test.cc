@@ -31,6 +31,33 @@ TEST(Body, BadChunkedBodies) {
   }
 }
 
+// A request's chunk lines have no white space but inside quoted strings.
+TEST(Body, WhiteSpaceInChunkLinesMayBeRefused) {
+  const auto feed = [](std::string_view text, std::size_t piece) {
+    BodyFramer framer(Framing::chunked(), {}, BodyFramer::ChunkSpace::Refused);
+    std::size_t consumed = 0;
+    for (std::size_t at = 0; at < text.size() && framer.error() == BodyError::None; at += piece)
+      consumed += framer.feed(text.substr(at, piece)).consumed;
+    return std::string(slug(framer.error())) + " " + std::to_string(consumed);
+  };
+  struct Case {
+    std::string_view line;
+    std::size_t good;
+  };
+  for (const Case& bad :
+       {Case{"5 ;a=b", 1}, Case{"5\t;a=b", 1}, Case{"5; a=b", 2}, Case{"5;a =b", 3}, Case{"5;a= b", 4},
+        Case{"5;a=b ;c", 5}, Case{"5;a=\"b\" ;c", 7}, Case{"5;a=\"b\"\t", 7}, Case{"5 ", 1}}) {
+    const std::string text = std::string(bad.line) + "\r\nhello\r\n0\r\n\r\n";
+    for (const std::size_t piece : {1, 100})
+      EXPECT_EQ(feed(text, piece), "chunk-extension " + std::to_string(bad.good)) << text;
+  }
+  for (const std::string_view line : {"5", "5;a=b;c", "5;a=\"b c\t\\ d\";e"}) {
+    const std::string text = std::string(line) + "\r\nhello\r\n0\r\n\r\n";
+    for (const std::size_t piece : {1, 100})
+      EXPECT_EQ(feed(text, piece), "none " + std::to_string(text.size())) << text;
+  }
+}
+
 std::vector<std::string> all_bodies() {
   std::vector<std::string> all;
   for (const GoodBody& vector : good_bodies()) all.emplace_back(vector.text);

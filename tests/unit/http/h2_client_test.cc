@@ -335,6 +335,7 @@ TEST(H2Client, FloodsEndTheConnection) {
       {H2Abuse::Settings, h2_frame(4, 0, 0)},
       {H2Abuse::Pings, h2_frame(6, 0, 0, "12345678")},
       {H2Abuse::EmptyFrames, h2_frame(0, 0, 1)},
+      {H2Abuse::EmptyFrames, h2_frame(0, 8, 1, std::string(1, '\0'))},
       {H2Abuse::WindowUpdates, h2_frame(8, 0, 0, std::string_view("\0\0\0\1", 4))},
   };
   for (const Case& one : cases) {

@@ -154,6 +154,13 @@ TEST(Request, FieldsKnowTheirNames) {
   EXPECT_EQ(field_id("Ferrotunnel-Anything-At-All"), FieldId::Ferrotunnel);
   EXPECT_EQ(field_id("Ferrotunnel_Side"), FieldId::UnderscoreAlias);
   EXPECT_EQ(field_id("ferrotunnel_anything_at_all"), FieldId::UnderscoreAlias);
+  for (const std::string_view alias :
+       {"X.Forwarded.For", "x.forwarded.client.cert", "x~forwarded-!", "X-Real.IP", "x+request-id", "content.length",
+        "HTTP2.Settings", "keep.alive", "proxy.connection", "transfer|encoding", "ferrotunnel.side"})
+    EXPECT_EQ(field_id(alias), FieldId::UnderscoreAlias) << alias;
+  for (const std::string_view other : {"x.forwarded", "x-forwarded", "xaforwardedafor", "x.real.ipp",
+                                       "X-Requested-With", "content.type", "x-forwarding-for", "for.warded", "ho.st"})
+    EXPECT_EQ(field_id(other), FieldId::Other) << other;
   EXPECT_EQ(field_id("Ferrotunnel"), FieldId::Other);
   EXPECT_EQ(field_id("my_header"), FieldId::Other);
   EXPECT_EQ(field_id("a_header_that_is_longer_than_any"), FieldId::Other);

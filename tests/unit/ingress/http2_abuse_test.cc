@@ -118,6 +118,64 @@ TEST_P(Http2Abuse, FramesForAStreamThatIsOver) {
   flood(H2Abuse::Resets, rst(1));
 }
 
+const H2Pairs kPost{{":method", "POST"}, {":scheme", "http"}, {":authority", "a.test"}, {":path", "/"}};
+const H2Pairs kMalformedPost{
+    {":method", "POST"}, {":scheme", "http"}, {":authority", "a.test"}, {":path", "/"}, {"te", "gzip"}};
+
+TEST_P(Http2Abuse, PaddingAlone) {
+  for (const std::string& padding : {std::string(1, '\0'), "\xff" + std::string(255, '\0')}) {
+    HttpWorld world(portable());
+    attack(world, H2Abuse::EmptyFrames,
+           [&](int i) { return i == 0 ? h2_headers(1, kPost, false) : h2_frame(0, 8, 1, padding); });
+  }
+}
+
+TEST_P(Http2Abuse, DataForAStreamThatWeHaveReset) {
+  for (const std::string& frame :
+       {h2_frame(0, 0, 1, "x"), h2_frame(0, 1, 1), h2_frame(0, 8, 1, std::string(1, '\0'))}) {
+    HttpWorld world(portable());
+    attack(world, H2Abuse::EmptyFrames, [&](int i) { return i == 0 ? h2_headers(1, kMalformedPost, false) : frame; });
+  }
+}
+
+// What may have been on its way when we reset comes through, and nothing beyond the window that it had.
+TEST_P(Http2Abuse, AStreamThatWeHaveResetKeepsItsWindow) {
+  HttpWorld world(portable());
+  world.link.origin = answer_heads([](std::string_view) { return ok("x"); });
+  Visitor& visitor = world.connect();
+  visitor.send(kH2Hello + h2_headers(1, kMalformedPost, false));
+  world.settle();
+  for (int i = 0; i < 4; ++i) visitor.send(h2_frame(0, 0, 1, std::string(i < 3 ? 16'384 : 16'383, 'x')));
+  world.settle();
+  EXPECT_EQ(goaway(visitor.got), std::nullopt);
+  EXPECT_FALSE(visitor.closed());
+  visitor.send(h2_frame(0, 0, 1, "x"));
+  ASSERT_TRUE(world.until([&] { return visitor.closed(); }));
+  EXPECT_EQ(goaway(visitor.got), NGHTTP2_FLOW_CONTROL_ERROR);
+}
+
+TEST_P(Http2Abuse, GoawayAgainAndAgain) {
+  HttpWorld world(portable());
+  attack(world, H2Abuse::Unknown,
+         [](int i) { return i == 0 ? h2_headers(1, kPost, false) : h2_frame(7, 0, 0, std::string(8, '\0')); });
+}
+
+// Frames are counted, not the pieces in which they come.
+TEST_P(Http2Abuse, ContinuationInPiecesIsNotMany) {
+  HttpWorld world(portable());
+  world.link.origin = answer_heads([](std::string_view) { return ok("x"); });
+  Visitor& visitor = world.connect();
+  visitor.send(kH2Hello);
+  const std::string bytes = h2_frame(1, 1, 1, hpack(h2_get())) + h2_frame(9, 0, 1, hpack({{"a", "0123456789abcdef"}})) +
+                            h2_frame(9, 4, 1, hpack({{"b", "0123456789abcdef"}}));
+  for (const char one : bytes) {
+    visitor.send(std::string(1, one));
+    world.settle();
+  }
+  EXPECT_EQ(goaway(visitor.got), std::nullopt);
+  EXPECT_EQ(world.link.streams.size(), 1u);
+}
+
 TEST_P(Http2Abuse, Continuations) {
   HttpWorld world(portable());
   attack(world, H2Abuse::Continuations,

@@ -245,15 +245,11 @@ TEST_P(HttpExchange, BodilessResponses) {
       {get(), "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"},
   };
   for (const auto& [request, response] : cases) {
+    world.link.origin = answer_heads([&](std::string_view) { return response; });
     visitor.send(request);
-    ASSERT_TRUE(
-        world.until([&] { return !world.link.streams.empty() && world.link.last().got.ends_with("\r\n\r\n"); }));
-    world.link.last().got.clear();
-    world.link.last().say(response);
     ASSERT_TRUE(world.until([&] { return visitor.got == response; })) << visitor.got;
     visitor.got.clear();
   }
-  EXPECT_EQ(world.link.streams.size(), 1u);
 }
 
 TEST_P(HttpExchange, UntilClose) {
@@ -397,6 +393,41 @@ TEST_P(HttpExchange, UpgradeDeclined) {
   ASSERT_TRUE(world.until([&] { return stream.got.starts_with("GET /next "); }));
   stream.say(ok("yes"));
   ASSERT_TRUE(world.until([&] { return visitor.got == ok("no") + ok("yes"); }));
+}
+
+// What is behind it was for a protocol that nobody agreed on.
+TEST_P(HttpExchange, AFailedUpgradeEndsTheConnection) {
+  HttpWorld world(portable());
+  Visitor& visitor = world.connect();
+  visitor.send(get("/up", "Upgrade: websocket\r\nConnection: Upgrade\r\n") + get("/behind"));
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\n");
+  ASSERT_TRUE(world.until([&] { return visitor.closed(); }));
+  EXPECT_TRUE(visitor.got.starts_with("HTTP/1.1 502 ")) << visitor.got;
+  EXPECT_TRUE(visitor.got.contains("\r\nConnection: close\r\n")) << visitor.got;
+  EXPECT_EQ(world.link.streams.size(), 1u);
+}
+
+// A body behind HEAD or 304 is not the next visitor's answer.
+TEST_P(HttpExchange, ALateBodyThatMustNotBeIsNobodysAnswer) {
+  const auto late = [&](const std::string& request, const std::string& answer) {
+    HttpWorld world(portable());
+    world.link.origin =
+        answer_heads([&](std::string_view head) { return head.starts_with("GET /second ") ? ok("own") : answer; });
+    Visitor& visitor = world.connect();
+    visitor.send(request + get("/second"));
+    ASSERT_TRUE(world.until([&] { return visitor.got == answer + ok("own"); })) << visitor.got;
+    ASSERT_EQ(world.link.streams.size(), 2u);
+    FakeStream& stream = *world.link.streams.front();
+    EXPECT_EQ(world.ingress->stats().idle_origins, 2u);
+    stream.say(ok("poisoned"));
+    EXPECT_EQ(stream.got_reset, transport::ResetReason::Cancel);
+    world.settle();
+    EXPECT_EQ(visitor.got, answer + ok("own"));
+  };
+  late("HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n");
+  late(get(), "HTTP/1.1 304 Not Modified\r\n\r\n");
+  late(get(), "HTTP/1.1 204 No Content\r\n\r\n");
 }
 
 TEST_P(HttpExchange, VisitorResetsAnUpgradedConnection) {

@@ -25,6 +25,17 @@ TEST_P(HttpHttps, TheOriginHearsThatItWasHttps) {
   EXPECT_FALSE(visitor.got.contains("Strict-Transport-Security"));
 }
 
+// Over TLS it is ALPN that says HTTP/2 (RFC 9113 section 3.2): one who was not offered it, or took http/1.1, gets none by its preface.
+TEST_P(HttpHttps, ThePrefaceWithoutAlpnIsNoRequest) {
+  HttpWorld world(portable());
+  world.link.origin = answer_heads([](std::string_view) { return ok("x"); });
+  Visitor& visitor = world.connect(0, tls("a.test"));
+  visitor.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  ASSERT_TRUE(world.until([&] { return visitor.closed(); }));
+  EXPECT_TRUE(visitor.got.starts_with("HTTP/1.1 505 ")) << visitor.got;
+  EXPECT_TRUE(world.link.streams.empty());
+}
+
 TEST_P(HttpHttps, HstsIsSaidOverTlsOnly) {
   HttpWorld world(portable());
   world.link.origin = answer_heads([](std::string_view) { return ok("fine"); });

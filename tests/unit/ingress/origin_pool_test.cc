@@ -46,6 +46,22 @@ class OriginPoolTest : public testing::Test {
     return true;
   }
 
+  // All of it at one time, as far as the pool can tell.
+  template <class Do>
+  void in_turn(Do&& what) {
+    struct Task final : transport::TurnTask {
+      explicit Task(Do& does) : what(does) {}
+      void run_turn() override {
+        what();
+        done = true;
+      }
+      Do& what;
+      bool done = false;
+    } task(what);
+    shard_.next_turn(task);
+    ASSERT_TRUE(until([&] { return task.done; }));
+  }
+
   static constexpr TunnelKey kA{1, 1}, kB{1, 2}, kC{2, 1};
   MemoryBudget budget_;
   transport::Shard shard_{0, budget_};
@@ -69,6 +85,43 @@ TEST_F(OriginPoolTest, MostRecentlyUsedFirstAndByTunnel) {
   EXPECT_EQ(&taken->stream(), second_stream);
   EXPECT_TRUE(taken->reused());
   EXPECT_EQ(pool.idle(kA), 1u);
+}
+
+TEST_F(OriginPoolTest, OneWhoseAnswerHadNoBodyRests) {
+  OriginPool pool(shard_, {});
+  OriginPtr head = open(pool, kA);
+  FakeStream& head_stream = link_.last();
+  OriginPtr late = open(pool, kA);
+  FakeStream& late_stream = link_.last();
+  OriginPtr other = open(pool, kA);
+  FakeStream& other_stream = link_.last();
+  TimePoint since;
+  in_turn([&] {
+    since = shard_.now();
+    pool.put(std::move(head), true);
+    pool.put(std::move(late), true);
+    EXPECT_EQ(pool.idle(kA), 2u);
+    EXPECT_EQ(pool.take(kA, user_), nullptr);
+    pool.put(std::move(other));
+    OriginPtr usual = pool.take(kA, user_);
+    ASSERT_NE(usual, nullptr);
+    EXPECT_EQ(&usual->stream(), &other_stream);
+    EXPECT_EQ(pool.take(kA, user_), nullptr);
+    usual->spend();
+    pool.put(std::move(usual));
+    // A body behind HEAD is nobody's answer.
+    late_stream.say("poisoned");
+    EXPECT_EQ(late_stream.got_reset, ResetReason::Cancel);
+    EXPECT_EQ(pool.idle(kA), 1u);
+  });
+  OriginPtr rested;
+  ASSERT_TRUE(until([&] { return (rested = pool.take(kA, user_)) != nullptr; }));
+  EXPECT_GE(shard_.now() - since, OriginPool::kRest);
+  EXPECT_EQ(&rested->stream(), &head_stream);
+  EXPECT_TRUE(rested->reused());
+  // Used as ever from then on.
+  pool.put(std::move(rested));
+  EXPECT_NE(pool.take(kA, user_), nullptr);
 }
 
 TEST_F(OriginPoolTest, BoundedByTunnelAndInAll) {
