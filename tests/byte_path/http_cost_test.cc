@@ -71,7 +71,7 @@ class QuietLink final : public transport::Link, private transport::TurnTask, pub
 
 struct QuietHost final : ingress::HttpIngressHost {
   void move_visitor(unsigned, transport::ByteStreamPtr, const transport::PeerAddress&, std::string,
-                    const ingress::VisitorTls&) override {}
+                    const ingress::VisitorTls&, ingress::VisitorSlot) override {}
   void move_http2(unsigned, ingress::Http2Parcel) override {}
   void on_request(const ingress::RequestRecord&) override {}
   void on_turned_away() override {}

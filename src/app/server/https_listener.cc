@@ -50,8 +50,8 @@ void HttpsListener::on_proxied(transport::UniqueFd fd, const transport::PeerAddr
 }
 
 void HttpsListener::on_secured(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                               const ingress::VisitorTls& tls) {
-  shard_.http().adopt(std::move(visitor), peer, {}, tls);
+                               const ingress::VisitorTls& tls, ingress::VisitorSlot slot) {
+  shard_.http().adopt(std::move(visitor), peer, {}, tls, std::move(slot));
 }
 
 transport::NameGuard::Demand HttpsListener::demand_of(std::string_view name) {

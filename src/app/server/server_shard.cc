@@ -407,12 +407,13 @@ bool ServerShard::make_room() {
 }
 
 void ServerShard::move_visitor(unsigned to, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                               std::string early, const ingress::VisitorTls& tls) {
+                               std::string early, const ingress::VisitorTls& tls, ingress::VisitorSlot slot) {
   ServerShard& other = server_.shard(to);
   shard_.poller().leave(visitor->fd());
   // A std::function's target has to be copyable; a posted handler only movable.
-  other.shard().post([&other, visitor = std::move(visitor), peer, early = std::move(early), tls]() mutable {
-    other.http_.adopt(std::move(visitor), peer, std::move(early), tls);
+  other.shard().post([&other, visitor = std::move(visitor), peer, early = std::move(early), tls,
+                      slot = std::move(slot)]() mutable {
+    other.http_.adopt(std::move(visitor), peer, std::move(early), tls, std::move(slot));
   });
 }
 

@@ -148,7 +148,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
   void move_http2(unsigned shard, ingress::Http2Parcel parcel) override;
   void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                    std::string early, const ingress::VisitorTls& tls) override;
+                    std::string early, const ingress::VisitorTls& tls, ingress::VisitorSlot slot) override;
   void on_move(const route::RouteTarget& target) override;
   void on_request(const ingress::RequestRecord& record) override;
   void on_turned_away() override { count_refused(ingress::Refusal::ServerLimit); }

@@ -12,7 +12,7 @@ HttpIngress::HttpIngress(transport::Shard& shard, route::RouterCache& routes, ro
 HttpIngress::~HttpIngress() { stop(); }
 
 void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                        std::string_view early_bytes, const VisitorTls& tls) {
+                        std::string_view early_bytes, const VisitorTls& tls, VisitorSlot slot) {
   HttpIngressStats& stats = context_.stats;
   ++stats.accepted;
   // While draining, only a request that was already read elsewhere is still served, and who had come when it began and then shook hands.
@@ -22,13 +22,9 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
     ++stats.refused;
     return;
   }
-  VisitorSlot slot;
-  if (VisitorCount* count = context_.options.visitors; count != nullptr) {
-    slot = early_bytes.empty() ? let_in() : count->enter_again();  // one that is moved was let in before
-    if (!slot) return turn_away(*visitor);
-  }
+  if (!slot && context_.options.visitors != nullptr && !(slot = let_in())) return turn_away(*visitor);
   if (tls.h2) {
-    if (add_http2({std::move(visitor), peer, tls, nullptr}, early_bytes, std::move(slot))) ++stats.visitors;
+    if (add_http2({std::move(visitor), peer, tls, nullptr, std::move(slot)}, early_bytes)) ++stats.visitors;
     return;
   }
   auto connection = std::make_unique<VisitorConnection>(context_, static_cast<VisitorOwner&>(*this), std::move(visitor),
@@ -61,14 +57,13 @@ void HttpIngress::adopt_http2(Http2Parcel parcel) {
     ++stats.refused;
     return;
   }
-  VisitorSlot slot;
-  if (VisitorCount* count = context_.options.visitors; count != nullptr) slot = count->enter_again();
-  if (add_http2(std::move(parcel), {}, std::move(slot))) ++stats.visitors;
+  if (add_http2(std::move(parcel), {})) ++stats.visitors;
 }
 
-bool HttpIngress::add_http2(Http2Parcel parcel, std::string_view early_bytes, VisitorSlot slot, bool upgrades) {
-  auto connection = std::make_unique<Http2Connection>(
-      context_, static_cast<Http2Owner&>(*this), std::move(parcel.stream), parcel.peer, parcel.tls, std::move(slot));
+bool HttpIngress::add_http2(Http2Parcel parcel, std::string_view early_bytes, bool upgrades) {
+  auto connection =
+      std::make_unique<Http2Connection>(context_, static_cast<Http2Owner&>(*this), std::move(parcel.stream),
+                                        parcel.peer, parcel.tls, std::move(parcel.slot));
   const bool good = parcel.server ? connection->go_on(std::move(parcel.server)).has_value()
                     : upgrades    ? connection->take_over(early_bytes)
                                   : connection->start(early_bytes).has_value();
@@ -86,7 +81,7 @@ bool HttpIngress::add_http2(Http2Parcel parcel, std::string_view early_bytes, Vi
 void HttpIngress::on_http2(VisitorConnection& visitor) {
   VisitorConnection::Parts parts = visitor.release();
   delete &visitor;
-  if (!add_http2({std::move(parts.stream), parts.peer, parts.tls, nullptr}, parts.early, std::move(parts.slot),
+  if (!add_http2({std::move(parts.stream), parts.peer, parts.tls, nullptr, std::move(parts.slot)}, parts.early,
                  parts.upgrades))
     --context_.stats.visitors;
 }

@@ -24,9 +24,10 @@ class HttpIngress final : private VisitorOwner, private Http2Owner {
               const HttpIngressOptions& options, HttpIngressHost& host);
   ~HttpIngress();
 
-  // Takes a connected visitor. `early_bytes` were already read from it (it came from another shard).
+  // Takes a connected visitor. `early_bytes` were already read from it (it came from another shard). `slot`: the place that he was given
+  // where he was let in; none: he is let in here.
   void adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, std::string_view early_bytes = {},
-             const VisitorTls& tls = {});
+             const VisitorTls& tls = {}, VisitorSlot slot = {});
 
   void adopt_http2(Http2Parcel parcel);
 
@@ -72,7 +73,7 @@ class HttpIngress final : private VisitorOwner, private Http2Owner {
   void on_http2(VisitorConnection& visitor) override;
   void on_http2_over(Http2Connection& connection) override;
   // False: it is closed.
-  bool add_http2(Http2Parcel parcel, std::string_view early_bytes, VisitorSlot slot, bool upgrades = false);
+  bool add_http2(Http2Parcel parcel, std::string_view early_bytes, bool upgrades = false);
 
   using Visitors = boost::intrusive::list<VisitorConnection, boost::intrusive::base_hook<VisitorHook>,
                                           boost::intrusive::constant_time_size<false>>;

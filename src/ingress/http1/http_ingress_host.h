@@ -118,13 +118,15 @@ struct Http2Parcel {
   transport::PeerAddress peer;
   VisitorTls tls;
   std::unique_ptr<http::H2Server> server;
+  VisitorSlot slot{};
 };
 
 class HttpIngressHost {
  public:
-  // The route's link lives on another shard: carry this there and adopt() it. Nothing of the request was sent anywhere.
+  // The route's link lives on another shard: carry this there and adopt() it. Nothing of the request was sent anywhere. `slot`: its
+  // place among the visitors, which goes with it.
   virtual void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                            std::string early_bytes, const VisitorTls& tls) = 0;
+                            std::string early_bytes, const VisitorTls& tls, VisitorSlot slot) = 0;
   // The same for one that speaks HTTP/2: adopt_http2() it there.
   virtual void move_http2(unsigned shard, Http2Parcel parcel) = 0;
   // One of them is about to be called: a visitor came here for this one, whose link is there.

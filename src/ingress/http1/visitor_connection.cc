@@ -274,7 +274,8 @@ VisitorConnection::Parts VisitorConnection::release() {
 VisitorConnection::Next VisitorConnection::move_to(unsigned shard) {
   ++context_.stats.moved;
   std::string early(socket_.input());
-  context_.host.move_visitor(shard, socket_.release(), peer_, std::move(early), tls_ ? *tls_ : VisitorTls{});
+  context_.host.move_visitor(shard, socket_.release(), peer_, std::move(early), tls_ ? *tls_ : VisitorTls{},
+                             std::move(slot_));
   return die();
 }
 

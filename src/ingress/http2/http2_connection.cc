@@ -173,7 +173,7 @@ void Http2Connection::read() {
 // Whole, with what the session knows, to where the link of its request is.
 void Http2Connection::move() {
   ++context_.stats.moved;
-  Http2Parcel parcel{socket_.release(), peer_, tls_, std::move(server_)};
+  Http2Parcel parcel{socket_.release(), peer_, tls_, std::move(server_), std::move(slot_)};
   context_.host.move_http2(move_to_, std::move(parcel));
   owner_.on_http2_over(*this);
 }

@@ -120,8 +120,9 @@ class VisitorHandshakes::Handshake final : public Hook, private transport::PollH
     SecuredVisitors& to = owner_.to_;
     transport::ByteStreamPtr stream = std::move(stream_);
     const PeerAddress peer = peer_;
+    VisitorSlot slot = std::move(slot_);
     owner_.remove(*this);
-    to.on_secured(std::move(stream), peer, tls);
+    to.on_secured(std::move(stream), peer, tls, std::move(slot));
   }
 
   void say_plain() {

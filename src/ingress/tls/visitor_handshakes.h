@@ -37,8 +37,8 @@ struct VisitorHandshakeCounters {
 // Who gets them.
 class SecuredVisitors {
  public:
-  virtual void on_secured(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                          const VisitorTls& tls) = 0;
+  virtual void on_secured(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, const VisitorTls& tls,
+                          VisitorSlot slot) = 0;
 
  protected:
   ~SecuredVisitors() = default;
@@ -52,8 +52,8 @@ class VisitorHandshakes final {
   VisitorHandshakes& operator=(const VisitorHandshakes&) = delete;
   ~VisitorHandshakes();
 
-  // Takes a connected, non-blocking socket. on_secured() follows, perhaps from inside, unless it ends before. `slot`: its place among the visitors
-  // until then.
+  // Takes a connected, non-blocking socket. on_secured() follows, perhaps from inside, unless it ends before. `slot`: its place among the visitors,
+  // which he keeps.
   void take(transport::UniqueFd fd, const transport::PeerAddress& peer, transport::CertificateBookPtr book,
             VisitorSlot slot);
   // Ends all that is under way.

@@ -139,6 +139,32 @@ TEST_P(HttpSpare, WhoHasSentHisFinIsWaitedForSoLong) {
   ASSERT_TRUE(world.until_got(half, "xxxxxx"));
 }
 
+// Who is on his way to another thread is counted all the while: nobody gets his place, and he needs no second one.
+TEST_P(HttpSpare, HisPlaceGoesWithHimToAnotherShard) {
+  HttpWorld here(portable(), options(2)), there(portable(), options(2), 1);
+  for (HttpWorld* world : {&here, &there}) {
+    ASSERT_TRUE(world->router.claim("far.test", "owner", {HttpWorld::kSession, HttpWorld::kTunnel, 1}).has_value());
+    ASSERT_TRUE(world->router.claim("b.test", "owner", {HttpWorld::kSession + 1, HttpWorld::kTunnel, 1}).has_value());
+  }
+  here.links.remove(HttpWorld::kSession);
+  Visitor& h1 = here.connect();
+  h1.send("GET / HTTP/1.1\r\nHost: far.test\r\n\r\n");
+  H2Visitor h2(here);
+  (void)h2.client.ask_as({{":method", "GET"}, {":scheme", "http"}, {":authority", "b.test"}, {":path", "/"}});
+  ASSERT_TRUE(h2.until([&] { return here.host.moved.size() == 1 && here.host.moved_http2.size() == 1; }));
+  EXPECT_EQ(here.ingress->stats().visitors, 0u);
+  EXPECT_EQ(count.now(), 2u);
+  Visitor& newcomer = there.connect();
+  ASSERT_TRUE(there.until_got(newcomer, "server-limit"));
+  WorldHost::Moved& moved = here.host.moved[0];
+  there.ingress->adopt(std::move(moved.stream), moved.peer, std::move(moved.early), moved.tls, std::move(moved.slot));
+  there.ingress->adopt_http2(std::move(here.host.moved_http2[0].second));
+  EXPECT_EQ(there.ingress->stats().visitors, 2u);
+  EXPECT_EQ(count.now(), 2u);
+  there.ingress->stop();
+  EXPECT_EQ(count.now(), 0u);
+}
+
 TEST(VisitorCount, AFewMayComeBeforeTheirPlaceIsFree) {
   VisitorCount count;
   count.set_max(1);

@@ -126,10 +126,11 @@ class WorldHost final : public HttpIngressHost {
     transport::PeerAddress peer;
     std::string early;
     VisitorTls tls;
+    VisitorSlot slot;
   };
   void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                    std::string early, const VisitorTls& tls) override {
-    moved.push_back({shard, std::move(visitor), peer, std::move(early), tls});
+                    std::string early, const VisitorTls& tls, VisitorSlot slot) override {
+    moved.push_back({shard, std::move(visitor), peer, std::move(early), tls, std::move(slot)});
   }
   void move_http2(unsigned shard, Http2Parcel parcel) override { moved_http2.emplace_back(shard, std::move(parcel)); }
   void on_move(const route::RouteTarget& target) override { wanted.push_back(target.session); }

@@ -19,9 +19,11 @@ struct Secured final : SecuredVisitors {
   struct One {
     transport::ByteStreamPtr stream;
     VisitorTls tls;
+    VisitorSlot slot;
   };
-  void on_secured(transport::ByteStreamPtr visitor, const transport::PeerAddress&, const VisitorTls& tls) override {
-    came.push_back({std::move(visitor), tls});
+  void on_secured(transport::ByteStreamPtr visitor, const transport::PeerAddress&, const VisitorTls& tls,
+                  VisitorSlot slot) override {
+    came.push_back({std::move(visitor), tls, std::move(slot)});
   }
   std::vector<One> came;
 };
@@ -128,8 +130,8 @@ TEST_P(VisitorHandshakesTest, ARequestBehindTheHandshakeIsRead) {
   struct ToIngress final : SecuredVisitors {
     explicit ToIngress(HttpIngress& to) : ingress(to) {}
     void on_secured(transport::ByteStreamPtr stream, const transport::PeerAddress& peer,
-                    const VisitorTls& tls) override {
-      ingress.adopt(std::move(stream), peer, {}, tls);
+                    const VisitorTls& tls, VisitorSlot slot) override {
+      ingress.adopt(std::move(stream), peer, {}, tls, std::move(slot));
     }
     HttpIngress& ingress;
   } to(*world.ingress);
