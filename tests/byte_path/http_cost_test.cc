@@ -71,10 +71,10 @@ class QuietLink final : public transport::Link, private transport::TurnTask, pub
 
 struct QuietHost final : ingress::HttpIngressHost {
   void move_visitor(unsigned, transport::ByteStreamPtr, const transport::PeerAddress&, std::string,
-                    const ingress::VisitorTls&) override {}
+                    const ingress::VisitorTls&, ingress::VisitorSlot) override {}
   void move_http2(unsigned, ingress::Http2Parcel) override {}
   void on_request(const ingress::RequestRecord&) override {}
-  void on_turned_away() override {}
+  void on_turned_away(ingress::Refusal) override {}
 };
 
 // One visitor, one request, one origin. On the portable poller, which never waits by itself: this thread has both ends.

@@ -3,6 +3,8 @@
 import socket
 import time
 
+import pytest
+
 from processes import BINARY, Process, address, until
 from test_limits import echoes, limit_descriptors, server_with, status
 from visitors import HttpVisitor, connect
@@ -203,6 +205,36 @@ def test_idle_visitors_make_room_for_those_who_ask(world, nginx):
     now = status(world, server)
     assert now["http"]["made_room"] > 0 and now["refused"]["server_limit"] == 0, now
     assert now["visitors"] <= now["max_visitors"]
+
+
+@pytest.mark.parametrize("kind", ["heads", "bodies", "tcp"])
+def test_one_address_shuts_nobody_out(world, nginx, echo, kind):
+    nginx.file("a.txt", b"a")
+    silent = socket.create_server(("127.0.0.1", 0), backlog=512)
+    world.later(silent.close)
+    server = server_with(world, 256)
+    world.http_tunnel(server, nginx.port, "a.test")
+    world.http_tunnel(server, silent.getsockname()[1], "silent.test", "--name", "silent")
+    tcp = world.tcp_tunnel(server, echo.port)
+    crowd = []
+    world.later(lambda: [one.close() for one in crowd])
+    for _ in range(400):
+        try:
+            one = socket.create_connection(tcp.public if kind == "tcp" else server.http_address, timeout=20, source_address=("127.0.3.1", 0))
+            crowd.append(one)
+            one.sendall({"heads": b"GET / HTTP/1.1\r\nHost:", "bodies": b"POST / HTTP/1.1\r\nHost: silent.test\r\nContent-Length: 999999\r\n\r\n", "tcp": b"ping"}[kind])
+        except OSError:
+            pass  # refused
+    for _ in range(20):
+        assert served(server)
+    assert echoes(tcp.public)
+    now = status(world, server)
+    assert now["refused"]["server_limit"] == 0, now
+    if kind == "heads":
+        assert now["http"]["made_room"] > 0
+    else:
+        assert now["refused"]["address_limit"] > 200
+    assert now["visitors"] <= now["descriptors"]["visitors_line"]
 
 
 def test_visitors_who_have_left_make_room(world, nginx):

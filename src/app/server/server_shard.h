@@ -155,11 +155,11 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
   void move_http2(unsigned shard, ingress::Http2Parcel parcel) override;
   void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                    std::string early, const ingress::VisitorTls& tls) override;
+                    std::string early, const ingress::VisitorTls& tls, ingress::VisitorSlot slot) override;
   void on_move(const route::RouteTarget& target) override;
   void on_request(const ingress::RequestRecord& record) override;
-  void on_turned_away() override { count_refused(ingress::Refusal::ServerLimit); }
-  [[nodiscard]] bool make_room() override;
+  void on_turned_away(ingress::Refusal why) override { count_refused(why); }
+  [[nodiscard]] bool make_room(const transport::PeerAddress& of) override;
 
   ServerImpl& server_;
   LivePtr live_;

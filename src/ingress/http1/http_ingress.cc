@@ -12,7 +12,7 @@ HttpIngress::HttpIngress(transport::Shard& shard, route::RouterCache& routes, ro
 HttpIngress::~HttpIngress() { stop(); }
 
 void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                        std::string_view early_bytes, const VisitorTls& tls) {
+                        std::string_view early_bytes, const VisitorTls& tls, VisitorSlot slot) {
   HttpIngressStats& stats = context_.stats;
   ++stats.accepted;
   // While draining, only a request that was already read elsewhere is still served, and who had come when it began and then shook hands.
@@ -22,13 +22,11 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
     ++stats.refused;
     return;
   }
-  VisitorSlot slot;
-  if (VisitorCount* count = context_.options.visitors; count != nullptr) {
-    slot = early_bytes.empty() ? let_in() : count->enter_again();  // one that is moved was let in before
-    if (!slot) return turn_away(*visitor);
+  if (VisitorCount* count = context_.options.visitors; count != nullptr && !slot) {
+    if (!(slot = let_in(peer))) return turn_away(*visitor, count->refusal_of(peer));
   }
   if (tls.h2) {
-    if (add_http2({std::move(visitor), peer, tls, nullptr}, early_bytes, std::move(slot))) ++stats.visitors;
+    if (add_http2({std::move(visitor), peer, tls, nullptr, std::move(slot)}, early_bytes)) ++stats.visitors;
     return;
   }
   auto connection = std::make_unique<VisitorConnection>(context_, static_cast<VisitorOwner&>(*this), std::move(visitor),
@@ -41,17 +39,18 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
   visitors_.push_back(*connection.release());
 }
 
-VisitorSlot HttpIngress::let_in() {
+VisitorSlot HttpIngress::let_in(const transport::PeerAddress& peer) {
   VisitorCount& count = *context_.options.visitors;
-  if (!count.full()) {
-    if (VisitorSlot slot = count.enter()) return slot;
+  const bool crowded = count.crowded_by(peer);
+  if (!crowded && !count.full()) {
+    if (VisitorSlot slot = count.enter(peer)) return slot;
   }
-  if (context_.spares.end_oldest()) {
-    ++context_.stats.made_room;
-  } else if (context_.host.make_room()) {
-    if (VisitorSlot slot = count.enter_beyond()) return slot;
+  const transport::PeerAddress of = crowded ? peer : transport::PeerAddress{};
+  if (make_room(of)) return count.enter(peer);
+  if (context_.host.make_room(of)) {
+    if (VisitorSlot slot = count.enter_beyond(peer)) return slot;
   }
-  return count.enter();
+  return crowded ? VisitorSlot() : count.enter(peer);
 }
 
 void HttpIngress::adopt_http2(Http2Parcel parcel) {
@@ -61,14 +60,13 @@ void HttpIngress::adopt_http2(Http2Parcel parcel) {
     ++stats.refused;
     return;
   }
-  VisitorSlot slot;
-  if (VisitorCount* count = context_.options.visitors; count != nullptr) slot = count->enter_again();
-  if (add_http2(std::move(parcel), {}, std::move(slot))) ++stats.visitors;
+  if (add_http2(std::move(parcel), {})) ++stats.visitors;
 }
 
-bool HttpIngress::add_http2(Http2Parcel parcel, std::string_view early_bytes, VisitorSlot slot, bool upgrades) {
-  auto connection = std::make_unique<Http2Connection>(
-      context_, static_cast<Http2Owner&>(*this), std::move(parcel.stream), parcel.peer, parcel.tls, std::move(slot));
+bool HttpIngress::add_http2(Http2Parcel parcel, std::string_view early_bytes, bool upgrades) {
+  auto connection =
+      std::make_unique<Http2Connection>(context_, static_cast<Http2Owner&>(*this), std::move(parcel.stream),
+                                        parcel.peer, parcel.tls, std::move(parcel.slot));
   const bool good = parcel.server ? connection->go_on(std::move(parcel.server)).has_value()
                     : upgrades    ? connection->take_over(early_bytes)
                                   : connection->start(early_bytes).has_value();
@@ -86,7 +84,7 @@ bool HttpIngress::add_http2(Http2Parcel parcel, std::string_view early_bytes, Vi
 void HttpIngress::on_http2(VisitorConnection& visitor) {
   VisitorConnection::Parts parts = visitor.release();
   delete &visitor;
-  if (!add_http2({std::move(parts.stream), parts.peer, parts.tls, nullptr}, parts.early, std::move(parts.slot),
+  if (!add_http2({std::move(parts.stream), parts.peer, parts.tls, nullptr, std::move(parts.slot)}, parts.early,
                  parts.upgrades))
     --context_.stats.visitors;
 }
@@ -96,7 +94,7 @@ void HttpIngress::on_http2_over(Http2Connection& connection) {
   delete &connection;
 }
 
-void HttpIngress::turn_away(transport::ByteStream& visitor) {
+void HttpIngress::turn_away(transport::ByteStream& visitor, Refusal why) {
   const Failure& failure = failures::kServerLimit;
   http::ErrorPage page = page_of(failure, failure.sentence, {});
   page.templates = context_.pages.get();
@@ -108,7 +106,7 @@ void HttpIngress::turn_away(transport::ByteStream& visitor) {
   // What it has asked by now is read away: left unread it would make the close an RST, which may overtake the page.
   (void)visitor.read(context_.shard.read_buffer());
   ++context_.stats.refused;
-  context_.host.on_turned_away();
+  context_.host.on_turned_away(why);
 }
 
 void HttpIngress::set_gate(const TunnelKey& tunnel, VisitorGatePtr gate) {

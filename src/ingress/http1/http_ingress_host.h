@@ -70,8 +70,9 @@ struct HttpIngressOptions {
   std::size_t linger_bytes = 256 * 1024;
   std::size_t max_visitors = 20'000;  // connections of the shard; more are closed at once
   VisitorCount* visitors =
-      nullptr;      // those of the server, where they are counted; past its limit newcomers hear 503 and no more
-  std::string via;  // how this server calls itself in Via, so that it knows its own requests again; "": no Via
+      nullptr;          // those of the server, where they are counted; past its limit newcomers hear 503 and no more
+  std::string via;      // how this server calls itself in Via, so that it knows its own requests again; "": no Via
+  unsigned shards = 1;  // that share the memory limit
   bool trust_forwarded = false;  // visitors are proxies whose X-Forwarded-* is true
   // Of min_visitor_rate, in one window.
   [[nodiscard]] std::uint64_t least_in_window() const {
@@ -118,22 +119,25 @@ struct Http2Parcel {
   transport::PeerAddress peer;
   VisitorTls tls;
   std::unique_ptr<http::H2Server> server;
+  VisitorSlot slot{};
 };
 
 class HttpIngressHost {
  public:
-  // The route's link lives on another shard: carry this there and adopt() it. Nothing of the request was sent anywhere.
+  // The route's link lives on another shard: carry this there and adopt() it. Nothing of the request was sent anywhere. `slot`: its
+  // place among the visitors, which goes with it.
   virtual void move_visitor(unsigned shard, transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                            std::string early_bytes, const VisitorTls& tls) = 0;
+                            std::string early_bytes, const VisitorTls& tls, VisitorSlot slot) = 0;
   // The same for one that speaks HTTP/2: adopt_http2() it there.
   virtual void move_http2(unsigned shard, Http2Parcel parcel) = 0;
   // One of them is about to be called: a visitor came here for this one, whose link is there.
   virtual void on_move(const route::RouteTarget& /*target*/) {}
   virtual void on_request(const RequestRecord& record) = 0;
   // One was turned away before it could ask for anything.
-  virtual void on_turned_away() = 0;
-  // There is no place for a newcomer, and none to be had here. True: another shard was asked to end one who is spare.
-  [[nodiscard]] virtual bool make_room() { return false; }
+  virtual void on_turned_away(Refusal why) = 0;
+  // There is no place for a newcomer, and none to be had here. True: another shard was asked to end one who is spare; `of`: of this address
+  // alone, where it has a family.
+  [[nodiscard]] virtual bool make_room(const transport::PeerAddress& /*of*/) { return false; }
 
  protected:
   ~HttpIngressHost() = default;
@@ -152,7 +156,7 @@ struct HttpIngressStats {
   std::uint64_t timeouts = 0;     // any of the options'
   std::uint64_t half_closed = 0;  // of them, by half_closed_timeout
   std::uint64_t made_room =
-      0;  // connections that were ended for a newcomer, since nothing was asked on them or nobody there
+      0;  // connections that were ended for a newcomer, since nothing (whole) was asked on them or nobody there
   std::uint64_t too_slow = 0;   // of them, by min_visitor_rate
   std::uint64_t no_memory = 0;  // refused because the memory limit was reached
   std::uint64_t origins_opened = 0;

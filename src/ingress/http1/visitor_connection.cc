@@ -23,7 +23,7 @@ bool names_no_version(std::string_view head) {
 
 VisitorConnection::VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
                                      const transport::PeerAddress& peer, VisitorSlot slot, const VisitorTls& tls)
-    : SpareVisitor(context.spares),
+    : SpareVisitor(context.spares, peer),
       context_(context),
       owner_(owner),
       socket_(context.shard, std::move(stream), *this),
@@ -33,6 +33,7 @@ VisitorConnection::VisitorConnection(IngressContext& context, VisitorOwner& owne
 
 VisitorConnection::~VisitorConnection() {
   if (state_ == State::Relaying) --context_.stats.upgraded;
+  charge_head(0);
 }
 
 Result<> VisitorConnection::start(std::string_view early_bytes) {
@@ -63,7 +64,9 @@ bool VisitorConnection::end_spare() {
     step();
     return true;
   }
-  if (!idle() || socket_.arrived()) return false;
+  // Part of a head is here, and it is waited for the rest.
+  const bool part = state_ == State::Reading && timer_ == Timer::Head && !socket_.readable() && !socket_.pending();
+  if (!(part || idle()) || socket_.arrived()) return false;
   (void)die();
   return true;
 }
@@ -161,7 +164,9 @@ VisitorConnection::Next VisitorConnection::advance() {
 }
 
 VisitorConnection::Next VisitorConnection::wait(Timer timer) {
-  be_spare(timer == Timer::FirstByte || timer == Timer::Idle || (timer == Timer::Exchange && left_));
+  be_spare(timer == Timer::FirstByte || timer == Timer::Idle || timer == Timer::Head ||
+           (timer == Timer::Exchange && left_));
+  if (timer == Timer::Head || head_charge_ > 0) charge_head(timer == Timer::Head ? socket_.input_room() : 0);
   if (timer_ == timer) return Next::Wait;
   timer_ = timer;
   const HttpIngressOptions& options = context_.options;
@@ -206,7 +211,7 @@ VisitorConnection::Next VisitorConnection::read_request() {
     switch (socket_.read_more()) {
       case Read::Some: break;
       case Read::Nothing:
-        if (!socket_.input().empty()) return memory_full() ? refuse_for_memory() : wait(Timer::Head);
+        if (!socket_.input().empty()) return context_.heads_full() ? refuse_for_memory() : wait(Timer::Head);
         if (context_.draining && asked_) return close(true);
         return wait(asked_ ? Timer::Idle : Timer::FirstByte);
       // Between requests, or inside one that nobody waits for any more.
@@ -224,6 +229,7 @@ VisitorConnection::Next VisitorConnection::refuse_for_memory() {
 
 VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes) {
   http::RequestHead& head = context_.request;
+  if (head_charge_ > 0) charge_head(0);  // it is whole
   if (asks_http2(head, head_bytes)) {
     asked_ = true;
     owner_.on_http2(*this);
@@ -274,7 +280,8 @@ VisitorConnection::Parts VisitorConnection::release() {
 VisitorConnection::Next VisitorConnection::move_to(unsigned shard) {
   ++context_.stats.moved;
   std::string early(socket_.input());
-  context_.host.move_visitor(shard, socket_.release(), peer_, std::move(early), tls_ ? *tls_ : VisitorTls{});
+  context_.host.move_visitor(shard, socket_.release(), peer_, std::move(early), tls_ ? *tls_ : VisitorTls{},
+                             std::move(slot_));
   return die();
 }
 

@@ -118,7 +118,7 @@ class Http2Connection final : public Http2Hook,
   VisitorSocket socket_;
   const transport::PeerAddress peer_;
   const VisitorTls tls_;
-  const VisitorSlot slot_;
+  VisitorSlot slot_;
   std::unique_ptr<http::H2Server> server_;
   boost::intrusive::list<Http2Exchange, boost::intrusive::base_hook<detail::ExchangeHook<detail::OfConnection>>,
                          boost::intrusive::constant_time_size<false>>
