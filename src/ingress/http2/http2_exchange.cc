@@ -102,6 +102,8 @@ void Http2Exchange::run_rules(http::RequestHead& head) {
   switch (rules_->on_request_head(head, host_)) {
     case plugin::Verdict::Pass:
       write_head(head);
+      // Of trailers that came while a rule waited nobody knew yet what they may not say.
+      if (!tail_.empty() && rules_->looks_at_trailers()) rules_->change_trailers(tail_);
       rules_->release_head();
       kept_.reset();  // the head's views go
       charge(head_.size());
