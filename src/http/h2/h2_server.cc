@@ -334,7 +334,19 @@ void H2Server::on_frame_head() {
     if (type == NGHTTP2_HEADERS) (void)spend(H2Abuse::MadeResets, limits_->made_resets);
     return;
   }
+  if (known == closed_.end() && strays()) return;
   end(known == closed_.end() && type == NGHTTP2_HEADERS ? H2Code::Protocol : H2Code::StreamClosed);
+}
+
+// The frame at hand may be one that was on its way when we reset its stream, of which so many came since that it is forgotten. nghttp2 drops
+// it, and gives the connection's window back. What ends a stream counts too, so that there is an end to them.
+bool H2Server::strays() {
+  const bool data = frame_head_[3] == NGHTTP2_DATA;
+  const std::uint64_t cost = data ? std::max<std::uint64_t>(1, frame_left_) : 1;
+  if (strays_ < cost) return false;
+  strays_ -= cost;
+  if (!data) (void)spend(H2Abuse::MadeResets, limits_->made_resets);
+  return true;
 }
 
 // A stream that depends on itself (RFC 7540 section 5.3.1): wrong even where nobody asks what it depends on.
@@ -356,6 +368,7 @@ void H2Server::closed(std::int32_t id, bool by_us) {
     known->by_us = known->by_us || by_us;
     return;
   }
+  if (closed_[closed_next_].by_us) strays_ += std::uint64_t{limits_->stream_window} + 1;
   closed_[closed_next_] = {id, by_us};
   closed_next_ = (closed_next_ + 1) % kClosedKept;
 }

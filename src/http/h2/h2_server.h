@@ -163,6 +163,7 @@ class H2Server {
   void abused(H2Abuse kind);
   [[nodiscard]] std::size_t walk(ConstBytes bytes);
   void on_frame_head();
+  [[nodiscard]] bool strays();
   void on_priority(ConstBytes payload);
   void closed(std::int32_t id, bool by_us);
   void receive(ConstBytes bytes);
@@ -200,6 +201,8 @@ class H2Server {
   static constexpr std::size_t kClosedKept = 64;
   std::array<Closed, kClosedKept> closed_{};
   std::size_t closed_next_ = 0;
+  // Of those that we reset and that are forgotten: bytes that may still be on their way, as far as their windows let them.
+  std::uint64_t strays_ = 0;
   std::int32_t last_id_ = 0;  // the highest that was opened
   MutBytes into_;             // during produce()
   std::size_t made_ = 0;
