@@ -540,6 +540,26 @@ TEST_P(Http2, AWebSocketWithAWrongAcceptIsABadResponse) {
   EXPECT_EQ(visitor.answer(id).value("ferrotunnel-error"), "bad-response");
 }
 
+// Where it would be a plain answer over HTTP/1.1, over HTTP/2 it would say that the WebSocket stands.
+TEST_P(Http2, AWebSocketThatIsAnsweredPlainlyDoesNotStand) {
+  for (const int status : {200, 204, 403}) {
+    HttpWorld world(portable());
+    H2Visitor visitor(world);
+    const auto id = visitor.client.ask_as({{":method", "CONNECT"},
+                                           {":protocol", "websocket"},
+                                           {":scheme", "http"},
+                                           {":authority", "a.test"},
+                                           {":path", "/"}},
+                                          false);
+    ASSERT_TRUE(visitor.until([&] { return world.link.alive() == 1 && asked(world); })) << status;
+    world.link.last().say("HTTP/1.1 " + std::to_string(status) + " X\r\n" +
+                          (status == 204 ? "" : "Content-Length: 2\r\n") + "\r\n" + (status == 204 ? "" : "no"));
+    ASSERT_TRUE(visitor.until_closed(id)) << status;
+    EXPECT_EQ(visitor.answer(id).status, status == 403 ? 403 : 502);
+    EXPECT_EQ(visitor.answer(id).value("ferrotunnel-error"), status == 403 ? "" : "bad-response");
+  }
+}
+
 TEST_P(Http2, AConnectionMovesToWhereTheLinkIs) {
   HttpWorld here(portable(), {}, 0), there(portable(), {}, 1);
   // Here the host's link is on the other shard.
