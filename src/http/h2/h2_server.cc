@@ -126,7 +126,9 @@ struct H2Server::Callbacks {
     }
     const bool may_end = header.type == NGHTTP2_DATA || header.type == NGHTTP2_HEADERS;
     if (!may_end || (header.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
-    if (H2Stream* stream = server.stream(header.stream_id); stream != nullptr) stream->on_response_sent();
+    H2Stream* stream = server.stream(header.stream_id);
+    if (stream != nullptr) stream->on_response_sent();
+    if (stream != nullptr && stream->is_pipe()) return 0;
     // RFC 9113 section 8.1: answered before it was whole; the rest of it is not wanted.
     if (nghttp2_session_get_stream_remote_close(session, header.stream_id) == 0)
       nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, header.stream_id, NGHTTP2_NO_ERROR);

@@ -61,6 +61,8 @@ class H2Stream {
   // Its END_STREAM was given to produce().
   virtual void on_response_sent() = 0;
   virtual void on_closed(std::uint32_t code) = 0;
+  // Both ways by themselves, after CONNECT's 2xx: the END_STREAM of this side says nothing of what the visitor still sends.
+  [[nodiscard]] virtual bool is_pipe() const { return false; }
 
  protected:
   ~H2Stream() = default;
