@@ -118,8 +118,8 @@ struct H2Server::Callbacks {
       return 0;
     }
     // Of its own accord nghttp2 says that of one thing only.
-    if (header.type == NGHTTP2_GOAWAY && frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM && !server.abuse_)
-      server.abuse_ = H2Abuse::Settings;
+    const bool calm = header.type == NGHTTP2_GOAWAY && frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM;
+    if (calm && !server.abuse_ && !server.ended_) server.abuse_ = H2Abuse::Settings;
     if (header.type == NGHTTP2_DATA && !server.crumb_) {
       server.tallies_[static_cast<std::size_t>(H2Abuse::WindowUpdates)].pay_back(kUpdatesForData);
       server.tallies_[static_cast<std::size_t>(H2Abuse::Pings)].pay_back(kPingsForData);

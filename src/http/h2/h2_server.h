@@ -151,6 +151,8 @@ class H2Server {
   [[nodiscard]] bool ended() const { return ended_; }
   [[nodiscard]] std::optional<H2Abuse> abuse() const { return abuse_; }
   [[nodiscard]] bool in_block() const { return in_block_; }  // a header block is not whole
+  // Bytes that it holds of that between calls of feed().
+  [[nodiscard]] std::size_t held() const { return held_ == nullptr ? 0 : sizeof(H2Block) + held_->bytes(); }
   [[nodiscard]] std::uint64_t malformed() const { return malformed_; }
   // Bytes of bodies, of all streams so far.
   [[nodiscard]] std::uint64_t data_in() const { return data_in_; }
