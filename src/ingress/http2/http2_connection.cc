@@ -311,20 +311,25 @@ const Failure* Http2Connection::check_socket(TimePoint now, Duration& left) {
     reads_.go();
     return nullptr;
   }
+  const bool floor = options.least_in_window() != 0;
+  if (!reads_.waiting()) reads_.wait(now, socket_.delivered());
+  bool stalled = false;
+  if (reads_.left(now, options.reader_window()) <= Duration::zero()) {
+    const bool slow = reads_.too_slow(now, socket_.delivered(), options.least_read());
+    if (slow && floor) {
+      ++context_.stats.too_slow;
+      return &failures::kVisitorSlow;
+    }
+    stalled = slow;
+    written_at_ = now;  // what the kernel holds goes on to him, though the socket takes no more yet
+  }
   const Duration stall = written_at_ + options.stall_timeout - now;
-  if (stall <= Duration::zero()) {
+  if (stalled || (floor && stall <= Duration::zero())) {
     ++context_.stats.h2_stalled;
     return &failures::kVisitorStalled;
   }
-  left = std::min(left, stall);
-  const std::uint64_t least = options.least_in_window();
-  if (least == 0) return nullptr;
-  if (!reads_.waiting()) reads_.wait(now, socket_.delivered());
-  if (reads_.left(now, options.rate_window) <= Duration::zero() && reads_.too_slow(now, socket_.delivered(), least)) {
-    ++context_.stats.too_slow;
-    return &failures::kVisitorSlow;
-  }
-  left = std::min(left, reads_.left(now, options.rate_window));
+  if (floor) left = std::min(left, stall);
+  left = std::min(left, reads_.left(now, options.reader_window()));
   return nullptr;
 }
 

@@ -442,6 +442,35 @@ TEST_P(HttpFailure, WhoIsTooSlowIsCut) {
   EXPECT_EQ(world.ingress->stats().too_slow, 2u);
 }
 
+// A full socket takes new bytes once a large part of what the kernel holds is gone: until then his reading shows there alone.
+TEST_P(HttpFailure, WhoReadsIsNotStalledThoughTheSocketTakesNoMore) {
+  for (const std::uint32_t floor : {100u, 0u}) {
+    HttpIngressOptions options;
+    options.min_visitor_rate = floor;
+    options.rate_window = 500ms;
+    options.stall_timeout = 1'200ms;
+    HttpWorld world(portable(), options);
+    Visitor& visitor = world.connect(4096);
+    visitor.reading = false;
+    visitor.send(get());
+    ASSERT_TRUE(world.until([&] { return asked(world); }));
+    world.link.last().say("HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n" + std::string(16u << 20, 'x'));
+    const TimePoint begin = Clock::now();
+    TimePoint next = begin;
+    ASSERT_TRUE(world.until([&] {
+      if (Clock::now() >= next) {
+        next = Clock::now() + 10ms;
+        visitor.read_some(1000);
+      }
+      return Clock::now() - begin > 1'800ms || visitor.closed();
+    }));
+    EXPECT_FALSE(visitor.closed()) << floor;
+    // And who does not is.
+    ASSERT_TRUE(world.until([&] { return !world.host.records.empty(); })) << floor;
+    EXPECT_EQ(world.host.records[0].slug, floor != 0 ? "visitor-slow" : "visitor-stalled");
+  }
+}
+
 TEST_P(HttpFailure, NobodyIsTooSlowWhoWaitsForSomebodyElse) {
   HttpIngressOptions options;
   options.min_visitor_rate = 10'000;
