@@ -143,6 +143,34 @@ TEST_P(HttpRules, AnswersKeepTheConnection) {
   EXPECT_TRUE(world.link.streams.empty());
 }
 
+// The end of it is kept for him, and no exchange is there any more that would look how he reads.
+TEST_P(HttpRules, AnAnswerOfARuleMayBeReadSlowly) {
+  for (const bool reads : {true, false}) {
+    HttpIngressOptions options;
+    options.stall_timeout = 300ms;
+    HttpWorld world(portable(), options);
+    set_rules(world, {{"answer", {{"body", std::string(30'000, 'x')}}, {}, {}, {}}});
+    SocketPair pair = tcp_pair(2048);
+    const int small = 4096;
+    ::setsockopt(pair.server.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    world.visitors.push_back(std::make_unique<Visitor>(std::move(pair.visitor)));
+    Visitor& visitor = *world.visitors.back();
+    visitor.reading = false;
+    world.ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), HttpWorld::peer(), {}, {});
+    visitor.send(get());
+    TimePoint next = Clock::now();
+    ASSERT_TRUE(world.until([&] {
+      if (reads && Clock::now() >= next) {
+        next = Clock::now() + 10ms;
+        visitor.read_some(300);
+      }
+      return visitor.taken >= 30'000 || visitor.closed() || world.ingress->stats().visitors == 0;
+    }));
+    EXPECT_EQ(visitor.taken >= 30'000, reads);
+    EXPECT_EQ(world.ingress->stats().timeouts, reads ? 0u : 1u);
+  }
+}
+
 TEST_P(HttpRules, BodiesThatAreTooLarge) {
   HttpWorld world(portable());
   set_rules(world, {{"max_body", {{"bytes", "10"}}, {}, {}, {}}});
