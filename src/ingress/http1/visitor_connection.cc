@@ -128,10 +128,7 @@ void VisitorConnection::on_deadline() {
   }
   if (fired == Timer::Verdict) {
     if (state_ != State::Deciding) return;
-    state_ = State::Reading;
-    rules_.reset();
-    ++context_.stats.rule_timeouts;
-    (void)answer(failures::kRuleTimeout, 0, false);
+    (void)settle_undecided();
     return step();
   }
   if (fired == Timer::Stall) socket_.abort();

@@ -107,6 +107,7 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] std::optional<Next> run_rules(Placement& place, std::size_t head_bytes);
   [[nodiscard]] Next reply(std::size_t head_bytes, const TunnelKey& tunnel);
   void on_verdict() override;
+  [[nodiscard]] Next settle_undecided();
   [[nodiscard]] bool memory_full() const { return context_.shard.buffers().budget().full(); }
   // Of answers of this connection; "": none.
   [[nodiscard]] std::string_view hsts() const { return tls_ ? std::string_view(context_.https.hsts) : ""; }

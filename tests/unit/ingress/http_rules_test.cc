@@ -310,6 +310,19 @@ TEST_P(HttpRules, ARuleThatNeverDecidesIsAFailure) {
   waiting.waiter->resume();
   world.settle();
   EXPECT_TRUE(world.link.streams.empty());
+  const Record& record = world.host.records.at(0);
+  EXPECT_EQ(record.method + " " + record.host + record.path, "GET a.test/");
+  EXPECT_EQ(record.fields.tunnel, HttpWorld::kTunnel);
+  EXPECT_EQ(record.fields.session, HttpWorld::kSession);
+  EXPECT_EQ(record.fields.status, 503);
+  // A HEAD gets no body.
+  Visitor& head = world.connect();
+  head.send("HEAD /x?y HTTP/1.1\r\nHost: A.test\r\n\r\n");
+  ASSERT_TRUE(world.until([&] { return head.closed(); }));
+  EXPECT_TRUE(head.got.contains("Ferrotunnel-Error: rule-timeout")) << head.got;
+  EXPECT_TRUE(head.got.ends_with("\r\n\r\n")) << head.got;
+  EXPECT_EQ(world.host.records.at(1).path, "/x");
+  EXPECT_EQ(world.host.records.at(1).host, "a.test");
 }
 
 TEST_P(HttpRules, WhileOneWaitsTheRulesMayChange) {
