@@ -338,6 +338,30 @@ TEST_P(HttpRules, WhileOneWaitsTheRulesMayChange) {
   EXPECT_EQ(waiting.calls, 1);
 }
 
+TEST_P(HttpRules, ARequestDoesNotWaitForItsOwnPlace) {
+  HttpWorld world(portable());
+  const auto gate = std::make_shared<VisitorGate>(world.shard, nullptr);
+  wire::Limits limits;
+  limits.max_visitors = 1;
+  gate->set(limits, nullptr, nullptr);
+  world.ingress->set_gate({HttpWorld::kSession, HttpWorld::kTunnel}, gate);
+  Waiting waiting;
+  set_filter(world, waiting.filter);
+  Visitor& visitor = world.connect();
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return waiting.calls == 1; }));
+  EXPECT_EQ(gate->visitors(), 1u);
+  set_rules(world, {{"request_headers", {{"set", "X-New: 1"}}, {}, {}, {}}});
+  waiting.waiter->resume();
+  ASSERT_TRUE(world.until([&] { return asked(world) || visitor.got.contains("\r\n"); }));
+  ASSERT_TRUE(asked(world)) << visitor.got;
+  EXPECT_TRUE(world.link.last().got.contains("X-New: 1"));
+  EXPECT_EQ(gate->visitors(), 1u);
+  world.link.last().say(ok("x"));
+  ASSERT_TRUE(world.until_got(visitor, ok("x")));
+  EXPECT_EQ(gate->visitors(), 0u);
+}
+
 TEST_P(HttpRules, PathsOfAHostGoToTheirTunnels) {
   HttpWorld world(portable());
   const std::string host(HttpWorld::kHost);
