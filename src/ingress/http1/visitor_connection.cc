@@ -131,6 +131,10 @@ void VisitorConnection::on_deadline() {
     (void)settle_undecided();
     return step();
   }
+  if (fired == Timer::Stall && state_ == State::Exchanging) {
+    (void)settle_unread();
+    return;
+  }
   if (fired == Timer::Stall) socket_.abort();
   (void)die();
 }

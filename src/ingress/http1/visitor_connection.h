@@ -117,6 +117,7 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] Next settle_failed();
   [[nodiscard]] Next settle_upgrade();
   [[nodiscard]] Next settle_broken();
+  [[nodiscard]] Next settle_unread();
   void end_exchange();
   // A page of ours for a request that has no exchange: its head is the context's, or was not understood.
   [[nodiscard]] Next answer(const Failure& failure, std::size_t head_bytes, bool understood,

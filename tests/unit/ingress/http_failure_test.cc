@@ -508,6 +508,31 @@ TEST_P(HttpFailure, TheWordForGrpcIsNoLeaveToBeSlow) {
   }
 }
 
+constexpr std::string_view kUpgrade = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
+constexpr std::string_view kSwitched = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n";
+
+TEST_P(HttpFailure, ASwitchThatIsNotReadIsTold) {
+  HttpIngressOptions options;
+  options.stall_timeout = 100ms;
+  HttpWorld world(portable(), options);
+  SocketPair pair = tcp_pair(2048);
+  const int small = 4096;
+  ::setsockopt(pair.server.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  world.visitors.push_back(std::make_unique<Visitor>(std::move(pair.visitor)));
+  Visitor& visitor = *world.visitors.back();
+  visitor.reading = false;
+  world.ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), HttpWorld::peer(), {}, {});
+  visitor.send(kUpgrade);
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().say(std::string(kSwitched) + "X: " + std::string(30'000, 'x') + "\r\n\r\nfirst");
+  ASSERT_TRUE(world.until([&] { return world.ingress->stats().visitors == 0; }));
+  ASSERT_EQ(world.host.records.size(), 1u);
+  EXPECT_EQ(world.host.records[0].slug, "visitor-stalled");
+  EXPECT_EQ(world.host.records[0].fields.status, 101);
+  EXPECT_EQ(world.ingress->stats().upgraded, 0u);
+  EXPECT_EQ(world.ingress->stats().timeouts, 1u);
+}
+
 TEST_P(HttpFailure, UpgradedConnectionsMaySleep) {
   HttpIngressOptions options;
   options.stall_timeout = options.response_timeout = options.keep_alive_timeout = 50ms;
