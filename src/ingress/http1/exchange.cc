@@ -265,8 +265,8 @@ void Exchange::end(Outcome outcome, const Failure* failure) {
   outcome_ = outcome;
   failure_ = failure;
   gathered_.reset();
-  if (throttle_) throttle_->leave();
-  if (outcome != Outcome::Upgrade) origin_.reset();  // a stream that still lives is cancelled
+  if (throttle_ && outcome != Outcome::Upgrade) throttle_->leave();  // what it withholds is the relay's: take_stream()
+  if (outcome != Outcome::Upgrade) origin_.reset();                  // a stream that still lives is cancelled
   owner_->on_exchange_over();
 }
 

@@ -533,6 +533,22 @@ TEST_P(HttpFailure, ASwitchThatIsNotReadIsTold) {
   EXPECT_EQ(world.ingress->stats().timeouts, 1u);
 }
 
+// The allowance ends where the head does.
+TEST_P(HttpFailure, WhatIsBehindASwitchIsNotLostToTheBandwidthLimit) {
+  HttpWorld world(portable());
+  const auto gate = std::make_shared<VisitorGate>(world.shard, nullptr);
+  wire::Limits limits;
+  limits.bandwidth = 10'000;
+  gate->set(limits, nullptr, nullptr);
+  world.ingress->set_gate({HttpWorld::kSession, HttpWorld::kTunnel}, gate);
+  Visitor& visitor = ask(world, std::string(kUpgrade));
+  std::string head = std::string(kSwitched) + "X: ";
+  head += std::string(bandwidth_burst(limits.bandwidth) - head.size() - 4, 'x') + "\r\n\r\n";
+  world.link.last().cut = 2 * head.size();
+  world.link.last().say(head + "first");
+  ASSERT_TRUE(world.until([&] { return visitor.got.ends_with("\r\n\r\nfirst"); }));
+}
+
 TEST_P(HttpFailure, UpgradedConnectionsMaySleep) {
   HttpIngressOptions options;
   options.stall_timeout = options.response_timeout = options.keep_alive_timeout = 50ms;
