@@ -1,5 +1,6 @@
 #include "http/grpc.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "http/chars.h"
@@ -28,7 +29,10 @@ std::optional<Duration> grpc_timeout(std::string_view value) {
   if (!all(digits, kDigitByte)) return {};
   std::int64_t number = 0;
   for (const char c : digits) number = number * 10 + (c - '0');
-  const auto of = [](auto duration) { return std::chrono::duration_cast<Duration>(duration); };
+  const auto of = [](auto duration) {  // eight digits of hours are more than a Duration holds
+    using Unit = decltype(duration);
+    return std::chrono::duration_cast<Duration>(std::min(duration, std::chrono::duration_cast<Unit>(Duration::max())));
+  };
   switch (value.back()) {
     case 'H': return of(std::chrono::hours(number));
     case 'M': return of(std::chrono::minutes(number));

@@ -30,6 +30,9 @@ class H2Block {
   [[nodiscard]] std::size_t decoded() const { return decoded_; }  // bytes, with kFieldOverhead for each field
   [[nodiscard]] bool overflow() const { return too_large_ || too_many_; }
   [[nodiscard]] std::size_t size() const { return lines_.size(); }
+  [[nodiscard]] std::size_t bytes() const {
+    return text_.capacity() + lines_.capacity() * sizeof(Line);
+  }  // that it holds
   // A response's head begins so, trailers do not.
   [[nodiscard]] bool begins_with_status() const {
     return !lines_.empty() && std::string_view(text_).substr(lines_.front().begin).starts_with(":status");

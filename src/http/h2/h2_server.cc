@@ -128,15 +128,17 @@ struct H2Server::Callbacks {
       return 0;
     }
     // Of its own accord nghttp2 says that of one thing only.
-    if (header.type == NGHTTP2_GOAWAY && frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM && !server.abuse_)
-      server.abuse_ = H2Abuse::Settings;
+    const bool calm = header.type == NGHTTP2_GOAWAY && frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM;
+    if (calm && !server.abuse_ && !server.ended_) server.abuse_ = H2Abuse::Settings;
     if (header.type == NGHTTP2_DATA && !server.crumb_) {
       server.tallies_[static_cast<std::size_t>(H2Abuse::WindowUpdates)].pay_back(kUpdatesForData);
       server.tallies_[static_cast<std::size_t>(H2Abuse::Pings)].pay_back(kPingsForData);
     }
     const bool may_end = header.type == NGHTTP2_DATA || header.type == NGHTTP2_HEADERS;
     if (!may_end || (header.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
-    if (H2Stream* stream = server.stream(header.stream_id); stream != nullptr) stream->on_response_sent();
+    H2Stream* stream = server.stream(header.stream_id);
+    if (stream != nullptr) stream->on_response_sent();
+    if (stream != nullptr && stream->is_pipe()) return 0;
     // RFC 9113 section 8.1: answered before it was whole; the rest of it is not wanted.
     if (nghttp2_session_get_stream_remote_close(session, header.stream_id) == 0)
       nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, header.stream_id, NGHTTP2_NO_ERROR);
@@ -353,12 +355,28 @@ void H2Server::on_frame_head() {
     late_data();
     return;
   }
+  if (known == closed_.end() && strays()) return;
   end(known == closed_.end() && type == NGHTTP2_HEADERS ? H2Code::Protocol : H2Code::StreamClosed);
 }
 
 // DATA that nobody wants any more: the window of its stream lets in what was on its way, but not in ever so many pieces.
 void H2Server::late_data() {
   if (frame_left_ < kLateForFree && !late_.take(limits_->late_data, now_)) abused(H2Abuse::EmptyFrames);
+}
+
+// The frame at hand may be one that was on its way when we reset its stream, of which so many came since that it is forgotten. nghttp2 drops
+// it, and gives the connection's window back. What ends a stream counts too, so that there is an end to them.
+bool H2Server::strays() {
+  const bool data = frame_head_[3] == NGHTTP2_DATA;
+  const std::uint64_t cost = data ? std::max<std::uint64_t>(1, frame_left_) : 1;
+  if (strays_ < cost) return false;
+  strays_ -= cost;
+  if (data) {
+    late_data();
+  } else {
+    (void)spend(H2Abuse::MadeResets, limits_->made_resets);
+  }
+  return true;
 }
 
 // A stream that depends on itself (RFC 7540 section 5.3.1): wrong even where nobody asks what it depends on.
@@ -384,6 +402,7 @@ void H2Server::closed(std::int32_t id, bool by_us) {
   const std::int32_t left = nghttp2_session_get_stream_local_window_size(session_, id);
   const std::uint32_t window =
       left < 0 ? std::max(limits_->stream_window, kFirstWindow) : static_cast<std::uint32_t>(left);
+  if (closed_[closed_next_].by_us) strays_ += std::uint64_t{closed_[closed_next_].window} + 1;
   closed_[closed_next_] = {id, by_us, window & kMostWindow};
   closed_next_ = (closed_next_ + 1) % kClosedKept;
 }

@@ -61,6 +61,8 @@ class H2Stream {
   // Its END_STREAM was given to produce().
   virtual void on_response_sent() = 0;
   virtual void on_closed(std::uint32_t code) = 0;
+  // Both ways by themselves, after CONNECT's 2xx: the END_STREAM of this side says nothing of what the visitor still sends.
+  [[nodiscard]] virtual bool is_pipe() const { return false; }
 
  protected:
   ~H2Stream() = default;
@@ -149,6 +151,8 @@ class H2Server {
   [[nodiscard]] bool ended() const { return ended_; }
   [[nodiscard]] std::optional<H2Abuse> abuse() const { return abuse_; }
   [[nodiscard]] bool in_block() const { return in_block_; }  // a header block is not whole
+  // Bytes that it holds of that between calls of feed().
+  [[nodiscard]] std::size_t held() const { return held_ == nullptr ? 0 : sizeof(H2Block) + held_->bytes(); }
   [[nodiscard]] std::uint64_t malformed() const { return malformed_; }
   // Bytes of bodies, of all streams so far.
   [[nodiscard]] std::uint64_t data_in() const { return data_in_; }
@@ -163,6 +167,7 @@ class H2Server {
   void abused(H2Abuse kind);
   [[nodiscard]] std::size_t walk(ConstBytes bytes);
   void on_frame_head();
+  [[nodiscard]] bool strays();
   void on_priority(ConstBytes payload);
   void late_data();
   void closed(std::int32_t id, bool by_us);
@@ -205,6 +210,8 @@ class H2Server {
   static constexpr std::size_t kClosedKept = 64;
   std::array<Closed, kClosedKept> closed_{};
   std::size_t closed_next_ = 0;
+  // Of those that we reset and that are forgotten: bytes that may still be on their way, as far as their windows let them.
+  std::uint64_t strays_ = 0;
   std::int32_t last_id_ = 0;  // the highest that was opened
   MutBytes into_;             // during produce()
   std::size_t made_ = 0;

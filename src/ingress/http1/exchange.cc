@@ -171,13 +171,30 @@ Duration Exchange::left_for_left(TimePoint now) const {
   return std::max(left_at_, progress_) + context_.options.half_closed_timeout - now;
 }
 
+// Judged where its window has ended. A socket that takes no more is no visitor who reads no more: what the kernel holds goes on to him.
+bool Exchange::reads_too_slowly(TimePoint now) {
+  const HttpIngressOptions& options = context_.options;
+  if (!reads_.waiting() || reads_.left(now, options.reader_window()) > Duration::zero()) return false;
+  if (reads_.too_slow(now, visitor_->delivered(), options.least_read())) return true;
+  made_progress();
+  return false;
+}
+
 Duration Exchange::time_left(TimePoint now) {
   const HttpIngressOptions& options = context_.options;
   if (throttle_ && throttle_->waits()) return options.stall_timeout;  // it is we who hold it up
+  const std::uint64_t least = options.least_in_window();
+  if (reads_too_slowly(now)) {
+    if (least != 0) slow_ = &failures::kVisitorSlow;
+    return {};
+  }
   const bool waits = status_ == 0 && request_sent();
   Duration left = progress_ + (waits ? options.response_timeout : options.stall_timeout) - now;
+  if (reads_.waiting()) {
+    const Duration read_left = reads_.left(now, options.reader_window());
+    left = least == 0 && !waits ? read_left : std::min(left, read_left);
+  }
   if (left_) left = std::min(left, left_for_left(now));
-  const std::uint64_t least = options.least_in_window();
   if (least == 0) return left;
   // Bytes that are there and that nobody asks for: it is not he who is slow.
   if (!visitor_owes_body() || visitor_->readable() || !visitor_->input().empty()) sends_.go();
@@ -187,14 +204,6 @@ Duration Exchange::time_left(TimePoint now) {
       return {};
     }
     left = std::min(left, sends_.left(now, options.rate_window));
-  }
-  if (reads_.waiting()) {
-    if (reads_.left(now, options.rate_window) <= Duration::zero() &&
-        reads_.too_slow(now, visitor_->delivered(), least)) {
-      slow_ = &failures::kVisitorSlow;
-      return {};
-    }
-    left = std::min(left, reads_.left(now, options.rate_window));
   }
   return left;
 }
@@ -256,8 +265,8 @@ void Exchange::end(Outcome outcome, const Failure* failure) {
   outcome_ = outcome;
   failure_ = failure;
   gathered_.reset();
-  if (throttle_) throttle_->leave();
-  if (outcome != Outcome::Upgrade) origin_.reset();  // a stream that still lives is cancelled
+  if (throttle_ && outcome != Outcome::Upgrade) throttle_->leave();  // what it withholds is the relay's: take_stream()
+  if (outcome != Outcome::Upgrade) origin_.reset();                  // a stream that still lives is cancelled
   owner_->on_exchange_over();
 }
 

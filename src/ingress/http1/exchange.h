@@ -114,6 +114,7 @@ class Exchange final : public ExchangeBase, private ChangedBodyOwner {
   void fail(const Failure& failure);  // by a page, or cut off when a response is under way
   void end(Outcome outcome, const Failure* failure = nullptr);
   [[nodiscard]] bool visitor_owes_body() const;
+  [[nodiscard]] bool reads_too_slowly(TimePoint now);
   [[nodiscard]] Duration left_for_left(TimePoint now) const;
 
   VisitorSocket* visitor_ = nullptr;

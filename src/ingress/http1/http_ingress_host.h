@@ -3,6 +3,7 @@
 // Values and an interface; the ingress's shard.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -78,6 +79,9 @@ struct HttpIngressOptions {
   [[nodiscard]] std::uint64_t least_in_window() const {
     return static_cast<std::uint64_t>(min_visitor_rate * std::chrono::duration<double>(rate_window).count());
   }
+  // Of a socket that takes no more: when it is looked whether its visitor reads, and how much he has to have read. Without a floor, anything.
+  [[nodiscard]] Duration reader_window() const { return least_in_window() != 0 ? rate_window : stall_timeout; }
+  [[nodiscard]] std::uint64_t least_read() const { return std::max<std::uint64_t>(1, least_in_window()); }
   http::H2Limits h2;
   H2c h2c = H2c::Prior;
   Duration h2_max_age{};  // an HTTP/2 connection so old is told to go (GOAWAY) and finishes; 0: never

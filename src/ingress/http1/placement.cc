@@ -103,6 +103,7 @@ Placement place_request(IngressContext& context, http::RequestHead& head, const 
     place.admission = waited->take_admission();
     return place;
   }
+  if (waited != nullptr) (void)waited->take_admission();  // other rules are asked now: his place is not another's
   if (VisitorGate* gate = context.gate_of(place.tunnel); gate != nullptr) {
     auto admitted = gate->admit(peer);
     if (!admitted) {

@@ -37,6 +37,7 @@ class RuleRun {
   [[nodiscard]] bool is_for(const plugin::ChainPtr& chain, const TunnelKey& tunnel) const {
     return run_.chain() == chain && tunnel_ == tunnel;
   }
+  [[nodiscard]] const TunnelKey& tunnel() const { return tunnel_; }
   // A place in the tunnel, while a filter waits.
   void hold(Admission admission) { admission_ = std::move(admission); }
   [[nodiscard]] Admission take_admission() { return std::move(admission_); }

@@ -19,6 +19,12 @@ bool names_no_version(std::string_view head) {
          !head.substr(0, end).contains("HTTP/");
 }
 
+// What is kept of an answer that is over is as much a thing to be read as one under way: so much in each stall_timeout.
+std::uint64_t least_of_last(const HttpIngressOptions& options) {
+  const double seconds = std::chrono::duration<double>(options.stall_timeout).count();
+  return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(options.min_visitor_rate * seconds));
+}
+
 }  // namespace
 
 VisitorConnection::VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
@@ -113,6 +119,11 @@ void VisitorConnection::on_deadline() {
     return step();
   }
   if (fired == Timer::Exchange || fired == Timer::None) return;  // it ended just now; its step comes
+  // He reads, though not all of what is kept here went out yet.
+  if (fired == Timer::Stall && socket_.delivered() >= lingered_ + least_of_last(context_.options)) {
+    (void)wait(Timer::Stall);
+    return;
+  }
   if (fired != Timer::FirstByte && fired != Timer::Idle && fired != Timer::Linger) ++context_.stats.timeouts;
   if (fired == Timer::Head) {
     (void)answer(failures::kRequestTimeout, 0, false);
@@ -120,11 +131,12 @@ void VisitorConnection::on_deadline() {
   }
   if (fired == Timer::Verdict) {
     if (state_ != State::Deciding) return;
-    state_ = State::Reading;
-    rules_.reset();
-    ++context_.stats.rule_timeouts;
-    (void)answer(failures::kRuleTimeout, 0, false);
+    (void)settle_undecided();
     return step();
+  }
+  if (fired == Timer::Stall && state_ == State::Exchanging) {
+    (void)settle_unread();
+    return;
   }
   if (fired == Timer::Stall) socket_.abort();
   (void)die();
@@ -181,6 +193,7 @@ VisitorConnection::Next VisitorConnection::wait(Timer timer) {
     if (left_) after = std::min(after, options.half_closed_timeout);
   }
   if (timer == Timer::Linger) after = options.linger_timeout;
+  if (timer == Timer::Stall) lingered_ = socket_.delivered();
   context_.shard.arm(*this, after);
   return Next::Wait;
 }
@@ -296,6 +309,7 @@ VisitorConnection::Next VisitorConnection::finish_close() {
   socket_.consume(socket_.input().size());
   if (!linger_ || socket_.eof() || socket_.failed()) return die();
   socket_.shutdown_write();
+  lingered_ = 0;
   state_ = State::Lingering;
   return Next::Again;
 }

@@ -113,6 +113,8 @@ class VisitorConnection final : public VisitorHook,
     context_.head_bytes += bytes;
     context_.head_bytes -= std::exchange(head_charge_, bytes);
   }
+  [[nodiscard]] Next settle_undecided();
+  [[nodiscard]] bool memory_full() const { return context_.shard.buffers().budget().full(); }
   // Of answers of this connection; "": none.
   [[nodiscard]] std::string_view hsts() const { return tls_ ? std::string_view(context_.https.hsts) : ""; }
   [[nodiscard]] Next refuse_for_memory();
@@ -121,6 +123,7 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] Next settle_failed();
   [[nodiscard]] Next settle_upgrade();
   [[nodiscard]] Next settle_broken();
+  [[nodiscard]] Next settle_unread();
   void end_exchange();
   // A page of ours for a request that has no exchange: its head is the context's, or was not understood.
   [[nodiscard]] Next answer(const Failure& failure, std::size_t head_bytes, bool understood,
@@ -144,7 +147,7 @@ class VisitorConnection final : public VisitorHook,
   std::unique_ptr<Exchange> exchange_;  // while Exchanging and Relaying
   std::unique_ptr<Throttle> throttle_;  // in front of the relay
   std::unique_ptr<transport::Relay> relay_;
-  std::size_t lingered_ = 0;     // bytes read away
+  std::size_t lingered_ = 0;  // bytes read away; before, those that had arrived when Timer::Stall was armed
   std::size_t head_charge_ = 0;  // see charge_head()
   State state_ = State::Reading;
   Timer timer_ = Timer::None;

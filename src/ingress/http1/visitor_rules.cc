@@ -1,4 +1,5 @@
 // The rules of a tunnel, before anything of a request is sent on.
+#include "http/host.h"
 #include "ingress/http1/visitor_connection.h"
 
 namespace ferrotunnel::ingress {
@@ -29,6 +30,18 @@ void VisitorConnection::on_verdict() {
   if (state_ != State::Deciding) return;
   state_ = State::Reading;
   context_.shard.at_turn_end(*this);
+}
+
+// No rule that waits has decided in time. Others have used the context since: the head is read again.
+VisitorConnection::Next VisitorConnection::settle_undecided() {
+  state_ = State::Reading;
+  const std::unique_ptr<RuleRun> rules = std::move(rules_);
+  ++context_.stats.rule_timeouts;
+  http::RequestHead& head = context_.request;
+  const http::Parse parsed = http::parse_request_head(socket_.input(), context_.options.limits, head);
+  if (!parsed.done() || !http::normalise_host(head.host, context_.host_name))
+    return answer(failures::kRuleTimeout, 0, false);
+  return answer(failures::kRuleTimeout, parsed.consumed, true, rules->tunnel());
 }
 
 VisitorConnection::Next VisitorConnection::reply(std::size_t head_bytes, const TunnelKey& tunnel) {

@@ -74,6 +74,16 @@ VisitorConnection::Next VisitorConnection::settle_upgrade() {
   return Next::Wait;
 }
 
+// Of an exchange that is over, what goes out last is not read: a 101.
+VisitorConnection::Next VisitorConnection::settle_unread() {
+  RequestRecord record = exchange_->record();
+  record.slug = failures::kVisitorStalled.slug;
+  record.side = failures::kVisitorStalled.side;
+  exchange_->tell(record);
+  socket_.abort();
+  return die();
+}
+
 // The response broke off, or nobody is there to read it. An RST never looks like an end.
 VisitorConnection::Next VisitorConnection::settle_broken() {
   if (exchange_->outcome() == Exchange::Outcome::Cut) ++context_.stats.cut;

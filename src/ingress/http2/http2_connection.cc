@@ -31,6 +31,7 @@ Http2Connection::Http2Connection(IngressContext& context, Http2Owner& owner, tra
 
 Http2Connection::~Http2Connection() {
   --context_.stats.h2_visitors;
+  charge(0);
   while (!exchanges_.empty()) {
     Http2Exchange& exchange = exchanges_.front();
     server_->detach(exchange.id());
@@ -46,6 +47,7 @@ Result<> Http2Connection::go_on(std::unique_ptr<http::H2Server> server) {
   feeding_ = true;
   server_->unpark(context_.options.h2, context_.options.limits, context_.h2, static_cast<http::H2Handler&>(*this));
   feeding_ = false;
+  charge(server_->held());
   wait();
   context_.shard.at_turn_end(*this);
   return {};
@@ -184,6 +186,18 @@ void Http2Connection::feed(ConstBytes bytes) {
   server_->feed(bytes, context_.shard.now());
   if (!in_block) block_since_ = context_.shard.now();
   feeding_ = false;
+  // A block that is not whole is no buffer of the pool's, but it is as large as the visitor likes, and he may never end it.
+  charge(server_->held());
+  if (charged_ <= kAlwaysServed || !context_.shard.buffers().budget().full()) return;
+  ++context_.stats.no_memory;
+  server_->end(http::H2Code::Calm);
+}
+
+void Http2Connection::charge(std::size_t bytes) {
+  MemoryBudget& budget = context_.shard.buffers().budget();
+  if (bytes > charged_) budget.add(bytes - charged_);
+  if (bytes < charged_) budget.sub(charged_ - bytes);
+  charged_ = bytes;
 }
 
 // As much as the socket takes; what a stream sent makes room for more of it.
@@ -297,20 +311,25 @@ const Failure* Http2Connection::check_socket(TimePoint now, Duration& left) {
     reads_.go();
     return nullptr;
   }
+  const bool floor = options.least_in_window() != 0;
+  if (!reads_.waiting()) reads_.wait(now, socket_.delivered());
+  bool stalled = false;
+  if (reads_.left(now, options.reader_window()) <= Duration::zero()) {
+    const bool slow = reads_.too_slow(now, socket_.delivered(), options.least_read());
+    if (slow && floor) {
+      ++context_.stats.too_slow;
+      return &failures::kVisitorSlow;
+    }
+    stalled = slow;
+    written_at_ = now;  // what the kernel holds goes on to him, though the socket takes no more yet
+  }
   const Duration stall = written_at_ + options.stall_timeout - now;
-  if (stall <= Duration::zero()) {
+  if (stalled || (floor && stall <= Duration::zero())) {
     ++context_.stats.h2_stalled;
     return &failures::kVisitorStalled;
   }
-  left = std::min(left, stall);
-  const std::uint64_t least = options.least_in_window();
-  if (least == 0) return nullptr;
-  if (!reads_.waiting()) reads_.wait(now, socket_.delivered());
-  if (reads_.left(now, options.rate_window) <= Duration::zero() && reads_.too_slow(now, socket_.delivered(), least)) {
-    ++context_.stats.too_slow;
-    return &failures::kVisitorSlow;
-  }
-  left = std::min(left, reads_.left(now, options.rate_window));
+  if (floor) left = std::min(left, stall);
+  left = std::min(left, reads_.left(now, options.reader_window()));
   return nullptr;
 }
 

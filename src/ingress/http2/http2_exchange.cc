@@ -102,6 +102,8 @@ void Http2Exchange::run_rules(http::RequestHead& head) {
   switch (rules_->on_request_head(head, host_)) {
     case plugin::Verdict::Pass:
       write_head(head);
+      // Of trailers that came while a rule waited nobody knew yet what they may not say.
+      if (!tail_.empty() && rules_->looks_at_trailers()) rules_->change_trailers(tail_);
       rules_->release_head();
       kept_.reset();  // the head's views go
       charge(head_.size());
@@ -259,8 +261,10 @@ void Http2Exchange::on_request_end(std::string_view trailers) {
   if (origin_) origin_->stream().want_write();
 }
 
-void Http2Exchange::on_closed(std::uint32_t) {
+void Http2Exchange::on_closed(std::uint32_t code) {
   closed_ = true;
+  // Both have said their last, and the visitor's is still on its way to the origin: on_end().
+  if (!over() && raw_ && fin_ && request_ended_ && !request_done_ && code == 0) return;
   if (!over()) return raw_ && fin_ ? end(Outcome::Complete) : end(Outcome::VisitorGone, &failures::kVisitorGone);
   if (outcome_ == Outcome::Complete && !response_sent_ && failure_ == nullptr) failure_ = &failures::kVisitorGone;
   owner_->on_exchange_news(*this);

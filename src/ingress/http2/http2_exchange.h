@@ -139,6 +139,7 @@ class Http2Exchange final : public detail::ExchangeHook<detail::OfConnection>,
   void on_request_end(std::string_view trailers) override;
   void on_response_sent() override { response_sent_ = true; }
   void on_closed(std::uint32_t code) override;
+  [[nodiscard]] bool is_pipe() const override { return raw_ && !over(); }
 
   [[nodiscard]] Duration sends_left(TimePoint now, std::size_t owing);
   [[nodiscard]] Duration reads_left(TimePoint now, bool socket_full);

@@ -28,9 +28,10 @@ Duration Http2Exchange::time_left(TimePoint now, std::size_t owing, bool socket_
     reads_.go();
     return options.stall_timeout;
   }
+  if (socket_full && waits_for_visitor()) made_progress();  // Http2Connection::check_socket() judges
   Duration left = options.stall_timeout;
   // A WebSocket may be silent.
-  if (!raw_ || !out_.empty() || over()) {
+  if (!raw_ || !out_.empty() || over() || closed_) {
     const bool waits = status_ == 0 && (all_asked() || outcome_ == Outcome::Deciding);
     left = progress_ + (waits ? options.response_timeout : options.stall_timeout) - now;
   }

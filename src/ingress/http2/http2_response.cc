@@ -75,8 +75,14 @@ std::size_t Http2Exchange::take_head(ConstBytes bytes) {
     return gathered_size_ - before;
   }
   const bool agreed = connects() || head.fields.value("sec-websocket-accept") == accept_;
-  const bool unasked = parsed.done() && head.upgrade && (head_sent_ < head_.size() || !agreed);
-  if (parsed.bad() || unasked || (head.interim() && ++interim_ > context_.options.limits.interim_responses)) {
+  // RFC 8441 section 5: of a WebSocket over HTTP/2 any 2xx would say that it stands.
+  const bool unswitched = asks_to_switch() && !connects() && !head.upgrade && head.status / 100 == 2;
+  const bool unasked = parsed.done() && (unswitched || (head.upgrade && (head_sent_ < head_.size() || !agreed)));
+  // Interim heads wait in the server's queue, which holds no origin back: all of them together are no more than one head may be.
+  const http::Limits& limits = context_.options.limits;
+  const bool too_many = parsed.done() && head.interim() &&
+                        (++interim_ > limits.interim_responses || bytes_out_ + parsed.consumed > limits.head_bytes);
+  if (parsed.bad() || unasked || too_many) {
     fail(failures::kBadResponse);
     return 0;
   }
@@ -84,6 +90,7 @@ std::size_t Http2Exchange::take_head(ConstBytes bytes) {
   bytes_out_ += parsed.consumed;
   if (head.interim()) {
     body_asked_ = true;
+    charge(charged_ + parsed.consumed);
     server_->interim(id_, head);
   } else {
     response_ = http::BodyFramer(head.framing, context_.options.limits);

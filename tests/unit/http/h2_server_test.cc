@@ -126,6 +126,63 @@ TEST(H2Server, WhatWaitsIsHandedToTheNextThread) {
   EXPECT_EQ(there.streams[1]->path, "/two");
 }
 
+// Answers at once, with an END_STREAM.
+struct Refuser final : H2Handler, H2Stream {
+  [[nodiscard]] H2Stream* on_request(const H2Request& request) override {
+    ResponseHead head;
+    EXPECT_TRUE(parse_response_head("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", {}, {}, head).done());
+    server->respond(request.id, head, true);
+    return this;
+  }
+  [[nodiscard]] Offer offer() const override { return {}; }
+  void take(MutBytes) override {}
+  void on_body(ConstBytes) override {}
+  void on_request_end(std::string_view) override {}
+  void on_response_sent() override {}
+  void on_closed(std::uint32_t) override { ++closed; }
+
+  H2Limits h2;
+  Limits limits;
+  H2Scratch scratch;
+  H2Server* server = nullptr;
+  int closed = 0;
+};
+
+// More of them than are remembered, and what was on its way for them is no fault; but no more than their windows let in.
+TEST(H2Server, BodiesOfManyRequestsThatWereAnsweredEarly) {
+  using namespace ferrotunnel::test;
+  constexpr std::uint32_t kForgotten = 36, kStreams = 64 + kForgotten;
+  Refuser host;
+  H2Server server(host.h2, host.limits, host.scratch, host);
+  host.server = &server;
+  std::string said;
+  const auto move = [&](const std::string& bytes) {
+    server.feed(as_bytes(std::string_view(bytes)), {});
+    std::vector<std::byte> out(2 * H2Server::kFrameRoom);
+    for (std::size_t n; (n = server.produce(out)) > 0;) said.append(as_text({out.data(), n}));
+  };
+  move(kH2Hello);
+  for (std::uint32_t i = 0; i < kStreams; ++i)
+    move(h2_headers(2 * i + 1, {{":method", "POST"}, {":scheme", "http"}, {":authority", "a.test"}, {":path", "/"}},
+                    false));
+  ASSERT_EQ(host.closed, static_cast<int>(kStreams));
+  const std::string piece(16'383, 'x');
+  for (std::uint32_t i = 0; i < kStreams; ++i) {
+    move(h2_frame(0, 0, 2 * i + 1, piece));
+    if (i % 2 == 0) move(h2_frame(0, 1, 2 * i + 1));
+    if (i % 2 == 1) move(h2_headers(2 * i + 1, {{"x-sum", "1"}}));
+    ASSERT_FALSE(server.ended()) << i;
+  }
+  // This is more than the connection's window: it was given back.
+  std::uint32_t more = 0;
+  for (; more < 4 * kForgotten && !server.ended(); ++more) move(h2_frame(0, 0, 1, piece));
+  EXPECT_TRUE(server.ended());
+  EXPECT_GE(more, 3 * kForgotten - 1);
+  EXPECT_EQ(server.abuse(), std::nullopt);
+  // STREAM_CLOSED
+  EXPECT_TRUE(said.ends_with(std::string_view("\0\0\0\5", 4))) << said.size();
+}
+
 TEST(H2Server, GoesInTwoSteps) {
   Server host;
   H2Server server(host.h2, host.limits, host.scratch, host);

@@ -249,6 +249,36 @@ TEST_P(Http2Abuse, AHeaderBlockThatNeverEnds) {
   EXPECT_EQ(world.ingress->stats().timeouts, 1u);
 }
 
+// It is memory as an unfinished head of HTTP/1.1 is.
+TEST_P(Http2Abuse, AHeaderBlockThatIsNotWholeCounts) {
+  HttpWorld world(portable());
+  const std::string block = hpack(h2_get({{"x-long", std::string(10'000, 'x')}, {"x-more", "y"}}));
+  Visitor& visitor = world.connect();
+  visitor.send(kH2Hello + h2_frame(1, 1, 1, block));
+  ASSERT_TRUE(world.until([&] { return world.budget.used() >= 10'000; }));
+  world.settle();
+  EXPECT_LT(world.budget.used(), 30'000u);
+  EXPECT_FALSE(visitor.closed());
+  // Where nothing is left.
+  world.budget.add(world.budget.limit());
+  visitor.send(h2_frame(9, 0, 1, hpack({{"x-again", "z"}})));
+  ASSERT_TRUE(world.until([&] { return visitor.closed(); }));
+  EXPECT_EQ(goaway(visitor.got), NGHTTP2_ENHANCE_YOUR_CALM);
+  EXPECT_EQ(world.ingress->stats().no_memory, 1u);
+  for (const std::uint64_t one : world.ingress->stats().h2_abuse) EXPECT_EQ(one, 0u);
+  visitor.close();
+  ASSERT_TRUE(world.until([&] { return world.ingress->stats().visitors == 0; }));
+  world.budget.sub(world.budget.limit());
+  EXPECT_EQ(world.budget.used(), 0u);
+  // One that becomes whole is none any more.
+  world.link.origin = answer_heads([](std::string_view) { return ok("x"); });
+  Visitor& other = world.connect();
+  other.send(kH2Hello + h2_frame(1, 1, 1, block));
+  ASSERT_TRUE(world.until([&] { return world.budget.used() >= 10'000; }));
+  other.send(h2_frame(9, 4, 1, hpack({{"x-again", "z"}})));
+  ASSERT_TRUE(world.until([&] { return world.budget.used() == 0; }));
+}
+
 TEST_P(Http2Abuse, ASocketThatIsNeverRead) {
   HttpIngressOptions options;
   options.stall_timeout = 300ms;

@@ -182,6 +182,37 @@ TEST_P(Http2Pace, ASocketThatIsHardlyReadEndsTheConnection) {
   EXPECT_EQ(world.shard.buffers().lent(), 0u);
 }
 
+// As over HTTP/1.1: a full socket takes new bytes once a large part of what the kernel holds is gone.
+TEST_P(Http2Pace, WhoReadsIsNotStalledThoughTheSocketTakesNoMore) {
+  for (const std::uint32_t floor : {100u, 0u}) {
+    HttpIngressOptions options;
+    options.min_visitor_rate = floor;
+    options.rate_window = 500ms;
+    options.stall_timeout = 1'200ms;
+    HttpWorld world(portable(), options);
+    Visitor& visitor = world.connect(4096);
+    visitor.reading = false;
+    world.link.origin = answer_heads([](std::string_view) { return ok(std::string(1u << 20, 'x')); });
+    visitor.send(kH2Hello + h2_frame(8, 0, 0, std::string_view("\x3f\0\0\0", 4)) +
+                 h2_frame(4, 0, 0, std::string_view("\0\4\x3f\xff\xff\xff", 6)));
+    for (std::uint32_t i = 0; i < 20; ++i) visitor.send(h2_headers(2 * i + 1, h2_get()));
+    const TimePoint begin = Clock::now();
+    TimePoint next = begin;
+    ASSERT_TRUE(world.until([&] {
+      if (Clock::now() >= next) {
+        next = Clock::now() + 10ms;
+        visitor.read_some(1000);
+      }
+      return Clock::now() - begin > 1'800ms || visitor.closed();
+    }));
+    EXPECT_FALSE(visitor.closed()) << floor;
+    EXPECT_EQ(world.ingress->stats().timeouts, 0u);
+    ASSERT_TRUE(world.until([&] { return world.ingress->stats().visitors == 0; })) << floor;
+    EXPECT_EQ(world.ingress->stats().too_slow, floor != 0 ? 1u : 0u);
+    EXPECT_EQ(world.ingress->stats().h2_stalled, floor != 0 ? 0u : 1u);
+  }
+}
+
 TEST_P(Http2Pace, WindowsThatOpenByCrumbsAreAbuse) {
   HttpIngressOptions none;
   none.min_visitor_rate = 0;

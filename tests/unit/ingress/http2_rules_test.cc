@@ -217,6 +217,30 @@ TEST_P(Http2Rules, TrailersDoNotBringWhatARuleHasDecided) {
   ASSERT_TRUE(visitor.until_closed(id));
 }
 
+// They are all here before it is known what rules decide.
+TEST_P(Http2Rules, TrailersThatCameWhileARuleWaitedDoNotEither) {
+  HttpWorld world(portable());
+  Waiting waiting;
+  waiting.filter->waits = true;
+  const auto head = waiting.filter->head;
+  waiting.filter->head = [&](plugin::RequestView& request) {
+    const plugin::Verdict verdict = head(request);
+    if (verdict == plugin::Verdict::Pass) request.head.settled.emplace_back("X-User");
+    return verdict;
+  };
+  set_filter(world, waiting.filter);
+  H2Visitor visitor(world);
+  const auto id = visitor.client.ask("POST", "/", {}, false);
+  visitor.client.body(id, "hello", true, {{"x-user", "admin"}, {"x-sum", "5"}});
+  ASSERT_TRUE(visitor.until([&] { return waiting.calls == 1 && visitor.client.unsent(id) == 0; }));
+  world.settle();
+  waiting.decided = true;
+  waiting.waiter->resume();
+  ASSERT_TRUE(visitor.until([&] { return !world.link.streams.empty() && world.link.last().got.contains("x-sum"); }));
+  world.settle();
+  EXPECT_TRUE(world.link.last().got.ends_with("5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n")) << world.link.last().got;
+}
+
 TEST_P(Http2Rules, ARuleThatNeverDecidesIsAFailure) {
   HttpIngressOptions options;
   options.response_timeout = 50ms;

@@ -154,6 +154,27 @@ TEST_P(Http2, AnswersWithoutBodyAndInterimOnes) {
   EXPECT_EQ(visitor.answer(hints).body, "x");
 }
 
+// Nothing holds back an origin that says them, so that they are bounded, and count as memory until the request is over.
+TEST_P(Http2, InterimHeadsThatNobodyReadsAreBounded) {
+  HttpWorld world(portable());
+  H2Visitor visitor(world);
+  const std::string hint = "HTTP/1.1 103 Early Hints\r\nLink: <" + std::string(12'000, 'a') + ">\r\n\r\n";
+  const auto id = visitor.client.ask("GET", "/");
+  ASSERT_TRUE(visitor.until([&] { return world.link.alive() == 1 && asked(world); }));
+  const std::size_t before = world.budget.used();
+  world.link.last().say(hint + hint);
+  ASSERT_TRUE(visitor.until([&] { return visitor.answer(id).interim.size() == 2; }));
+  EXPECT_GE(world.budget.used(), before + 2 * hint.size());
+  world.link.last().say(hint);
+  ASSERT_TRUE(visitor.until_closed(id));
+  EXPECT_EQ(visitor.answer(id).interim.size(), 2u);
+  EXPECT_EQ(visitor.answer(id).status, 502);
+  EXPECT_EQ(visitor.answer(id).value("ferrotunnel-error"), "bad-response");
+  visitor.socket().close();
+  ASSERT_TRUE(world.until([&] { return world.ingress->stats().visitors == 0; }));
+  EXPECT_EQ(world.budget.used(), 0u);
+}
+
 TEST_P(Http2, FailuresAreTheSamePages) {
   HttpWorld world(portable());
   H2Visitor visitor(world);
@@ -517,6 +538,26 @@ TEST_P(Http2, AWebSocketWithAWrongAcceptIsABadResponse) {
   ASSERT_TRUE(visitor.until_closed(id));
   EXPECT_EQ(visitor.answer(id).status, 502);
   EXPECT_EQ(visitor.answer(id).value("ferrotunnel-error"), "bad-response");
+}
+
+// Where it would be a plain answer over HTTP/1.1, over HTTP/2 it would say that the WebSocket stands.
+TEST_P(Http2, AWebSocketThatIsAnsweredPlainlyDoesNotStand) {
+  for (const int status : {200, 204, 403}) {
+    HttpWorld world(portable());
+    H2Visitor visitor(world);
+    const auto id = visitor.client.ask_as({{":method", "CONNECT"},
+                                           {":protocol", "websocket"},
+                                           {":scheme", "http"},
+                                           {":authority", "a.test"},
+                                           {":path", "/"}},
+                                          false);
+    ASSERT_TRUE(visitor.until([&] { return world.link.alive() == 1 && asked(world); })) << status;
+    world.link.last().say("HTTP/1.1 " + std::to_string(status) + " X\r\n" +
+                          (status == 204 ? "" : "Content-Length: 2\r\n") + "\r\n" + (status == 204 ? "" : "no"));
+    ASSERT_TRUE(visitor.until_closed(id)) << status;
+    EXPECT_EQ(visitor.answer(id).status, status == 403 ? 403 : 502);
+    EXPECT_EQ(visitor.answer(id).value("ferrotunnel-error"), status == 403 ? "" : "bad-response");
+  }
 }
 
 TEST_P(Http2, AConnectionMovesToWhereTheLinkIs) {

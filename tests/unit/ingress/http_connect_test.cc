@@ -223,6 +223,58 @@ TEST_P(HttpConnect, ByHttp2IsAPipeOfItsStream) {
   EXPECT_EQ(world.ingress->stats().upgraded, 0u);
 }
 
+// Each end is closed by itself (RFC 9113 section 8.5).
+TEST_P(HttpConnect, ByHttp2TheServicesEndIsNotTheVisitors) {
+  HttpWorld world(portable());
+  claim(world, target());
+  H2Visitor visitor(world);
+  const auto id = visitor.client.ask_as(pairs(), false);
+  ASSERT_TRUE(visitor.until([&] { return asked(world); }));
+  FakeStream& stream = world.link.last();
+  (void)stream.take();
+  stream.say(std::string(kEstablished) + "all");
+  stream.fin();
+  ASSERT_TRUE(visitor.until([&] { return visitor.answer(id).ended; }));
+  visitor.client.body(id, "late");
+  ASSERT_TRUE(visitor.until([&] { return stream.got == "late"; }));
+  EXPECT_FALSE(visitor.answer(id).closed);
+  EXPECT_TRUE(world.host.records.empty());
+  // The last of it is under way when the visitor's stream is over.
+  stream.credit = 2;
+  visitor.client.body(id, " and last", true);
+  ASSERT_TRUE(visitor.until_closed(id));
+  EXPECT_EQ(visitor.answer(id).reset, std::nullopt);
+  world.settle();
+  EXPECT_EQ(stream.got, "late a");
+  EXPECT_TRUE(world.host.records.empty());
+  stream.give_credit(100);
+  ASSERT_TRUE(visitor.until([&] { return world.host.records.size() == 1; }));
+  EXPECT_EQ(stream.got, "late and last");
+  EXPECT_TRUE(stream.got_fin && stream.clean);
+  EXPECT_EQ(world.host.records[0].slug, "");
+  EXPECT_EQ(world.ingress->stats().upgraded, 0u);
+  EXPECT_EQ(visitor.client.goaway, std::nullopt);
+}
+
+TEST_P(HttpConnect, ByHttp2LastBytesThatTheServiceDoesNotTakeAreNotKeptForEver) {
+  HttpIngressOptions options;
+  options.stall_timeout = 100ms;
+  HttpWorld world(portable(), options);
+  claim(world, target());
+  H2Visitor visitor(world);
+  const auto id = visitor.client.ask_as(pairs(), false);
+  ASSERT_TRUE(visitor.until([&] { return asked(world); }));
+  FakeStream& stream = world.link.last();
+  stream.credit = 0;
+  stream.say(std::string(kEstablished));
+  stream.fin();
+  ASSERT_TRUE(visitor.until([&] { return visitor.answer(id).ended; }));
+  visitor.client.body(id, "last", true);
+  ASSERT_TRUE(visitor.until_closed(id));
+  ASSERT_TRUE(visitor.until([&] { return world.host.records.size() == 1; }));
+  EXPECT_TRUE(stream.dead);
+}
+
 TEST_P(HttpConnect, ByHttp2AnotherAnswerHasABody) {
   HttpWorld world(portable());
   claim(world, target());

@@ -442,6 +442,35 @@ TEST_P(HttpFailure, WhoIsTooSlowIsCut) {
   EXPECT_EQ(world.ingress->stats().too_slow, 2u);
 }
 
+// A full socket takes new bytes once a large part of what the kernel holds is gone: until then his reading shows there alone.
+TEST_P(HttpFailure, WhoReadsIsNotStalledThoughTheSocketTakesNoMore) {
+  for (const std::uint32_t floor : {100u, 0u}) {
+    HttpIngressOptions options;
+    options.min_visitor_rate = floor;
+    options.rate_window = 500ms;
+    options.stall_timeout = 1'200ms;
+    HttpWorld world(portable(), options);
+    Visitor& visitor = world.connect(4096);
+    visitor.reading = false;
+    visitor.send(get());
+    ASSERT_TRUE(world.until([&] { return asked(world); }));
+    world.link.last().say("HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n" + std::string(16u << 20, 'x'));
+    const TimePoint begin = Clock::now();
+    TimePoint next = begin;
+    ASSERT_TRUE(world.until([&] {
+      if (Clock::now() >= next) {
+        next = Clock::now() + 10ms;
+        visitor.read_some(1000);
+      }
+      return Clock::now() - begin > 1'800ms || visitor.closed();
+    }));
+    EXPECT_FALSE(visitor.closed()) << floor;
+    // And who does not is.
+    ASSERT_TRUE(world.until([&] { return !world.host.records.empty(); })) << floor;
+    EXPECT_EQ(world.host.records[0].slug, floor != 0 ? "visitor-slow" : "visitor-stalled");
+  }
+}
+
 TEST_P(HttpFailure, NobodyIsTooSlowWhoWaitsForSomebodyElse) {
   HttpIngressOptions options;
   options.min_visitor_rate = 10'000;
@@ -477,6 +506,47 @@ TEST_P(HttpFailure, TheWordForGrpcIsNoLeaveToBeSlow) {
     ASSERT_TRUE(world.until([&] { return visitor.closed(); })) << type;
     EXPECT_EQ(world.host.records.back().slug, "request-slow") << type;
   }
+}
+
+constexpr std::string_view kUpgrade = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
+constexpr std::string_view kSwitched = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n";
+
+TEST_P(HttpFailure, ASwitchThatIsNotReadIsTold) {
+  HttpIngressOptions options;
+  options.stall_timeout = 100ms;
+  HttpWorld world(portable(), options);
+  SocketPair pair = tcp_pair(2048);
+  const int small = 4096;
+  ::setsockopt(pair.server.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  world.visitors.push_back(std::make_unique<Visitor>(std::move(pair.visitor)));
+  Visitor& visitor = *world.visitors.back();
+  visitor.reading = false;
+  world.ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), HttpWorld::peer(), {}, {});
+  visitor.send(kUpgrade);
+  ASSERT_TRUE(world.until([&] { return asked(world); }));
+  world.link.last().say(std::string(kSwitched) + "X: " + std::string(30'000, 'x') + "\r\n\r\nfirst");
+  ASSERT_TRUE(world.until([&] { return world.ingress->stats().visitors == 0; }));
+  ASSERT_EQ(world.host.records.size(), 1u);
+  EXPECT_EQ(world.host.records[0].slug, "visitor-stalled");
+  EXPECT_EQ(world.host.records[0].fields.status, 101);
+  EXPECT_EQ(world.ingress->stats().upgraded, 0u);
+  EXPECT_EQ(world.ingress->stats().timeouts, 1u);
+}
+
+// The allowance ends where the head does.
+TEST_P(HttpFailure, WhatIsBehindASwitchIsNotLostToTheBandwidthLimit) {
+  HttpWorld world(portable());
+  const auto gate = std::make_shared<VisitorGate>(world.shard, nullptr);
+  wire::Limits limits;
+  limits.bandwidth = 10'000;
+  gate->set(limits, nullptr, nullptr);
+  world.ingress->set_gate({HttpWorld::kSession, HttpWorld::kTunnel}, gate);
+  Visitor& visitor = ask(world, std::string(kUpgrade));
+  std::string head = std::string(kSwitched) + "X: ";
+  head += std::string(bandwidth_burst(limits.bandwidth) - head.size() - 4, 'x') + "\r\n\r\n";
+  world.link.last().cut = 2 * head.size();
+  world.link.last().say(head + "first");
+  ASSERT_TRUE(world.until([&] { return visitor.got.ends_with("\r\n\r\nfirst"); }));
 }
 
 TEST_P(HttpFailure, UpgradedConnectionsMaySleep) {

@@ -143,6 +143,34 @@ TEST_P(HttpRules, AnswersKeepTheConnection) {
   EXPECT_TRUE(world.link.streams.empty());
 }
 
+// The end of it is kept for him, and no exchange is there any more that would look how he reads.
+TEST_P(HttpRules, AnAnswerOfARuleMayBeReadSlowly) {
+  for (const bool reads : {true, false}) {
+    HttpIngressOptions options;
+    options.stall_timeout = 300ms;
+    HttpWorld world(portable(), options);
+    set_rules(world, {{"answer", {{"body", std::string(30'000, 'x')}}, {}, {}, {}}});
+    SocketPair pair = tcp_pair(2048);
+    const int small = 4096;
+    ::setsockopt(pair.server.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    world.visitors.push_back(std::make_unique<Visitor>(std::move(pair.visitor)));
+    Visitor& visitor = *world.visitors.back();
+    visitor.reading = false;
+    world.ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), HttpWorld::peer(), {}, {});
+    visitor.send(get());
+    TimePoint next = Clock::now();
+    ASSERT_TRUE(world.until([&] {
+      if (reads && Clock::now() >= next) {
+        next = Clock::now() + 10ms;
+        visitor.read_some(300);
+      }
+      return visitor.taken >= 30'000 || visitor.closed() || world.ingress->stats().visitors == 0;
+    }));
+    EXPECT_EQ(visitor.taken >= 30'000, reads);
+    EXPECT_EQ(world.ingress->stats().timeouts, reads ? 0u : 1u);
+  }
+}
+
 TEST_P(HttpRules, BodiesThatAreTooLarge) {
   HttpWorld world(portable());
   set_rules(world, {{"max_body", {{"bytes", "10"}}, {}, {}, {}}});
@@ -282,6 +310,19 @@ TEST_P(HttpRules, ARuleThatNeverDecidesIsAFailure) {
   waiting.waiter->resume();
   world.settle();
   EXPECT_TRUE(world.link.streams.empty());
+  const Record& record = world.host.records.at(0);
+  EXPECT_EQ(record.method + " " + record.host + record.path, "GET a.test/");
+  EXPECT_EQ(record.fields.tunnel, HttpWorld::kTunnel);
+  EXPECT_EQ(record.fields.session, HttpWorld::kSession);
+  EXPECT_EQ(record.fields.status, 503);
+  // A HEAD gets no body.
+  Visitor& head = world.connect();
+  head.send("HEAD /x?y HTTP/1.1\r\nHost: A.test\r\n\r\n");
+  ASSERT_TRUE(world.until([&] { return head.closed(); }));
+  EXPECT_TRUE(head.got.contains("Ferrotunnel-Error: rule-timeout")) << head.got;
+  EXPECT_TRUE(head.got.ends_with("\r\n\r\n")) << head.got;
+  EXPECT_EQ(world.host.records.at(1).path, "/x");
+  EXPECT_EQ(world.host.records.at(1).host, "a.test");
 }
 
 TEST_P(HttpRules, WhileOneWaitsTheRulesMayChange) {
@@ -295,6 +336,30 @@ TEST_P(HttpRules, WhileOneWaitsTheRulesMayChange) {
   waiting.waiter->resume();
   ASSERT_TRUE(world.until_got(visitor, "HTTP/1.1 410 Gone"));
   EXPECT_EQ(waiting.calls, 1);
+}
+
+TEST_P(HttpRules, ARequestDoesNotWaitForItsOwnPlace) {
+  HttpWorld world(portable());
+  const auto gate = std::make_shared<VisitorGate>(world.shard, nullptr);
+  wire::Limits limits;
+  limits.max_visitors = 1;
+  gate->set(limits, nullptr, nullptr);
+  world.ingress->set_gate({HttpWorld::kSession, HttpWorld::kTunnel}, gate);
+  Waiting waiting;
+  set_filter(world, waiting.filter);
+  Visitor& visitor = world.connect();
+  visitor.send(get());
+  ASSERT_TRUE(world.until([&] { return waiting.calls == 1; }));
+  EXPECT_EQ(gate->visitors(), 1u);
+  set_rules(world, {{"request_headers", {{"set", "X-New: 1"}}, {}, {}, {}}});
+  waiting.waiter->resume();
+  ASSERT_TRUE(world.until([&] { return asked(world) || visitor.got.contains("\r\n"); }));
+  ASSERT_TRUE(asked(world)) << visitor.got;
+  EXPECT_TRUE(world.link.last().got.contains("X-New: 1"));
+  EXPECT_EQ(gate->visitors(), 1u);
+  world.link.last().say(ok("x"));
+  ASSERT_TRUE(world.until_got(visitor, ok("x")));
+  EXPECT_EQ(gate->visitors(), 0u);
 }
 
 TEST_P(HttpRules, PathsOfAHostGoToTheirTunnels) {

@@ -75,6 +75,14 @@ class Visitor {
       break;
     }
   }
+  // So many at most, where it is not `reading`.
+  void read_some(std::size_t most) {
+    std::string bytes(most, 0);
+    const ssize_t n = ::recv(fd_.get(), bytes.data(), bytes.size(), 0);
+    if (n > 0) taken += static_cast<std::size_t>(n);
+    if (n == 0) eof = true;
+    if (n < 0 && errno != EAGAIN) reset = true;
+  }
   void finish() { ::shutdown(fd_.get(), SHUT_WR); }
   void close() { fd_.reset(); }
   void close_with_rst() {
@@ -89,6 +97,7 @@ class Visitor {
   std::vector<std::string> dates;  // those that were in it: what the rest is does not depend on the time
   bool eof = false, reset = false;
   bool reading = true;
+  std::size_t taken = 0;  // by read_some()
 
  private:
   void put_dates_aside() {
