@@ -114,7 +114,6 @@ class VisitorConnection final : public VisitorHook,
     context_.head_bytes -= std::exchange(head_charge_, bytes);
   }
   [[nodiscard]] Next settle_undecided();
-  [[nodiscard]] bool memory_full() const { return context_.shard.buffers().budget().full(); }
   // Of answers of this connection; "": none.
   [[nodiscard]] std::string_view hsts() const { return tls_ ? std::string_view(context_.https.hsts) : ""; }
   [[nodiscard]] Next refuse_for_memory();

@@ -188,7 +188,7 @@ void Http2Connection::feed(ConstBytes bytes) {
   feeding_ = false;
   // A block that is not whole is no buffer of the pool's, but it is as large as the visitor likes, and he may never end it.
   charge(server_->held());
-  if (charged_ <= kAlwaysServed || !context_.shard.buffers().budget().full()) return;
+  if (charged_ <= kAlwaysServed || !context_.heads_full()) return;
   ++context_.stats.no_memory;
   server_->end(http::H2Code::Calm);
 }
@@ -197,6 +197,8 @@ void Http2Connection::charge(std::size_t bytes) {
   MemoryBudget& budget = context_.shard.buffers().budget();
   if (bytes > charged_) budget.add(bytes - charged_);
   if (bytes < charged_) budget.sub(charged_ - bytes);
+  context_.head_bytes += bytes;
+  context_.head_bytes -= charged_;
   charged_ = bytes;
 }
 
