@@ -33,6 +33,8 @@ struct GrantLimits {
   static constexpr std::uint64_t kRouteBytesPerTunnel = 2 * 1024, kLeastRouteBytes = 256 * 1024;
   [[nodiscard]] std::uint64_t places() const { return std::max(kLeastPlaces, kPlacesPerTunnel * tunnels); }
   [[nodiscard]] std::uint64_t route_bytes() const { return std::max(kLeastRouteBytes, kRouteBytesPerTunnel * tunnels); }
+  // Places and ports that are kept for it while its clients are away: all that they can have had at once.
+  [[nodiscard]] std::uint64_t leases() const { return places() + tunnels; }
   friend bool operator==(const GrantLimits&, const GrantLimits&) = default;
 };
 

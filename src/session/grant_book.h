@@ -28,7 +28,7 @@ namespace ferrotunnel::session {
 // What all sessions of one grant hold now, against what it may.
 struct GrantUse {
   std::atomic<std::uint32_t> sessions{0}, tunnels{0};
-  std::atomic<std::uint32_t> leases{0};  // hosts and ports that are kept for it, at most as many as it may have tunnels
+  std::atomic<std::uint64_t> leases{0};  // places and ports that are kept for it: GrantLimits::leases()
   std::atomic<std::uint64_t> places{0}, route_bytes{0};  // of HTTP tunnels: GrantLimits::places(), route_bytes()
   std::shared_ptr<mux::StreamQuota> streams = std::make_shared<mux::StreamQuota>();
   // Bytes of its visitors, one way, and how many tunnels wait for some.

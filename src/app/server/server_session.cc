@@ -215,7 +215,7 @@ void ServerSession::reject(const wire::Register& request, const Error& why) {
 void ServerSession::give_up(Tunnel& tunnel, Lease* lease, Places places) {
   const std::uint16_t port = tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0};
   const auto may_keep = [&] {
-    return lease != nullptr && session::GrantUse::take(use_->leases, grant_->limits.tunnels);
+    return lease != nullptr && session::GrantUse::take(use_->leases, grant_->limits.leases());
   };
   if (port != 0 && places == Places::Kept && may_keep()) {
     // Before nobody listens there.
