@@ -15,15 +15,19 @@ namespace ferrotunnel::route {
 
 class PortKeeper {
  public:
-  void keep(std::uint16_t port, std::string_view grant, SessionId session) {
+  // Owners as in router.h.
+  enum class Why : std::uint8_t { Away, LetGo };  // LetGo: the same instance may have it under another grant
+  void keep(std::uint16_t port, std::string_view owner, SessionId session, Why why = Why::Away) {
     const std::lock_guard lock(mutex_);
-    kept_.insert_or_assign(port, Kept{std::string(grant), session});
+    kept_.insert_or_assign(port, Kept{std::string(owner), session, why});
   }
   // False: it is kept for another grant. True: it is this one's to bind.
-  [[nodiscard]] bool allows(std::uint16_t port, std::string_view grant) const {
+  [[nodiscard]] bool allows(std::uint16_t port, std::string_view owner) const {
     const std::lock_guard lock(mutex_);
     const auto found = kept_.find(port);
-    return found == kept_.end() || found->second.grant == grant;
+    return found == kept_.end() || grant_of(found->second.owner) == grant_of(owner) ||
+           (found->second.why == Why::LetGo && !instance_of(owner).empty() &&
+            instance_of(found->second.owner) == instance_of(owner));
   }
   // Somebody listens there again.
   void taken(std::uint16_t port) {
@@ -39,8 +43,9 @@ class PortKeeper {
 
  private:
   struct Kept {
-    std::string grant;
+    std::string owner;
     SessionId session;
+    Why why;
   };
   mutable std::mutex mutex_;
   std::unordered_map<std::uint16_t, Kept> kept_;

@@ -84,6 +84,13 @@ const HostRoutes::Entry* HostRoutes::find(const Part& part) const {
   return at != entries_.end() && compare(*at->part, part) == 0 ? &*at : nullptr;
 }
 
+bool HostRoutes::let_go_by(std::string_view owner) const {
+  const std::string_view instance = instance_of(owner);
+  return !instance.empty() && std::ranges::all_of(entries_, [&](const Entry& one) {
+    return one.holder == Holder::LetGo && instance_of(one.owner) == instance;
+  });
+}
+
 const RouteTable::Entry* RouteTable::find_claim(const Place& place, SessionId session) const {
   const HostRoutes* routes = at(place.host);
   const Entry* entry = routes != nullptr ? routes->find(*place.part) : nullptr;
@@ -129,6 +136,7 @@ Result<> Router::claim(const Place& place, const std::string& owner, const Route
   if (auto may = may_claim(place, owner, target, rights); !may) return may;
   reserved_.erase(place.host);
   HostRoutes& routes = table_.write(place.host);
+  if (routes.grant_ != grant_of(owner)) routes.entries_.clear();  // what this very client let go of under another
   routes.grant_ = grant_of(owner);
   routes.reserves_ = rights.reserves;
   RouteTable::Entry& entry = table_.write(routes, place.part);
@@ -137,6 +145,12 @@ Result<> Router::claim(const Place& place, const std::string& owner, const Route
   entry.holder = HostRoutes::Holder::Here;
   changed();
   return {};
+}
+
+Result<> Router::could_claim(const Place& place, const std::string& owner, const RouteTarget& target,
+                             const ClaimRights& rights) {
+  const std::lock_guard lock(mutex_);
+  return may_claim(place, owner, target, rights);
 }
 
 Result<> Router::may_claim(const Place& place, std::string_view owner, const RouteTarget& target,
@@ -150,8 +164,8 @@ Result<> Router::may_claim(const Place& place, std::string_view owner, const Rou
     if (left->grant != grant) return taken(place.host + " is kept for another client, which left");
     return {};
   }
-  if (routes->grant_ != grant) {
-    const bool away = std::ranges::all_of(routes->entries_, [](const auto& one) { return one.holder == Holder::Away; });
+  if (routes->grant_ != grant && !routes->let_go_by(owner)) {
+    const bool away = std::ranges::all_of(routes->entries_, &HostRoutes::Entry::away);
     return taken(place.host +
                  (away ? " is kept for another client, which lost its connection" : " is in use by another client"));
   }
@@ -221,6 +235,21 @@ bool Router::keep(const Place& place, SessionId session) {
   return set_holder(place, session, HostRoutes::Holder::Away);
 }
 
+bool Router::let_go(const Place& place, SessionId session, SessionId as) {
+  const std::lock_guard lock(mutex_);
+  RouteTable::Entry* entry = table_.write_claim(place, session);
+  if (entry == nullptr) return false;
+  entry->holder = HostRoutes::Holder::LetGo;
+  // No rule says anything where nobody serves; certificates are asked for as before, or those who come now would be let in later without.
+  RouteTarget away;
+  away.session = as;
+  away.shard = entry->target.shard;
+  away.client_ca = std::move(entry->target.client_ca);
+  entry->target = std::move(away);
+  changed();
+  return true;
+}
+
 void Router::offer(const Place& place, SessionId session) { set_holder(place, session, HostRoutes::Holder::Leaving); }
 
 bool Router::leave(const Place& place, SessionId session) {
@@ -231,8 +260,7 @@ bool Router::leave(const Place& place, SessionId session) {
   table_.remove(place);
   changed();
   const HostRoutes* rest = table_.at(place.host);
-  const auto away = [](const auto& one) { return one.holder == HostRoutes::Holder::Away; };
-  if (rest != nullptr && !std::ranges::all_of(rest->entries_, away)) return false;
+  if (rest != nullptr && !std::ranges::all_of(rest->entries_, &HostRoutes::Entry::away)) return false;
   reserved_.insert_or_assign(place.host, std::move(left));
   return true;
 }

@@ -42,6 +42,12 @@ inline constexpr std::size_t kMaxMatchesPerHost = 64;  // of them, such as ask f
 // Of "GRANT/INSTANCE".
 [[nodiscard]] inline std::string_view grant_of(std::string_view owner) { return owner.substr(0, owner.find('/')); }
 
+// The instance is known to that client and the server only. Empty: there is none.
+[[nodiscard]] inline std::string_view instance_of(std::string_view owner) {
+  const std::size_t slash = owner.find('/');
+  return slash == std::string_view::npos ? std::string_view() : owner.substr(slash + 1);
+}
+
 // What the local service behind a tunnel is spoken to in: HTTP/2 by prior knowledge, or over TLS, which the client sees to.
 enum class OriginSpeech : std::uint8_t { Http1, Http2, Http2Tls };
 
@@ -80,18 +86,18 @@ class HostRoutes {
  private:
   friend class RouteTable;
   friend class Router;
-  enum class Holder : std::uint8_t {
-    Here,
-    Leaving,
-    Away
-  };  // Leaving, Away: another owner of the grant may have the place
+  // But for Here: another owner of the grant may have the place.
+  enum class Holder : std::uint8_t { Here, Leaving, Away, LetGo };
   struct Entry {
     PartPtr part;
     RouteTarget target;
     std::string owner;
     Holder holder = Holder::Here;
+    [[nodiscard]] bool away() const { return holder == Holder::Away || holder == Holder::LetGo; }
   };
   [[nodiscard]] const Entry* find(const Part& part) const;
+  // All that there is was let go of by this owner, under whatever grant.
+  [[nodiscard]] bool let_go_by(std::string_view owner) const;
   std::vector<Entry> entries_;  // the longest prefix first, and of one prefix what asks for most
   std::string grant_;           // of all their owners
   bool reserves_ = true;        // ClaimRights
@@ -156,11 +162,17 @@ class Router {
   // there is one; Limit, where the host has as many places as it may.
   [[nodiscard]] Result<> claim(const Place& place, const std::string& owner, const RouteTarget& target,
                                const ClaimRights& rights = {});
+  // Whether claim() would do it now, as far as this place alone is concerned.
+  [[nodiscard]] Result<> could_claim(const Place& place, const std::string& owner, const RouteTarget& target,
+                                     const ClaimRights& rights = {});
   // Gives the place up, unless another session has taken it over since; and its host, where leave() reserved it.
   void release(const Place& place, SessionId session);
   // The session is gone and may come back: visitors learn as much, and only its grant can claim the place until release(). False: it has
   // no claim on it (any more).
   bool keep(const Place& place, SessionId session);
+  // The session goes on without it: the same, for visitors and its grant, but under a name that is nobody's, `as`, by which release() is told.
+  // And the same instance may have the host under another grant: that is a client which moves.
+  bool let_go(const Place& place, SessionId session, SessionId as);
   // The session is about to leave: it is still found, so that visitors learn as much, and whoever of its grant claims the place next has it.
   void offer(const Place& place, SessionId session);
   // The session has left: the place is given up, and its host, where nobody serves any other part of it, is only its grant's to claim until

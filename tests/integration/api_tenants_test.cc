@@ -126,6 +126,57 @@ TEST_F(ApiTenants, WhatDrainsIsItsGrantsUntilTheLeaseIsOver) {
   EXPECT_GE(SteadyClock::now() - left, 4s);
 }
 
+// A client that is loaded anew takes a tunnel out before it registers it as it is now: nobody who waits for it comes in between.
+TEST_F(ApiTenants, WhatAClientLetsGoOfIsItsGrantsForAMoment) {
+  const auto here = server();
+  ClientConfig config;
+  config.servers = {here->ready.listen};
+  config.grant = "a";
+  config.secret = kAnn;
+  config.tls = false;
+  TunnelConfig tcp;
+  tcp.kind = TunnelConfig::Kind::Tcp;
+  tcp.name = "tcp";
+  tcp.to = web.at();
+  config.tunnels = {tunnel("web", web, "v.test"), tcp, tunnel("stays", web, "s.test")};
+  const auto ann = client(*here, "a", config.tunnels);
+  ASSERT_TRUE(ann->wait_up("web") && ann->wait_up("tcp") && ann->wait_up("stays"));
+  config.tunnels[1].port = tcp.port = ann->up("tcp").port;
+  const std::vector<TunnelConfig> all = config.tunnels;
+  config.tunnels = {all[2]};
+  ASSERT_TRUE(ann->client->reload(config));
+  ASSERT_TRUE(eventually([&] { return here->server->status().tunnels.size() == 1; }));
+  const Answer answer = get(here->http_port(), "v.test", "/login");
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_TRUE(answer.head.contains("client-away")) << answer.head;
+  auto wanted = parts("v.test");
+  wanted.push_back(tcp);
+  const auto bob = client(*here, "b", wanted);
+  expect_taken(*bob, "v.test is kept for another client");
+  ASSERT_TRUE(bob->log.wait("failed tcp address-in-use port " + std::to_string(tcp.port) + " is kept for another"))
+      << bob->log.text();
+  // The same grant has it at once; and one that asks for more besides, which it may not have, loses nothing by that.
+  const auto owner = client(*here, "b", {tunnel("owned", web, "o.test")});
+  ASSERT_TRUE(owner->wait_up("owned"));
+  config.tunnels = {all[2], all[0]};
+  config.tunnels[1].hosts = {"o.test"};
+  ASSERT_TRUE(ann->client->reload(config));
+  ASSERT_TRUE(ann->log.wait("failed web address-in-use o.test")) << ann->log.text();
+  EXPECT_EQ(get(here->http_port(), "v.test").status, 503);
+  config.tunnels = all;
+  ASSERT_TRUE(ann->client->reload(config));
+  ASSERT_TRUE(ann->wait_up("web", 2) && ann->wait_up("tcp", 2)) << ann->log.text();
+  EXPECT_EQ(get(here->http_port(), "v.test", "/login").body, "web GET /login");
+  EXPECT_EQ(bob->log.count("up "), 0u) << bob->log.text();
+  // For good.
+  config.tunnels = {all[2]};
+  ASSERT_TRUE(ann->client->reload(config));
+  const auto again = SteadyClock::now();
+  ASSERT_TRUE(bob->wait_up("part0") && bob->wait_up("tcp")) << bob->log.text();
+  EXPECT_GE(SteadyClock::now() - again, 4900ms);
+  EXPECT_EQ(get(here->http_port(), "v.test", "/login").status, 200);
+}
+
 TEST_F(ApiTenants, NamesUnderAnotherGrantsWildcard) {
   const auto here = server(60s, {"*", "own.dev.test", "*.part.dev.test"});
   const auto ann = client(*here, "a", {tunnel("wild", web, "*.dev.test")});

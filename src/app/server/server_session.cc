@@ -113,7 +113,7 @@ void ServerSession::on_control(std::string_view json) {
   }
   if (!*message) return;
   if (const auto* request = std::get_if<wire::Register>(&**message)) return on_register(*request);
-  if (const auto* request = std::get_if<wire::Unregister>(&**message)) return on_unregister(request->tunnel);
+  if (const auto* request = std::get_if<wire::Unregister>(&**message)) return take_out(request->tunnel, Places::LetGo);
   if (const auto* request = std::get_if<wire::Update>(&**message)) return on_update(*request);
   if (const auto* said = std::get_if<wire::Road>(&**message)) {
     road_.peer_says(said->loss_ppm, shard_.shard().now());
@@ -212,26 +212,47 @@ void ServerSession::reject(const wire::Register& request, const Error& why) {
   say_tunnel(TunnelEvent::Kind::Rejected, request.name, "", &why);
 }
 
-void ServerSession::give_up(Tunnel& tunnel, Lease* lease, Places places) {
+std::optional<Lease> ServerSession::lease_of(Places places) {
+  const bool keeps = places != Places::Free && use_ != nullptr && grant_ != nullptr &&
+                     shard_.live().config.host_lease > Duration::zero();
+  if (!keeps) return {};
+  Lease lease{id_, outcome_.grant, use_, {}, {}};
+  if (places != Places::LetGo) return lease;
+  lease.session = shard_.server().next_session_id();
+  lease.most = Lease::kLetGo;
+  lease.held = &session::GrantUse::let_go;
+  return lease;
+}
+
+void ServerSession::give_up_places(Tunnel& tunnel, Lease* lease, Places places) {
   const std::uint16_t port = tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0};
   const auto may_keep = [&] {
-    return lease != nullptr && session::GrantUse::take(use_->leases, grant_->limits.leases());
+    return lease != nullptr && session::GrantUse::take(*use_.*lease->held, grant_->limits.leases());
   };
-  if (port != 0 && places == Places::Kept && may_keep()) {
+  if (port != 0 && places != Places::Left && may_keep()) {
     // Before nobody listens there.
-    shard_.server().ports().keep(port, outcome_.grant, id_);
+    using Why = route::PortKeeper::Why;
+    shard_.server().ports().keep(port, owner_, lease->session, places == Places::LetGo ? Why::LetGo : Why::Away);
     lease->ports.push_back(port);
   }
   route::Router& router = shard_.server().router();
+  const auto keep = [&](const route::Place& place) {
+    if (places == Places::LetGo) return router.let_go(place, id_, lease->session);
+    return places == Places::Kept ? router.keep(place, id_) : router.leave(place, id_);
+  };
   for (const route::Place& place : tunnel.places) {
-    const bool keep = may_keep();
-    if (keep && (places == Places::Kept ? router.keep(place, id_) : router.leave(place, id_))) {
+    const bool may = may_keep();
+    if (may && keep(place)) {
       lease->hosts.push_back(place);
       continue;
     }
-    if (keep) session::GrantUse::give_back(use_->leases);
+    if (may) session::GrantUse::give_back(*use_.*lease->held);
     router.release(place, id_);
   }
+}
+
+void ServerSession::give_up(Tunnel& tunnel, Lease* lease, Places places) {
+  give_up_places(tunnel, lease, places);
   tunnel.route_hold = {};
   book_->remove(tunnel.number);
   on_further([id = id_, number = tunnel.number](ServerShard& shard) {
@@ -247,14 +268,23 @@ void ServerSession::give_up(Tunnel& tunnel, Lease* lease, Places places) {
   say_tunnel(TunnelEvent::Kind::Down, tunnel.name, tunnel.url);
 }
 
+void ServerSession::take_out(std::uint32_t number, Places places) {
+  const auto found = tunnels_.find(number);
+  if (found == tunnels_.end()) return;
+  Tunnel tunnel = std::move(found->second);
+  tunnels_.erase(found);
+  auto lease = lease_of(places);
+  give_up(tunnel, lease ? &*lease : nullptr, places);
+  if (lease) shard_.keep(std::move(*lease));
+  carry_changed();
+}
+
 void ServerSession::give_up_all(Places places) {
   std::map<std::uint32_t, Tunnel> tunnels;
   tunnels.swap(tunnels_);
-  Lease lease{id_, outcome_.grant, use_, {}, {}};
-  const bool keep = places != Places::Free && use_ != nullptr && grant_ != nullptr &&
-                    shard_.live().config.host_lease > Duration::zero();
-  for (auto& [number, tunnel] : tunnels) give_up(tunnel, keep ? &lease : nullptr, places);
-  shard_.keep(std::move(lease));
+  auto lease = lease_of(places);
+  for (auto& [number, tunnel] : tunnels) give_up(tunnel, lease ? &*lease : nullptr, places);
+  if (lease) shard_.keep(std::move(*lease));
 }
 
 void ServerSession::fill_status(ShardStatus& part) const {

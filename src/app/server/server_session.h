@@ -99,24 +99,28 @@ class ServerSession final : private transport::LinkHandler,
   void on_starved(int error) override { shard_.server().say_starved(error); }
   void on_deadline() override;  // of the grant
 
+  // Those who may come back find their places free (ServerConfig::host_lease), of those who left in order only the hosts; and who goes on
+  // without finds them so for Lease::kLetGo.
+  enum class Places : std::uint8_t { Free, Left, Kept, LetGo };
   void on_register(const wire::Register& request);
   [[nodiscard]] Result<> register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<> register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<std::string> pick_host(std::uint32_t number, Tunnel& tunnel, const route::PartPtr& part);
   [[nodiscard]] Result<> claim_all(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
   enum class Chosen : std::uint8_t { Asked, Random };  // a host: by the client, or by us, so that it is nobody's
+  enum class Take : std::uint8_t { No, Yes };              // No: whether it could be
   [[nodiscard]] Result<> claim(const route::Place& place, std::uint32_t number, Tunnel& tunnel,
-                               Chosen chosen = Chosen::Asked);
+                               Chosen chosen = Chosen::Asked, Take take = Take::Yes);
   [[nodiscard]] bool reserves(std::string_view host) const;
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> listen(std::uint32_t number, std::uint16_t port);
   [[nodiscard]] Result<std::unique_ptr<ingress::TcpIngress>> pick_port(std::uint32_t number);
-  void on_unregister(std::uint32_t number);
   void on_update(const wire::Update& request);
   // The limits of the client, the server or the grant are others now.
   void limit(Tunnel& tunnel);
   void limits_changed();
   [[nodiscard]] std::optional<Error> outside_grant(const Tunnel& tunnel) const;
-  void withdraw(std::uint32_t number, const Error& why, std::string_view code = wire::kRejectNotAllowed);
+  void withdraw(std::uint32_t number, const Error& why, std::string_view code = wire::kRejectNotAllowed,
+                Places places = Places::Free);
   void end_for_good(const Error& why);
   void watch_expiry();
   void contest(const std::optional<route::Place>& host, std::uint16_t port);
@@ -142,9 +146,10 @@ class ServerSession final : private transport::LinkHandler,
   template <class Function>
   void on_further(const Function& function);  // on each shard that has a link, in a moment: function(ServerShard&)
   void end(const Error& why);                 // destroys us
-  // Those who may come back find their places free (ServerConfig::host_lease), of those who left in order only the hosts.
-  enum class Places : std::uint8_t { Free, Left, Kept };
+  [[nodiscard]] std::optional<Lease> lease_of(Places places);  // none: nothing is kept
   void give_up(Tunnel& tunnel, Lease* lease = nullptr, Places places = Places::Free);
+  void give_up_places(Tunnel& tunnel, Lease* lease, Places places);
+  void take_out(std::uint32_t number, Places places);
   void give_up_all(Places places = Places::Free);
   void reject(const wire::Register& request, const Error& why);
   void say_tunnel(TunnelEvent::Kind kind, const std::string& name, const std::string& url, const Error* why = nullptr);

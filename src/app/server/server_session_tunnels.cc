@@ -185,7 +185,10 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
   if (server.http_port() == 0 && server.https_port() == 0)
     return refused(ErrorCode::Refused, "this server has no HTTP port (its --http-listen is off)");
   if (auto claimed = claim_all(request, number, tunnel); !claimed) {
-    for (const route::Place& place : tunnel.places) server.router().release(place, id_);
+    // Some were to be had, and one is gone since: what may have been kept for the grant is kept again.
+    auto lease = lease_of(Places::LetGo);
+    give_up_places(tunnel, lease ? &*lease : nullptr, Places::LetGo);
+    if (lease) shard_.keep(std::move(*lease));
     return claimed;
   }
   const route::Place& first = tunnel.places.front();
@@ -223,6 +226,13 @@ Result<> ServerSession::claim_all(const wire::Register& request, std::uint32_t n
   auto hold = RouteHold::take(use_, *grant_, places, bytes);
   if (!hold) return std::unexpected(hold.error());
   tunnel.route_hold = std::move(*hold);
+  // All of them, or none: what is kept for the grant stays so where another is not to be had.
+  for (const std::string& host : hosts) {
+    for (const route::PartPtr& part : *parts) {
+      tunnel.wanted.emplace(host, part);
+      if (auto may = claim(*tunnel.wanted, number, tunnel, Chosen::Asked, Take::No); !may) return may;
+    }
+  }
   const bool picked = hosts.empty();
   if (picked) {
     auto host = pick_host(number, tunnel, parts->front());
@@ -240,7 +250,7 @@ Result<> ServerSession::claim_all(const wire::Register& request, std::uint32_t n
   return {};
 }
 
-Result<> ServerSession::claim(const route::Place& place, std::uint32_t number, Tunnel& of, Chosen chosen) {
+Result<> ServerSession::claim(const route::Place& place, std::uint32_t number, Tunnel& of, Chosen chosen, Take take) {
   if (!grant_->allows_host(place.host)) {
     return refused(ErrorCode::Refused, place.host + " is outside the hosts of grant " + grant_->name + " (" +
                                            session::hosts_text(*grant_) + ")");
@@ -248,10 +258,13 @@ Result<> ServerSession::claim(const route::Place& place, std::uint32_t number, T
   const auto granted_in = [&](std::string_view wildcard) {
     return chosen == Chosen::Random || grant_->allows_host_within(place.host, wildcard);
   };
-  auto claimed = shard_.server().router().claim(place, owner_,
-                                                {id_, number, shard_.shard().index(), !further_.empty(), of.chain,
-                                                 of.single_use, of.client_ca, of.speech, of.connect},
-                                                {reserves(place.host), granted_in});
+  const route::RouteTarget target{id_,      number,        shard_.shard().index(), !further_.empty(),
+                                  of.chain, of.single_use, of.client_ca,           of.speech,
+                                  of.connect};
+  const route::ClaimRights rights{reserves(place.host), granted_in};
+  route::Router& router = shard_.server().router();
+  if (take == Take::No) return router.could_claim(place, owner_, target, rights);
+  auto claimed = router.claim(place, owner_, target, rights);
   if (claimed) of.places.push_back(place);
   return claimed;
 }
@@ -314,7 +327,7 @@ Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_
 }
 
 Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::listen(std::uint32_t number, std::uint16_t port) {
-  const auto kept_for_another = [&](std::uint16_t at) { return !shard_.server().ports().allows(at, outcome_.grant); };
+  const auto kept_for_another = [&](std::uint16_t at) { return !shard_.server().ports().allows(at, owner_); };
   if (port != 0 && kept_for_another(port)) {
     return refused(ErrorCode::AddressInUse,
                    "port " + std::to_string(port) + " is kept for another client, which lost its connection", true);
@@ -363,15 +376,6 @@ Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::pick_port(std::uint3
                  "no port of grant " + grant_->name + " is free (" + session::ports_text(*grant_) + ")", true);
 }
 
-void ServerSession::on_unregister(std::uint32_t number) {
-  const auto found = tunnels_.find(number);
-  if (found == tunnels_.end()) return;
-  Tunnel tunnel = std::move(found->second);
-  tunnels_.erase(found);
-  give_up(tunnel);
-  carry_changed();
-}
-
 void ServerSession::on_update(const wire::Update& request) {
   const auto found = tunnels_.find(request.tunnel);
   if (found == tunnels_.end()) return;
@@ -389,14 +393,14 @@ void ServerSession::on_update(const wire::Update& request) {
   if (request.rules && !tunnel.host.empty()) {
     auto chain = to_chain(*request.rules, shard_.server().worker(), grant_name());
     // What the client wants done is not known: nobody comes in.
-    if (!chain) return withdraw(request.tunnel, chain.error(), wire::kRejectBadRequest);
+    if (!chain) return withdraw(request.tunnel, chain.error(), wire::kRejectBadRequest, Places::LetGo);
     tunnel.chain = std::move(*chain);
     for (const route::Place& place : tunnel.places) shard_.server().router().set_chain(place, id_, tunnel.chain);
   }
   if (!request.limits) return;
   auto rules = to_rules(*request.limits);
   // Whom the client wants to keep out is not known: nobody comes in.
-  if (!rules) return withdraw(request.tunnel, rules.error(), wire::kRejectBadRequest);
+  if (!rules) return withdraw(request.tunnel, rules.error(), wire::kRejectBadRequest, Places::LetGo);
   tunnel.asked = *request.limits;
   tunnel.rules = std::move(*rules);
   limit(tunnel);
@@ -460,9 +464,9 @@ std::optional<Error> ServerSession::outside_grant(const Tunnel& tunnel) const {
   return {};
 }
 
-void ServerSession::withdraw(std::uint32_t number, const Error& why, std::string_view code) {
+void ServerSession::withdraw(std::uint32_t number, const Error& why, std::string_view code, Places places) {
   link_->send_control(wire::encode(wire::Withdrawn{number, std::string(code), why.context}));
-  on_unregister(number);
+  take_out(number, places);
 }
 
 void ServerSession::end_for_good(const Error& why) {

@@ -1,5 +1,6 @@
 #include "app/server/server_shard.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include "app/server/further_link.h"
@@ -266,7 +267,7 @@ ServerShard::LeaseEnd::~LeaseEnd() {
 }
 
 bool ServerShard::LeaseEnd::last(Duration time) {
-  const Duration left = began_ + time - shard_.shard_.now();
+  const Duration left = began_ + std::min(time, lease_.most) - shard_.shard_.now();
   if (left <= Duration::zero()) return false;
   shard_.shard_.arm(*this, left);
   return true;
@@ -288,11 +289,11 @@ bool ServerShard::LeaseEnd::obey(const session::GrantBook& grants) {
 
 void ServerShard::LeaseEnd::let_go(const route::Place& host) {
   shard_.server_.router().release(host, lease_.session);
-  session::GrantUse::give_back(lease_.use->leases);
+  session::GrantUse::give_back(*lease_.use.*lease_.held);
 }
 void ServerShard::LeaseEnd::let_go(std::uint16_t port) {
   shard_.server_.ports().release(port, lease_.session);
-  session::GrantUse::give_back(lease_.use->leases);
+  session::GrantUse::give_back(*lease_.use.*lease_.held);
 }
 
 void ServerShard::remove(route::SessionId session) { sessions_.erase(session); }

@@ -38,13 +38,17 @@ struct ShardStatus {
   std::vector<std::pair<ingress::TunnelKey, std::size_t>> requests;
 };
 
-// Places that a lost session had.
+// Places that a lost session had, or that a session let go of.
 struct Lease {
-  route::SessionId session = 0;
+  // What a client lets go of stays its grant's for a moment, so that a reload loses nothing to whoever waits for it.
+  static constexpr Duration kLetGo = std::chrono::seconds(5);
+  route::SessionId session = 0;  // of what was let go: a number that no session has
   std::string grant;
   std::shared_ptr<session::GrantUse> use;
   std::vector<route::Place> hosts;
   std::vector<std::uint16_t> ports;
+  Duration most = Duration::max();  // besides ServerConfig::host_lease
+  std::atomic<std::uint64_t> session::GrantUse::* held = &session::GrantUse::leases;  // each place takes one
 };
 
 class ServerShard final : private ingress::HttpIngressHost, private ingress::ProxiedVisitors {
@@ -77,7 +81,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   void close_all(const Error& why);
   // A session's client signed in again elsewhere: ends it, then posts `then`.
   void replace(route::SessionId session, std::function<void()> then);
-  // What a session that was lost had stays its grant's for the lease, which ends here; sooner where the grant is gone, or allows it no more.
+  // What a session had that was lost, or let go of, stays its grant's for the lease, which ends here; sooner where the grant is gone, or allows it no more.
   void keep(Lease lease);
   void remove(route::SessionId session);                    // the session is over: destroys it
   [[nodiscard]] std::size_t kick(const std::string& name);  // ends sessions of that id or grant: how many

@@ -242,6 +242,65 @@ TEST(Router, AKeptPlaceIsItsGrantsUntilItIsReleased) {
   }
 }
 
+TEST(Router, APlaceThatWasLetGoIsItsGrantsUnderAnotherName) {
+  for (const std::string host : {"a.test", "*.a.test"}) {
+    Router router;
+    const std::string name = host.starts_with("*") ? "x.a.test" : host;
+    ASSERT_TRUE(router.claim(host, "laptop/1", {1, 1, 0}));
+    RouterCache cache(router);
+    EXPECT_FALSE(router.let_go(host, 2, 100)) << "not its to let go";
+    ASSERT_TRUE(router.let_go(host, 1, 100));
+    ASSERT_NE(cache.find(name), nullptr);
+    EXPECT_EQ(cache.find(name)->session, 100u) << "whoever looks finds no link: it is away";
+    EXPECT_FALSE(router.claim(host, "other/9", {2, 1, 0}));
+    EXPECT_FALSE(router.could_claim(host, "other/9", {2, 1, 0}));
+    router.release(host, 1);  // what its session does besides
+    EXPECT_FALSE(router.claim(host, "other/9", {2, 1, 0}));
+    EXPECT_TRUE(router.could_claim(host, "laptop/1", {1, 2, 0}));
+    EXPECT_EQ(session_of(router, name), 100u) << "to ask is not to take";
+    ASSERT_TRUE(router.claim(host, "laptop/1", {1, 2, 0})) << "the same session, and another tunnel";
+    ASSERT_TRUE(router.let_go(host, 1, 101));
+    router.release(host, 100);  // the end of the first lease
+    EXPECT_FALSE(router.claim(host, "other/9", {2, 1, 0}));
+    ASSERT_TRUE(router.claim(host, "laptop/7", {7, 1, 0})) << "another client of the grant";
+    router.release(host, 101);
+    EXPECT_EQ(session_of(router, name), 7u);
+    ASSERT_TRUE(router.let_go(host, 7, 102));
+    router.release(host, 102);
+    EXPECT_TRUE(router.claim(host, "other/9", {2, 1, 0}));
+  }
+}
+
+// A client that signs in under another grant lets go of what it has, and has it again.
+TEST(Router, AnInstanceTakesWhatItLetGoOfToAnotherGrant) {
+  Router router;
+  ASSERT_TRUE(router.claim("a.test/x", "laptop/1", {1, 1, 0}));
+  ASSERT_TRUE(router.claim("a.test/y", "laptop/1", {1, 2, 0}));
+  ASSERT_TRUE(router.let_go("a.test/x", 1, 100));
+  EXPECT_FALSE(router.claim("a.test/x", "desk/1", {2, 1, 0})) << "it has another part still";
+  ASSERT_TRUE(router.let_go("a.test/y", 1, 101));
+  EXPECT_FALSE(router.claim("a.test/x", "desk/2", {2, 1, 0}));
+  EXPECT_FALSE(router.claim("a.test/x", "desk", {2, 1, 0}));
+  ASSERT_TRUE(router.claim("a.test/x", "desk/1", {2, 1, 0}));
+  EXPECT_FALSE(router.claim("a.test/y", "laptop/1", {3, 1, 0})) << "one grant has a host with all its parts";
+  router.release("a.test/x", 100);
+  router.release("a.test/y", 101);
+  EXPECT_FALSE(router.claim("a.test/z", "laptop/1", {3, 1, 0}));
+  ASSERT_TRUE(router.keep("a.test/x", 2));
+  EXPECT_FALSE(router.claim("a.test/x", "laptop/1", {3, 1, 0})) << "lost is not let go of";
+}
+
+TEST(PortKeeper, AnInstanceTakesWhatItLetGoOfToAnotherGrant) {
+  PortKeeper ports;
+  ports.keep(2222, "laptop/1", 100, PortKeeper::Why::LetGo);
+  EXPECT_TRUE(ports.allows(2222, "laptop/2"));
+  EXPECT_TRUE(ports.allows(2222, "desk/1"));
+  EXPECT_FALSE(ports.allows(2222, "desk/2"));
+  EXPECT_FALSE(ports.allows(2222, "desk"));
+  ports.keep(2222, "laptop/1", 1);
+  EXPECT_FALSE(ports.allows(2222, "desk/1")) << "lost is not let go of";
+}
+
 TEST(Router, WhoHasItIsToldToItsGrantOnly) {
   Router router;
   ASSERT_TRUE(router.claim("a.test", "laptop/1", {12, 1, 0}));
