@@ -145,7 +145,8 @@ struct DescriptorStatus {
   std::uint64_t limit = 0;  // of the process, now; 0: none
   // None of these is let in once all of them together are so many; 0: no limit.
   std::uint64_t visitors_line = 0, data_line = 0, clients_line = 0;
-  DescriptorUses now, refused;  // refused: for want of a descriptor
+  DescriptorUses now, refused;      // refused: for want of a descriptor
+  std::uint64_t refused_share = 0;  // of these: since the grant had its share, and the last ones are for others
   friend bool operator==(const DescriptorStatus&, const DescriptorStatus&) = default;
 };
 

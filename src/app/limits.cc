@@ -83,6 +83,7 @@ DescriptorStatus to_status(const DescriptorBudget& budget) {
   status.visitors_line = known(lines.visitors);
   status.data_line = known(lines.data);
   status.clients_line = known(lines.clients);
+  status.refused_share = budget.refused_share();
   const auto each = [&](DescriptorUses& into, auto count) {
     into.visitors = count(DescriptorUse::Visitor);
     into.data = count(DescriptorUse::Data);

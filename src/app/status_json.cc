@@ -102,11 +102,12 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t DescriptorUses::*
      {"clients", &DescriptorUses::clients},
      {"ports", &DescriptorUses::ports},
      {"handshakes", &DescriptorUses::handshakes}}};
-constexpr std::array<std::pair<std::string_view, std::uint64_t DescriptorStatus::*>, 4> kDescriptors{
+constexpr std::array<std::pair<std::string_view, std::uint64_t DescriptorStatus::*>, 5> kDescriptors{
     {{"limit", &DescriptorStatus::limit},
      {"visitors_line", &DescriptorStatus::visitors_line},
      {"data_line", &DescriptorStatus::data_line},
-     {"clients_line", &DescriptorStatus::clients_line}}};
+     {"clients_line", &DescriptorStatus::clients_line},
+     {"refused_share", &DescriptorStatus::refused_share}}};
 
 json::object descriptors_json(const DescriptorStatus& status) {
   json::object object, now, refused;

@@ -80,6 +80,17 @@ bool DescriptorBudget::take(DescriptorUse use) {
   return true;
 }
 
+// Several at once may come to one or two more than their share.
+bool DescriptorBudget::take_for(DescriptorUse use, std::uint32_t has) {
+  const std::uint32_t line = of(DescriptorUse::Client).line.load(std::memory_order_relaxed);
+  const std::uint32_t share = line / kGrantShare;
+  const bool last = line != UINT32_MAX && now() >= line - share;
+  if (!last || has < share || !several_.load(std::memory_order_relaxed)) return take(use);
+  of(use).refused.fetch_add(1, std::memory_order_relaxed);
+  refused_share_.fetch_add(1, std::memory_order_relaxed);
+  return false;
+}
+
 void DescriptorBudget::take_anyway(DescriptorUse use) {
   now_.fetch_add(1, std::memory_order_relaxed);
   of(use).now.fetch_add(1, std::memory_order_relaxed);

@@ -2,7 +2,8 @@
 //
 // Each use has a line: it gets none once all uses together have as many as that. Visitors stop before clients do, and data connections,
 // without which visitors are served too, long before visitors: so a client can still sign in, and an operator still ask, while a crowd has
-// the rest. Counted, not measured: what the process has besides (`own`) is taken off once, at the start. Any thread.
+// the rest. Nor may one grant of several have all that is for clients: from the last quarter of their line it gets some only while it has less
+// than a quarter of it (kGrantShare). Counted, not measured: what the process has besides (`own`) is taken off once, at the start. Any thread.
 #pragma once
 
 #include <array>
@@ -36,6 +37,9 @@ inline constexpr std::uint64_t kDescriptorsKept = 16, kLeastDescriptorsKept = 8;
 // `own`: descriptors that are in other use. UINT64_MAX is no limit.
 [[nodiscard]] DescriptorLines descriptor_lines(std::uint64_t all, std::uint64_t own);
 
+// One in so many of `clients`: the last of them are for grants that have fewer than as many.
+inline constexpr std::uint32_t kGrantShare = 4;
+
 // Of the process, now (RLIMIT_NOFILE). UINT64_MAX: as many as it likes.
 [[nodiscard]] std::uint64_t descriptor_limit();
 [[nodiscard]] std::uint64_t descriptors_in_use();  // nearly: those of other threads come and go meanwhile
@@ -45,6 +49,10 @@ class DescriptorBudget {
   void set(const DescriptorLines& lines);
   // False: there are as many as may be.
   [[nodiscard]] bool take(DescriptorUse use);
+  // For a grant that has so many already.
+  [[nodiscard]] bool take_for(DescriptorUse use, std::uint32_t has);
+  // There are several grants, which leave each other some.
+  void share(bool several) { several_.store(several, std::memory_order_relaxed); }
   void take_anyway(DescriptorUse use);  // it is there already, for another use or on another thread
   void give(DescriptorUse use);
   // More of them that there is room for; less than 0: so many too many, since others came.
@@ -55,6 +63,8 @@ class DescriptorBudget {
   [[nodiscard]] std::uint64_t refused(DescriptorUse use) const {
     return of(use).refused.load(std::memory_order_relaxed);
   }
+  // Of these: since their grant had its share.
+  [[nodiscard]] std::uint64_t refused_share() const { return refused_share_.load(std::memory_order_relaxed); }
   [[nodiscard]] DescriptorLines lines() const;
 
  private:
@@ -65,6 +75,8 @@ class DescriptorBudget {
   [[nodiscard]] Use& of(DescriptorUse use) { return uses_[static_cast<std::size_t>(use)]; }
   [[nodiscard]] const Use& of(DescriptorUse use) const { return uses_[static_cast<std::size_t>(use)]; }
   std::atomic<std::uint32_t> now_{0};
+  std::atomic<bool> several_{false};
+  std::atomic<std::uint64_t> refused_share_{0};
   std::array<Use, kDescriptorUses> uses_;
 };
 
@@ -82,6 +94,9 @@ class DescriptorHold {
   // None: take() said no.
   [[nodiscard]] static DescriptorHold take(DescriptorBudget& budget, DescriptorUse use) {
     return budget.take(use) ? DescriptorHold(budget, use) : DescriptorHold();
+  }
+  [[nodiscard]] static DescriptorHold take_for(DescriptorBudget& budget, DescriptorUse use, std::uint32_t has) {
+    return budget.take_for(use, has) ? DescriptorHold(budget, use) : DescriptorHold();
   }
   [[nodiscard]] static DescriptorHold take_anyway(DescriptorBudget& budget, DescriptorUse use) {
     budget.take_anyway(use);

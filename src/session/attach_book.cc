@@ -36,8 +36,8 @@ Result<AttachPlacePtr> AttachBook::take(const wire::AttachId& attach, const std:
                                                                  : " direct links (max_direct of the server)")));
   }
   const DescriptorUse use = as == wire::AttachAs::Link ? DescriptorUse::Client : DescriptorUse::Data;
-  DescriptorHold hold;
-  if (budget_ != nullptr) hold = DescriptorHold::take(*budget_, use);
+  GrantDescriptor hold;
+  if (budget_ != nullptr) hold = GrantDescriptor::take(*budget_, use, home->use);
   if (budget_ != nullptr && !hold) {
     count.attached.fetch_sub(1, std::memory_order_relaxed);
     refused_.fetch_add(1, std::memory_order_relaxed);

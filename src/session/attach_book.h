@@ -13,6 +13,7 @@
 
 #include "base/descriptor_budget.h"
 #include "base/error.h"
+#include "session/grant_descriptor.h"
 #include "wire/control.h"
 
 namespace ferrotunnel::session {
@@ -23,6 +24,7 @@ struct AttachHome {
   unsigned shard = 0;
   std::string grant;
   wire::InstanceId instance{};
+  std::shared_ptr<GrantUse> use{};  // what its connections count against; none: nothing
   // Connections of a kind: how many there may be at once, and are.
   struct Count {
     std::atomic<std::uint32_t> limit{0}, attached{0};
@@ -34,7 +36,7 @@ struct AttachHome {
 // One connection's place; gives itself back when it dies, on whatever thread.
 class AttachPlace {
  public:
-  AttachPlace(std::shared_ptr<AttachHome> home, wire::AttachAs as, DescriptorHold hold = {})
+  AttachPlace(std::shared_ptr<AttachHome> home, wire::AttachAs as, GrantDescriptor hold = {})
       : home_(std::move(home)), as_(as), hold_(std::move(hold)) {}
   AttachPlace(const AttachPlace&) = delete;
   AttachPlace& operator=(const AttachPlace&) = delete;
@@ -45,7 +47,7 @@ class AttachPlace {
  private:
   const std::shared_ptr<AttachHome> home_;
   const wire::AttachAs as_;
-  const DescriptorHold hold_;  // none: nobody counts
+  const GrantDescriptor hold_;  // none: nobody counts
 };
 using AttachPlacePtr = std::shared_ptr<const AttachPlace>;
 

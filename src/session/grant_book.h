@@ -28,6 +28,7 @@ namespace ferrotunnel::session {
 // What all sessions of one grant hold now, against what it may.
 struct GrantUse {
   std::atomic<std::uint32_t> sessions{0}, tunnels{0};
+  std::atomic<std::uint32_t> descriptors{0};  // of its links and ports: GrantDescriptor
   std::atomic<std::uint64_t> leases{0};  // places and ports that are kept for it: GrantLimits::leases()
   std::atomic<std::uint64_t> let_go{0};  // the same, while its client goes on without them; as many again
   std::atomic<std::uint64_t> places{0}, route_bytes{0};  // of HTTP tunnels: GrantLimits::places(), route_bytes()

@@ -125,6 +125,7 @@ Result<> ServerImpl::load_grants() {
     const bool counted = before != nullptr && before->secrets.front().bytes == one.secrets.front().bytes;
     if (counted || grants_.all().empty()) say_shadowed(one.name, known);
   }
+  descriptors.share(grants->size() > 1);
   grants_.replace(std::move(*grants));
   return {};
 }

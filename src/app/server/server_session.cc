@@ -63,7 +63,7 @@ Result<> ServerSession::start() {
 }
 
 bool ServerSession::take_descriptor() {
-  hold_ = DescriptorHold::take(shard_.server().descriptors, DescriptorUse::Client);
+  hold_ = session::GrantDescriptor::take(shard_.server().descriptors, DescriptorUse::Client, use_);
   return static_cast<bool>(hold_);
 }
 

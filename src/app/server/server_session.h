@@ -67,7 +67,7 @@ class ServerSession final : private transport::LinkHandler,
   struct Tunnel {
     std::string name, url, host;  // host: HTTP only
     std::unique_ptr<ingress::TcpIngress> tcp;
-    DescriptorHold listener;  // of TCP
+    session::GrantDescriptor listener;  // of TCP
     TunnelCountsPtr counts;
     wire::Carry carry = wire::Carry::Auto;
     std::vector<route::Place> places;                         // in the router, of HTTP
@@ -165,7 +165,7 @@ class ServerSession final : private transport::LinkHandler,
   std::shared_ptr<const session::Grant> grant_;
   const std::shared_ptr<session::GrantUse> use_;
   const int link_fd_;    // the link's, to look at its road
-  DescriptorHold hold_;  // of the link
+  session::GrantDescriptor hold_;  // of the link
   std::unique_ptr<mux::MuxLink> link_;
   std::unique_ptr<session::LinkKeeper> keeper_;
   std::shared_ptr<session::AttachHome> home_;    // what the client's further connections attach to

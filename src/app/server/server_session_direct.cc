@@ -13,6 +13,7 @@ void ServerSession::open_direct() {
   home_->shard = shard_.shard().index();
   home_->grant = outcome_.grant;
   home_->instance = outcome_.instance;
+  home_->use = use_;
   home_->direct.limit = shard_.live().config.max_direct;
   home_->links.limit = shard_.server().shards() - 1;
   shard_.server().attachable().add(*outcome_.attach, home_);

@@ -308,10 +308,13 @@ Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_
     return refused(ErrorCode::Refused, "port " + std::to_string(request.port) + " is outside the ports of grant " +
                                            grant_->name + " (" + session::ports_text(*grant_) + ")");
   }
-  tunnel.listener = DescriptorHold::take(shard_.server().descriptors, DescriptorUse::Port);
+  tunnel.listener = session::GrantDescriptor::take(shard_.server().descriptors, DescriptorUse::Port, use_);
   if (!tunnel.listener) {
     shard_.server().say_short();
-    return refused(ErrorCode::Limit, "the server has no descriptor left to listen with (ulimit -n)", true);
+    return refused(ErrorCode::Limit,
+                   "the server has no descriptor left to listen with (ulimit -n), or none for the grant " +
+                       grant_->name + ", which has its share of them",
+                   true);
   }
   auto tcp = request.port != 0 ? listen(number, request.port) : pick_port(number);
   if (!tcp) return std::unexpected(tcp.error());

@@ -201,8 +201,8 @@ void ServerShard::admit(route::SessionId id, const std::string& peer, session::N
   if (!raw->take_descriptor()) {
     server_.say_short();
     return refuse(*raw, Error(ErrorCode::Limit, Side::Tunnel, true,
-                              "the server has no descriptor left for another client: its operator raises its limit "
-                              "(ulimit -n, LimitNOFILE=)"));
+                              "the server has no descriptor left for another client, or the grant its share of them: its operator "
+                              "raises its limit (ulimit -n, LimitNOFILE=)"));
   }
   const auto entered = server_.enter(raw->owner(), raw->grant_name(), {id, shard_.index()});
   if (!entered) return refuse(*raw, entered.error());

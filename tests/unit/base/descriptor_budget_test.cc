@@ -69,6 +69,34 @@ TEST(DescriptorBudget, EachUseStopsAtItsLineWhoeverHasThem) {
   EXPECT_FALSE(budget.take(Use::Data));
 }
 
+TEST(DescriptorBudget, TheLastQuarterIsForGrantsThatHaveLessThanOne) {
+  DescriptorBudget budget;
+  budget.set({40, 20, 64});
+  budget.share(true);
+  std::uint32_t has = 0;
+  while (budget.take_for(Use::Port, has)) ++has;
+  EXPECT_EQ(has, 48u) << "three quarters";
+  EXPECT_EQ(budget.refused_share(), 1u);
+  EXPECT_EQ(budget.refused(Use::Port), 1u);
+  std::uint32_t other = 0;
+  while (budget.take_for(Use::Client, other)) ++other;
+  EXPECT_EQ(other, 16u) << "what was left to it";
+  EXPECT_EQ(budget.refused_share(), 1u) << "no grant's share is at fault: the line is";
+  budget.give(Use::Client);
+  EXPECT_FALSE(budget.take_for(Use::Client, has));
+  EXPECT_TRUE(budget.take_for(Use::Client, 15));
+  // Alone it may have what there is.
+  budget.give(Use::Client);
+  budget.share(false);
+  EXPECT_TRUE(budget.take_for(Use::Port, has));
+}
+
+TEST(DescriptorBudget, NoLimitIsNoShare) {
+  DescriptorBudget budget;
+  budget.share(true);
+  for (std::uint32_t has = 0; has < 1000; ++has) ASSERT_TRUE(budget.take_for(Use::Client, has));
+}
+
 TEST(DescriptorBudget, AHoldGivesItselfBackOnce) {
   DescriptorBudget budget;
   budget.set({1, 1, 1});

@@ -151,6 +151,26 @@ TEST(Attach, NoMoreThanThereAreDescriptorsFor) {
   EXPECT_FALSE(take(wire::AttachAs::Direct)) << "the link has it";
 }
 
+TEST(Attach, FurtherConnectionsCountAgainstTheirGrantsShare) {
+  DescriptorBudget budget;
+  budget.set({16, 16, 16});
+  budget.share(true);
+  AttachBook book(budget);
+  const AttachPair pair;
+  pair.home->use = std::make_shared<GrantUse>();
+  pair.home->links.limit = 100;
+  book.add(attach_of(1), pair.home);
+  std::vector<AttachPlacePtr> places;
+  while (auto place = book.take(attach_of(1), pair.home->grant, pair.home->instance, wire::AttachAs::Link))
+    places.push_back(std::move(*place));
+  EXPECT_EQ(places.size(), 12u);
+  EXPECT_EQ(pair.home->use->descriptors, 12u);
+  EXPECT_EQ(budget.refused_share(), 1u);
+  places.clear();
+  EXPECT_EQ(pair.home->use->descriptors, 0u);
+  EXPECT_EQ(budget.now(), 0u);
+}
+
 TEST(Attach, ReplayedOrChangedOnTheWayItIsUnauthorized) {
   AttachPair recorded;
   recorded.run();
