@@ -156,6 +156,13 @@ def test_check_names_every_mistake(files, world):
     assert "nowhere.toml" in missing
     files.write(files.server_file, f'[grants.old]\nsecret = "{SECRET}"\nexpires = 2020-01-01\n')
     assert "but: the grant old expired on 2020-01-01" in files.ask("check", files.server_file)
+    users = ["ann:$2b$10$" + "a" * 53, "bob:$2b$10$" + "b" * 53]
+    for more, noted in (([], False), (["eve:$2b$04$" + "c" * 53], True)):
+        told = ", ".join(f'"{user}"' for user in users + more)
+        files.write(files.client_file, f'[client]\nserver = "a.test:1"\ngrant = "a"\ntoken = "{SECRET}"\n[tunnels.web]\nto = "http://127.0.0.1:1"\nurl = "http://a.test"\nbasic_auth = [{told}]\n')
+        said = files.ask("check", files.client_file)
+        assert said.startswith(f"{files.client_file}: right\n")
+        assert ("but: the passwords of tunnel web differ in cost (bcrypt 04, bcrypt 10)" in said) == noted, said
     files.write(files.server_file, f'[server]\ntls_cert = "{world.work}/no.pem"\ntls_key = "{world.work}/no.key"\n')
     assert "no.key" in files.ask("check", files.server_file, code=2)
     files.write(files.client_file, f'[client]\nserver = "a b"\ngrant = "a"\ntoken = "{SECRET}"\n[tunnels.a]\nto = "tcp://127.0.0.1:1"\n')

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -271,6 +272,28 @@ int reload(const Arguments& arguments) {
 
 // ---- files --------------------------------------------------------------------------------------------------------
 
+// Of hashes that a visitor may have tried on one tunnel: how slow one is tells whose it is.
+std::string cost_of(const std::string& user) {
+  const std::size_t hash = user.find(':') + 1;  // 0: none, which is no user
+  const std::size_t end = user.find('$', user.find('$', hash + 1) + 1);
+  if (hash == 0 || end == std::string::npos) return {};
+  const std::string cost = user.substr(hash, end - hash);
+  return cost.starts_with("$2") ? "bcrypt " + cost.substr(cost.rfind('$') + 1) : "yescrypt " + cost;
+}
+
+std::string costs_that_differ(const TunnelConfig& tunnel) {
+  std::set<std::string> costs;
+  for (const TunnelRule& rule : tunnel.rules)
+    for (const auto& [name, value] : rule.settings)
+      if (rule.name == "basic_auth" && name == "user") costs.insert(cost_of(value));
+  costs.erase("");
+  if (costs.size() < 2) return {};
+  std::string all;
+  for (const std::string& one : costs) all += (all.empty() ? "" : ", ") + one;
+  return "but: the passwords of tunnel " + shown(tunnel.name) + " differ in cost (" + all +
+         "): how long a wrong one takes tells whether there is a user of that name\n";
+}
+
 int check(const Arguments& arguments) {
   if (arguments.value("schema")) return print(config_schema());
   const std::string& file = arguments.target();
@@ -283,6 +306,8 @@ int check(const Arguments& arguments) {
       if (grant.expires && *grant.expires <= SystemClock::now())
         out += "but: the grant " + shown(grant.name) + " expired on " + rfc3339(*grant.expires) + "\n";
   }
+  if (const auto client = load_client_config(file))
+    for (const TunnelConfig& tunnel : client->tunnels) out += costs_that_differ(tunnel);
   return print(out);
 }
 
