@@ -27,6 +27,8 @@ struct GrantOptions {
   std::uint32_t max_tunnels = 2'000;
   std::uint32_t max_streams = 50'000;  // visitors and warm connections to origins at once
   std::uint64_t bandwidth = 0;         // bytes a second, each way; 0: no limit
+  // Of all that its tunnels say as they are registered: names, hosts, paths, rules, networks, certificates.
+  std::uint64_t max_tunnel_bytes = std::uint64_t{4} << 20;
   std::optional<std::chrono::system_clock::time_point> expires;
   std::string from;  // where it is written, for messages: "server.toml:14"; may be empty
 };

@@ -155,6 +155,8 @@ struct ServerStatus {
   std::vector<TunnelStatus> tunnels;
   std::chrono::seconds up{};
   std::uint64_t sign_ins = 0, sign_ins_refused = 0, handshakes_failed = 0;
+  std::uint64_t tunnels_rejected = 0;    // registrations
+  std::uint64_t over_tunnel_bytes = 0;   // registrations and changes, since the grant's tunnels say as much as they may
   std::uint64_t direct_refused = 0;      // further connections of sessions that were gone, or had max_direct
   std::uint64_t sign_ins_throttled = 0;  // connections of addresses that had failed too often
   std::size_t handshakes_waiting = 0;

@@ -44,6 +44,8 @@ json::value to_json(const session::Grant& grant) {
                       {"ports", std::move(ports)},           {"max_sessions", grant.limits.sessions},
                       {"max_tunnels", grant.limits.tunnels}, {"max_streams", grant.limits.streams}};
   if (grant.limits.bandwidth != 0) object["bandwidth"] = grant.limits.bandwidth;
+  if (grant.limits.tunnel_bytes != session::GrantLimits{}.tunnel_bytes)
+    object["max_tunnel_bytes"] = grant.limits.tunnel_bytes;
   if (grant.expires) object["expires"] = grant.expires->time_since_epoch().count();  // seconds since 1970
   return object;
 }
@@ -94,7 +96,8 @@ bool read_grant(const json::object& object, session::Grant& grant) {
   return read_count(object, "max_sessions", grant.limits.sessions) &&
          read_count(object, "max_tunnels", grant.limits.tunnels) &&
          read_count(object, "max_streams", grant.limits.streams) &&
-         read_count(object, "bandwidth", grant.limits.bandwidth);
+         read_count(object, "bandwidth", grant.limits.bandwidth) &&
+         read_count(object, "max_tunnel_bytes", grant.limits.tunnel_bytes);
 }
 
 // A file that only its owner may read, whole. Nothing: it is not there.

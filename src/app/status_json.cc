@@ -165,6 +165,8 @@ json::object status_json(const ServerStatus& status) {
           {"sign_ins", status.sign_ins},
           {"sign_ins_refused", status.sign_ins_refused},
           {"sign_ins_throttled", status.sign_ins_throttled},
+          {"tunnels_rejected", status.tunnels_rejected},
+          {"over_tunnel_bytes", status.over_tunnel_bytes},
           {"direct_refused", status.direct_refused},
           {"handshakes_failed", status.handshakes_failed},
           {"handshakes_waiting", status.handshakes_waiting},
@@ -342,6 +344,8 @@ ServerStatus status_from_json(const json::object& object) {
   from.number("sign_ins", status.sign_ins);
   from.number("sign_ins_refused", status.sign_ins_refused);
   from.number("sign_ins_throttled", status.sign_ins_throttled);
+  from.number("tunnels_rejected", status.tunnels_rejected);
+  from.number("over_tunnel_bytes", status.over_tunnel_bytes);
   from.number("direct_refused", status.direct_refused);
   from.number("handshakes_failed", status.handshakes_failed);
   from.number("handshakes_waiting", status.handshakes_waiting);

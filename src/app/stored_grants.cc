@@ -61,6 +61,7 @@ Result<std::vector<GrantOptions>> stored_grants(const std::string& state_dir) {
     for (const session::PortRange range : grant.ports) one.ports.push_back(session::to_string(range));
     one.max_sessions = grant.limits.sessions;
     one.max_tunnels = grant.limits.tunnels;
+    one.max_tunnel_bytes = grant.limits.tunnel_bytes;
     one.max_streams = grant.limits.streams;
     one.bandwidth = grant.limits.bandwidth;
     if (grant.expires) one.expires = *grant.expires;

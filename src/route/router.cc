@@ -240,12 +240,8 @@ bool Router::let_go(const Place& place, SessionId session, SessionId as) {
   RouteTable::Entry* entry = table_.write_claim(place, session);
   if (entry == nullptr) return false;
   entry->holder = HostRoutes::Holder::LetGo;
-  // No rule says anything where nobody serves; certificates are asked for as before, or those who come now would be let in later without.
-  RouteTarget away;
-  away.session = as;
-  away.shard = entry->target.shard;
-  away.client_ca = std::move(entry->target.client_ca);
-  entry->target = std::move(away);
+  entry->target.session = as;
+  entry->target.tunnel = 0;
   changed();
   return true;
 }
@@ -280,6 +276,15 @@ void Router::set_chain(const Place& place, SessionId session, std::shared_ptr<co
   const RouteTable::Entry* entry = table_.find_claim(place, session);
   if (entry == nullptr || entry->target.chain == chain) return;
   table_.write_claim(place, session)->target.chain = std::move(chain);
+  changed();
+}
+
+void Router::forget_rules(const Place& place, SessionId session) {
+  const std::lock_guard lock(mutex_);
+  RouteTable::Entry* entry = table_.write_claim(place, session);
+  if (entry == nullptr) return;
+  entry->target.chain.reset();
+  entry->target.client_ca.reset();
   changed();
 }
 

@@ -167,6 +167,8 @@ class Router {
                                      const ClaimRights& rights = {});
   // Gives the place up, unless another session has taken it over since; and its host, where leave() reserved it.
   void release(const Place& place, SessionId session);
+  // Of what is kept or let go next: without rules and certificates, which take memory and do nothing where nobody serves.
+  void forget_rules(const Place& place, SessionId session);
   // The session is gone and may come back: visitors learn as much, and only its grant can claim the place until release(). False: it has
   // no claim on it (any more).
   bool keep(const Place& place, SessionId session);

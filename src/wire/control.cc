@@ -264,6 +264,33 @@ std::size_t size_of(const Rule& rule) {
   return bytes;
 }
 
+namespace {
+
+std::size_t size_of(const std::string& text) { return kTextBytes + text.size(); }
+std::size_t size_of(const std::vector<std::string>& texts) {
+  std::size_t bytes = 0;
+  for (const std::string& one : texts) bytes += size_of(one);
+  return bytes;
+}
+
+}  // namespace
+
+std::size_t size_of(const Limits& limits) { return size_of(limits.allow) + size_of(limits.deny); }
+
+std::size_t size_of(const std::vector<Rule>& rules) {
+  std::size_t bytes = 0;
+  for (const Rule& rule : rules) {
+    bytes += size_of(rule.name) + size_of(rule.paths) + size_of(rule.methods) + size_of(rule.headers);
+    for (const auto& [name, value] : rule.settings) bytes += size_of(name) + size_of(value);
+  }
+  return bytes;
+}
+
+std::size_t size_of(const Register& m) {
+  return size_of(m.name) + size_of(m.host) + size_of(m.hosts) + size_of(m.paths) + size_of(m.methods) +
+         size_of(m.headers) + size_of(m.client_ca) + size_of(m.limits) + size_of(m.rules);
+}
+
 std::string_view to_string(AttachAs as) { return as == AttachAs::Link ? "link" : "direct"; }
 
 std::string_view to_string(TunnelProto proto) { return proto == TunnelProto::Http ? "http" : "tcp"; }

@@ -147,6 +147,12 @@ struct Register {
   bool operator==(const Register&) const = default;
 };
 
+// What these take as they are told, about: their text, and kTextBytes for each of them, however short.
+inline constexpr std::size_t kTextBytes = 16;
+[[nodiscard]] std::size_t size_of(const Limits& limits);
+[[nodiscard]] std::size_t size_of(const std::vector<Rule>& rules);
+[[nodiscard]] std::size_t size_of(const Register& request);  // with limits and rules
+
 struct Registered {
   std::uint32_t req = 0;
   std::uint32_t tunnel = 0;  // > 0

@@ -53,6 +53,7 @@ Result<session::Grant> to_grant(const GrantOptions& options) {
   }
   grant.limits.sessions = options.max_sessions;
   grant.limits.tunnels = options.max_tunnels;
+  grant.limits.tunnel_bytes = options.max_tunnel_bytes;
   grant.limits.streams = options.max_streams;
   grant.limits.bandwidth = options.bandwidth;
   if (options.expires) grant.expires = std::chrono::floor<std::chrono::seconds>(*options.expires);

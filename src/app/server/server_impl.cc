@@ -737,6 +737,8 @@ ServerStatus ServerImpl::status() const {
   status.handshakes_failed += counters.failed.load(std::memory_order_relaxed);
   status.sign_ins_throttled = throttle_.refused();
   status.direct_refused = attachable_.refused();
+  status.tunnels_rejected = counters.tunnels_rejected.load(std::memory_order_relaxed);
+  status.over_tunnel_bytes = counters.over_tunnel_bytes.load(std::memory_order_relaxed);
   status.buffer_bytes = budget_.used();
   status.memory_resets = budget_.resets();
   status.draining = draining();

@@ -85,7 +85,7 @@ class ServerImpl {
   [[nodiscard]] route::SessionId next_session_id() { return next_session_.fetch_add(1, std::memory_order_relaxed); }
 
   struct Counters {
-    std::atomic<std::uint64_t> sign_ins{0}, refused{0}, failed{0};
+    std::atomic<std::uint64_t> sign_ins{0}, refused{0}, failed{0}, tunnels_rejected{0}, over_tunnel_bytes{0};
     std::array<std::atomic<std::uint64_t>, ingress::kRefusals> visitors_refused{};
   } counters;
   DescriptorBudget descriptors;

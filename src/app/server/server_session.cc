@@ -207,6 +207,7 @@ void ServerSession::say_tunnel(TunnelEvent::Kind kind, const std::string& name, 
 }
 
 void ServerSession::reject(const wire::Register& request, const Error& why) {
+  shard_.server().counters.tunnels_rejected.fetch_add(1, std::memory_order_relaxed);
   link_->send_control(
       wire::encode(wire::Rejected{request.req, std::string(reject_code(why, request.proto)), why.context}));
   say_tunnel(TunnelEvent::Kind::Rejected, request.name, "", &why);
@@ -240,6 +241,12 @@ void ServerSession::give_up_places(Tunnel& tunnel, Lease* lease, Places places) 
     if (places == Places::LetGo) return router.let_go(place, id_, lease->session);
     return places == Places::Kept ? router.keep(place, id_) : router.leave(place, id_);
   };
+  const bool stays = lease != nullptr && places != Places::Left && !tunnel.places.empty();
+  if (stays && session::GrantUse::take(use_->kept_bytes, grant_->limits.tunnel_bytes, tunnel.said.bytes())) {
+    lease->bytes += tunnel.said.bytes();
+  } else if (stays) {
+    for (const route::Place& place : tunnel.places) router.forget_rules(place, id_);
+  }
   for (const route::Place& place : tunnel.places) {
     const bool may = may_keep();
     if (may && keep(place)) {
@@ -253,6 +260,7 @@ void ServerSession::give_up_places(Tunnel& tunnel, Lease* lease, Places places) 
 
 void ServerSession::give_up(Tunnel& tunnel, Lease* lease, Places places) {
   give_up_places(tunnel, lease, places);
+  shard_.freed(tunnel.said.bytes());
   tunnel.route_hold = {};
   book_->remove(tunnel.number);
   on_further([id = id_, number = tunnel.number](ServerShard& shard) {

@@ -13,6 +13,7 @@
 #include "app/server/route_hold.h"
 #include "app/server/server_shard.h"
 #include "app/server/session_book.h"
+#include "app/server/tunnel_bytes.h"
 #include "ingress/tcp/direct_pool.h"
 #include "ingress/tcp/tcp_ingress.h"
 #include "mux/mux_link.h"
@@ -72,6 +73,8 @@ class ServerSession final : private transport::LinkHandler,
     wire::Carry carry = wire::Carry::Auto;
     std::vector<route::Place> places;                         // in the router, of HTTP
     RouteHold route_hold;                                     // of these
+    TunnelBytes said;                                         // of all that follows, and the places
+    std::size_t said_limits = 0, said_rules = 0;              // of these
     std::optional<route::Place> wanted;                       // of HTTP, where it was not to be had
     plugin::ChainPtr chain;                                   // of its rules
     bool single_use = false;                                  // of HTTP: RouteTarget::single_use
@@ -103,10 +106,17 @@ class ServerSession final : private transport::LinkHandler,
   // without finds them so for Lease::kLetGo.
   enum class Places : std::uint8_t { Free, Left, Kept, LetGo };
   void on_register(const wire::Register& request);
-  [[nodiscard]] Result<> register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
+  struct Asked {
+    std::vector<std::string> hosts;  // empty: one is picked
+    std::vector<route::PartPtr> parts;
+  };
+  [[nodiscard]] Result<> make_tunnel(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
+  [[nodiscard]] Result<> register_http(Asked asked, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<> register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<std::string> pick_host(std::uint32_t number, Tunnel& tunnel, const route::PartPtr& part);
-  [[nodiscard]] Result<> claim_all(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
+  [[nodiscard]] Result<Asked> asked_of(const wire::Register& request, std::uint32_t number, Tunnel& tunnel);
+  [[nodiscard]] Result<> claim_all(Asked asked, std::uint32_t number, Tunnel& tunnel);
+  [[nodiscard]] Result<> may_listen(std::uint16_t port) const;
   enum class Chosen : std::uint8_t { Asked, Random };  // a host: by the client, or by us, so that it is nobody's
   enum class Take : std::uint8_t { No, Yes };              // No: whether it could be
   [[nodiscard]] Result<> claim(const route::Place& place, std::uint32_t number, Tunnel& tunnel,

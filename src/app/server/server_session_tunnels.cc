@@ -101,17 +101,6 @@ void ServerSession::on_register(const wire::Register& request) {
   if (shard_.server().draining())
     return reject(request, Error(ErrorCode::Refused, Side::Local, true, "the server is draining"));
   if (grant_ == nullptr || use_ == nullptr) return;  // revoked: the link is ending
-  auto rules = to_rules(request.limits);
-  if (!rules) return reject(request, rules.error());
-  const auto speech = speech_of(request);
-  if (!speech)
-    return reject(request, Error(ErrorCode::BadInput, Side::Local, false,
-                                 "this server speaks HTTP/1.1 and HTTP/2 to local services, and not what this client "
-                                 "asks for: update it"));
-  auto chain = to_chain(request.rules, shard_.server().worker(), grant_name());
-  if (!chain) return reject(request, chain.error());
-  auto client_ca = client_ca_of(request, shard_.server().https_port());
-  if (!client_ca) return reject(request, client_ca.error());
   if (!session::GrantUse::take(use_->tunnels, grant_->limits.tunnels)) {
     return reject(request, Error(ErrorCode::Limit, Side::Local, false,
                                  "the grant " + grant_->name + " may have " + std::to_string(grant_->limits.tunnels) +
@@ -119,16 +108,7 @@ void ServerSession::on_register(const wire::Register& request) {
   }
   const std::uint32_t number = next_tunnel_++;
   Tunnel tunnel;
-  tunnel.name = request.name;
-  tunnel.chain = std::move(*chain);
-  tunnel.single_use = request.single_use;
-  tunnel.connect = request.connect;
-  tunnel.client_ca = std::move(*client_ca);
-  tunnel.speech = *speech;
-  tunnel.counts = std::make_shared<TunnelCounts>(request.name);
-  const Result<> done = request.proto == wire::TunnelProto::Http ? register_http(request, number, tunnel)
-                                                                 : register_tcp(request, number, tunnel);
-  if (!done) {
+  if (const Result<> done = make_tunnel(request, number, tunnel); !done) {
     session::GrantUse::give_back(use_->tunnels);
     if (done.error().code == ErrorCode::AddressInUse) contest(tunnel.wanted, request.port);
     return reject(request, done.error());
@@ -136,7 +116,6 @@ void ServerSession::on_register(const wire::Register& request) {
   wire::Registered answer{request.req, number, tunnel.url, tunnel.tcp ? tunnel.tcp->port() : std::uint16_t{0}};
   tunnel.number = number;
   tunnel.asked = request.limits;
-  tunnel.rules = std::move(*rules);
   tunnel.gate = std::make_shared<ingress::VisitorGate>(shard_.shard(), use_);
   tunnel.carry = request.carry;
   if (tunnel.tcp) tunnel.tcp->limit(tunnel.gate, &shard_.server().visitors);
@@ -147,6 +126,46 @@ void ServerSession::on_register(const wire::Register& request) {
   tunnels_.emplace(number, std::move(tunnel));
   carry_changed();
   link_->send_control(wire::encode(answer));
+}
+
+// What costs least is asked first, so that who asks in vain costs little: what the grant may have, then whether it is to be had, and rules and
+// certificates are read last.
+Result<> ServerSession::make_tunnel(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
+  tunnel.said_limits = wire::size_of(request.limits);
+  tunnel.said_rules = wire::size_of(request.rules);
+  if (auto may = tunnel.said.set(use_, *grant_, wire::size_of(request)); !may) {
+    shard_.server().counters.over_tunnel_bytes.fetch_add(1, std::memory_order_relaxed);
+    return may;
+  }
+  const auto speech = speech_of(request);
+  if (!speech)
+    return refused(ErrorCode::BadInput,
+                   "this server speaks HTTP/1.1 and HTTP/2 to local services, and not what this client asks for: "
+                   "update it");
+  Asked asked;
+  if (request.proto == wire::TunnelProto::Http) {
+    auto told = asked_of(request, number, tunnel);
+    if (!told) return std::unexpected(told.error());
+    asked = std::move(*told);
+  } else if (auto may = may_listen(request.port); !may) {
+    return may;
+  }
+  auto rules = to_rules(request.limits);
+  if (!rules) return std::unexpected(rules.error());
+  auto chain = to_chain(request.rules, shard_.server().worker(), grant_name());
+  if (!chain) return std::unexpected(chain.error());
+  auto client_ca = client_ca_of(request, shard_.server().https_port());
+  if (!client_ca) return std::unexpected(client_ca.error());
+  tunnel.name = request.name;
+  tunnel.rules = std::move(*rules);
+  tunnel.chain = std::move(*chain);
+  tunnel.single_use = request.single_use;
+  tunnel.connect = request.connect;
+  tunnel.client_ca = std::move(*client_ca);
+  tunnel.speech = *speech;
+  tunnel.counts = std::make_shared<TunnelCounts>(request.name);
+  return request.proto == wire::TunnelProto::Http ? register_http(std::move(asked), number, tunnel)
+                                                  : register_tcp(request, number, tunnel);
 }
 
 // ---- who has it already -------------------------------------------------------------------------------------------
@@ -180,11 +199,9 @@ void ServerSession::on_probe_over() {
 
 // ---- hosts --------------------------------------------------------------------------------------------------------
 
-Result<> ServerSession::register_http(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
+Result<> ServerSession::register_http(Asked asked, std::uint32_t number, Tunnel& tunnel) {
   ServerImpl& server = shard_.server();
-  if (server.http_port() == 0 && server.https_port() == 0)
-    return refused(ErrorCode::Refused, "this server has no HTTP port (its --http-listen is off)");
-  if (auto claimed = claim_all(request, number, tunnel); !claimed) {
+  if (auto claimed = claim_all(std::move(asked), number, tunnel); !claimed) {
     // Some were to be had, and one is gone since: what may have been kept for the grant is kept again.
     auto lease = lease_of(Places::LetGo);
     give_up_places(tunnel, lease ? &*lease : nullptr, Places::LetGo);
@@ -201,47 +218,55 @@ Result<> ServerSession::register_http(const wire::Register& request, std::uint32
   return {};
 }
 
-// Every host with every path.
-Result<> ServerSession::claim_all(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
+// Every host with every path, where all of them are to be had now: what is kept for the grant stays so where another is not.
+Result<ServerSession::Asked> ServerSession::asked_of(const wire::Register& request, std::uint32_t number,
+                                                     Tunnel& tunnel) {
+  if (shard_.server().http_port() == 0 && shard_.server().https_port() == 0)
+    return refused(ErrorCode::Refused, "this server has no HTTP port (its --http-listen is off)");
   auto parts = parts_of(request);
   if (!parts) return std::unexpected(parts.error());
-  std::vector<std::string> hosts;
-  const auto add = [&](const std::string& asked) -> Result<> {
-    auto host = one_spelling(asked, shard_.live().domain);
+  Asked asked;
+  asked.parts = std::move(*parts);
+  const auto add = [&](const std::string& name) -> Result<> {
+    auto host = one_spelling(name, shard_.live().domain);
     if (!host) return std::unexpected(host.error());
-    if (std::ranges::find(hosts, *host) == hosts.end()) hosts.push_back(std::move(*host));
+    if (std::ranges::find(asked.hosts, *host) == asked.hosts.end()) asked.hosts.push_back(std::move(*host));
     return {};
   };
   if (!request.host.empty()) {
-    if (auto added = add(request.host); !added) return added;
+    if (auto added = add(request.host); !added) return std::unexpected(added.error());
   }
-  for (const std::string& asked : request.hosts) {
-    if (auto added = add(asked); !added) return added;
+  for (const std::string& name : request.hosts) {
+    if (auto added = add(name); !added) return std::unexpected(added.error());
   }
-  const std::size_t places = std::max<std::size_t>(hosts.size(), 1) * parts->size();
+  const std::size_t places = std::max<std::size_t>(asked.hosts.size(), 1) * asked.parts.size();
   if (places > kMaxPlaces)
     return refused(ErrorCode::Limit, "a tunnel has at most " + std::to_string(kMaxPlaces) + " hosts times paths");
   const std::size_t bytes = total_size(request.paths) + total_size(request.methods) + total_size(request.headers) +
-                            std::max<std::size_t>(total_size(hosts), wire::kMaxHost) * parts->size();
+                            std::max<std::size_t>(total_size(asked.hosts), wire::kMaxHost) * asked.parts.size();
   auto hold = RouteHold::take(use_, *grant_, places, bytes);
   if (!hold) return std::unexpected(hold.error());
   tunnel.route_hold = std::move(*hold);
-  // All of them, or none: what is kept for the grant stays so where another is not to be had.
-  for (const std::string& host : hosts) {
-    for (const route::PartPtr& part : *parts) {
+  for (const std::string& host : asked.hosts) {
+    for (const route::PartPtr& part : asked.parts) {
       tunnel.wanted.emplace(host, part);
-      if (auto may = claim(*tunnel.wanted, number, tunnel, Chosen::Asked, Take::No); !may) return may;
+      if (auto may = claim(*tunnel.wanted, number, tunnel, Chosen::Asked, Take::No); !may)
+        return std::unexpected(may.error());
     }
   }
-  const bool picked = hosts.empty();
+  return asked;
+}
+
+Result<> ServerSession::claim_all(Asked asked, std::uint32_t number, Tunnel& tunnel) {
+  const bool picked = asked.hosts.empty();
   if (picked) {
-    auto host = pick_host(number, tunnel, parts->front());
+    auto host = pick_host(number, tunnel, asked.parts.front());
     if (!host) return std::unexpected(host.error());
-    hosts.push_back(std::move(*host));
+    asked.hosts.push_back(std::move(*host));
   }
-  for (const std::string& host : hosts) {
-    for (const route::PartPtr& part : *parts) {
-      if (picked && part == parts->front()) continue;
+  for (const std::string& host : asked.hosts) {
+    for (const route::PartPtr& part : asked.parts) {
+      if (picked && part == asked.parts.front()) continue;
       tunnel.wanted.emplace(host, part);
       if (auto claimed = claim(*tunnel.wanted, number, tunnel); !claimed) return claimed;
     }
@@ -303,11 +328,19 @@ Result<std::string> ServerSession::pick_host(std::uint32_t number, Tunnel& tunne
 
 // ---- ports --------------------------------------------------------------------------------------------------------
 
-Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
-  if (request.port != 0 && !grant_->allows_port(request.port)) {
-    return refused(ErrorCode::Refused, "port " + std::to_string(request.port) + " is outside the ports of grant " +
+// 0: any. Whether nobody else listens there only the system knows.
+Result<> ServerSession::may_listen(std::uint16_t port) const {
+  if (port == 0) return {};
+  if (!grant_->allows_port(port)) {
+    return refused(ErrorCode::Refused, "port " + std::to_string(port) + " is outside the ports of grant " +
                                            grant_->name + " (" + session::ports_text(*grant_) + ")");
   }
+  if (shard_.server().ports().allows(port, owner_)) return {};
+  return refused(ErrorCode::AddressInUse,
+                 "port " + std::to_string(port) + " is kept for another client, which lost its connection", true);
+}
+
+Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
   tunnel.listener = session::GrantDescriptor::take(shard_.server().descriptors, DescriptorUse::Port, use_);
   if (!tunnel.listener) {
     shard_.server().say_short();
@@ -330,11 +363,7 @@ Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_
 }
 
 Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::listen(std::uint32_t number, std::uint16_t port) {
-  const auto kept_for_another = [&](std::uint16_t at) { return !shard_.server().ports().allows(at, owner_); };
-  if (port != 0 && kept_for_another(port)) {
-    return refused(ErrorCode::AddressInUse,
-                   "port " + std::to_string(port) + " is kept for another client, which lost its connection", true);
-  }
+  if (auto may = may_listen(port); !may) return std::unexpected(may.error());
   transport::SocketAddress address = shard_.server().tcp_listen();
   address.set_port(port);
   auto tcp = std::make_unique<ingress::TcpIngress>(shard_.shard(), *link_, number,
@@ -346,7 +375,7 @@ Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::listen(std::uint32_t
       bound.error().context = "port " + std::to_string(port) + " is in use at the server";
     return std::unexpected(bound.error());
   }
-  if (port == 0 && kept_for_another(tcp->port()))
+  if (port == 0 && !shard_.server().ports().allows(tcp->port(), owner_))
     return refused(ErrorCode::AddressInUse, "the port that the system picked is kept for another client", true);
   shard_.server().ports().taken(tcp->port());
   return tcp;
@@ -393,6 +422,15 @@ void ServerSession::on_update(const wire::Update& request) {
     tunnel.tcp->carry(tunnel.carry, direct_.get());
     carry_changed();
   }
+  const std::size_t limits = request.limits ? wire::size_of(*request.limits) : tunnel.said_limits;
+  const std::size_t rules_said = request.rules ? wire::size_of(*request.rules) : tunnel.said_rules;
+  const std::size_t said = tunnel.said.bytes() - tunnel.said_limits - tunnel.said_rules + limits + rules_said;
+  if (auto may = tunnel.said.set(use_, *grant_, said); !may) {
+    shard_.server().counters.over_tunnel_bytes.fetch_add(1, std::memory_order_relaxed);
+    return withdraw(request.tunnel, may.error(), wire::kRejectLimit, Places::LetGo);
+  }
+  tunnel.said_limits = limits;
+  tunnel.said_rules = rules_said;
   if (request.rules && !tunnel.host.empty()) {
     auto chain = to_chain(*request.rules, shard_.server().worker(), grant_name());
     // What the client wants done is not known: nobody comes in.

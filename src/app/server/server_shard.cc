@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "app/server/further_link.h"
 #include "app/server/http_status.h"
@@ -255,7 +258,7 @@ ServerSession* ServerShard::find(route::SessionId session) {
 }
 
 void ServerShard::keep(Lease lease) {
-  if (lease.hosts.empty() && lease.ports.empty()) return;
+  if (lease.hosts.empty() && lease.ports.empty()) return session::GrantUse::give_back(lease.use->kept_bytes, lease.bytes);
   LeaseEnd& end = leases_.emplace_back(*this, std::move(lease));
   end.at = std::prev(leases_.end());
   if (!end.last(live_->config.host_lease)) leases_.pop_back();
@@ -264,6 +267,21 @@ void ServerShard::keep(Lease lease) {
 ServerShard::LeaseEnd::~LeaseEnd() {
   for (const route::Place& host : lease_.hosts) let_go(host);
   for (const std::uint16_t port : lease_.ports) let_go(port);
+  session::GrantUse::give_back(lease_.use->kept_bytes, lease_.bytes);
+  shard_.freed(lease_.bytes);
+}
+
+void ServerShard::freed(std::uint64_t bytes) {
+  trim_.bytes += bytes;
+  if (trim_.bytes >= Trim::kAfter && !trim_.armed()) shard_.arm(trim_, Trim::kDelay);
+}
+
+// On a thread of its own kind: it may take a moment.
+void ServerShard::Trim::on_deadline() {
+  bytes = 0;
+#if defined(__GLIBC__)
+  (void)shard_.server_.worker()->run({}, [] { ::malloc_trim(0); });
+#endif
 }
 
 bool ServerShard::LeaseEnd::last(Duration time) {

@@ -46,6 +46,7 @@ TEST_F(GrantStoreTest, ThereAndBack) {
   rich.ports = {{22, 22}, {3000, 3010}};
   rich.limits = {7, 8, 9, 0};
   rich.limits.bandwidth = 5'000'000'000;
+  rich.limits.tunnel_bytes = 1'000;
   rich.expires = session::Grant::Time(std::chrono::seconds(1'900'000'000));
   session::Grant none = grant("none");
   none.hosts.clear();

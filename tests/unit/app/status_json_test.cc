@@ -58,6 +58,8 @@ TEST(StatusJson, ReadsBackAsTheSame) {
   ServerStatus status = server();
   status.memory_resets = 3;
   status.direct_refused = 4;
+  status.tunnels_rejected = 41;
+  status.over_tunnel_bytes = 42;
   status.handshakes_failed = 5;
   status.sessions.front().links = 2;
   status.http.requests = 8;

@@ -271,6 +271,18 @@ TEST(Router, APlaceThatWasLetGoIsItsGrantsUnderAnotherName) {
   }
 }
 
+TEST(Router, WhatIsKeptMayForgetItsRules) {
+  Router router;
+  ASSERT_TRUE(router.claim("a.test", "laptop/1", {1, 1, 0}));
+  const auto chain = std::shared_ptr<const plugin::Chain>(std::make_shared<int>(0), nullptr);
+  router.set_chain("a.test", 1, chain);
+  router.forget_rules("a.test", 2);  // not its to forget
+  EXPECT_GT(chain.use_count(), 1);
+  router.forget_rules("a.test", 1);
+  EXPECT_EQ(chain.use_count(), 1);
+  EXPECT_EQ(session_of(router, "a.test"), 1u);
+}
+
 // A client that signs in under another grant lets go of what it has, and has it again.
 TEST(Router, AnInstanceTakesWhatItLetGoOfToAnotherGrant) {
   Router router;

@@ -105,6 +105,7 @@ ports = [2222, "3000-3010"]
 expires = 2027-01-31
 max_sessions = 4
 max_tunnels = 5
+max_tunnel_bytes = "8M"
 max_streams = 6
 bandwidth = "10M"
 [log]
@@ -139,6 +140,7 @@ level = "debug"
   EXPECT_EQ(grant.expires, std::chrono::sys_days(std::chrono::year(2027) / 1 / 31));
   EXPECT_EQ(grant.max_sessions, 4u);
   EXPECT_EQ(grant.max_tunnels, 5u);
+  EXPECT_EQ(grant.max_tunnel_bytes, 8u << 20);
   EXPECT_EQ(grant.max_streams, 6u);
   EXPECT_EQ(grant.bandwidth, 10u << 20);
 }
