@@ -19,6 +19,9 @@ struct MuxLimits {
   std::uint32_t max_credits_per_second = 500'000;
   std::uint32_t max_resets_per_second = 50'000;
   std::uint32_t max_controls_per_second = 2'000;
+  // Their bytes, and how many may come at once. What a client says of all its tunnels fits in, and again after a reload.
+  std::uint64_t max_control_bytes_per_second = 1u << 20;
+  std::uint64_t control_burst = 8u << 20;
   std::uint32_t max_window = 8u << 20;       // the credit of a stream grows to this at most
   std::size_t max_held = 64u << 20;          // bytes of all streams together that wait for a slow local side
   std::size_t max_control_queue = 4u << 20;  // bytes of control frames that wait for the link

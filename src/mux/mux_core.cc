@@ -117,7 +117,9 @@ MuxCore::MuxCore(Role role, const MuxLimits& limits, BufferPool& pool, MuxHost& 
       pings_(limits.max_pings_per_second),
       credits_(limits.max_credits_per_second),
       resets_(limits.max_resets_per_second),
-      controls_(limits.max_controls_per_second) {}
+      controls_(limits.max_controls_per_second) {
+  control_bytes_.set(limits.max_control_bytes_per_second, limits.control_burst);
+}
 
 MuxCore::~MuxCore() {
   assert(depth_ == 0 && "destroyed from inside one of its own calls");

@@ -17,6 +17,7 @@
 
 #include "base/buffer_pool.h"
 #include "base/clock.h"
+#include "base/token_bucket.h"
 #include "mux/limits.h"
 #include "mux/mux_stream.h"
 #include "mux/rate_limit.h"
@@ -201,6 +202,7 @@ class MuxCore {
   bool ping_outstanding_ = false;
 
   RateLimit opens_, empties_, tinies_, pings_, credits_, resets_, controls_;
+  TokenBucket control_bytes_;
   MuxCounters counters_;
 };
 

@@ -83,29 +83,30 @@ MuxStream* MuxCore::find(std::uint32_t id) {
 // Called with the header only: limits and order are checked before the payload is taken in.
 Result<> MuxCore::begin_frame(TimePoint now) {
   const auto too_many = [this](std::string_view what) {
-    return std::unexpected(fail(wire::GoawayCode::Limit, "too many " + std::string(what) + " frames a second"));
+    return std::unexpected(fail(wire::GoawayCode::Limit, "too many " + std::string(what) + " a second"));
   };
   switch (frame_.type) {
     case FrameType::Data: return begin_data(now);
     case FrameType::Open:
-      if (!opens_.take(now)) return too_many("OPEN");
+      if (!opens_.take(now)) return too_many("OPEN frames");
       if (opened_here(frame_.stream) || frame_.stream <= last_peer_id_)
         return std::unexpected(
             fail(wire::GoawayCode::Protocol, "OPEN with the id " + std::to_string(frame_.stream) + " out of order"));
       return {};
     case FrameType::Credit:
-      if (!credits_.take(now)) return too_many("CREDIT");
+      if (!credits_.take(now)) return too_many("CREDIT frames");
       break;
     case FrameType::Reset:
-      if (!resets_.take(now)) return too_many("RESET");
+      if (!resets_.take(now)) return too_many("RESET frames");
       break;
     case FrameType::Ping:
     case FrameType::Pong:
-      if (!pings_.take(now)) return too_many("PING or PONG");
+      if (!pings_.take(now)) return too_many("PING or PONG frames");
       return {};
     case FrameType::Goaway:
     case FrameType::Control:
-      if (!controls_.take(now)) return too_many("CONTROL or GOAWAY");
+      if (!controls_.take(now)) return too_many("CONTROL or GOAWAY frames");
+      if (control_bytes_.take(now, frame_.length) != frame_.length) return too_many("bytes of CONTROL");
       return {};
   }
   if (!was_opened(frame_.stream))

@@ -66,6 +66,7 @@ MuxLimits limits() {
                      &limits.max_pings_per_second, &limits.max_credits_per_second, &limits.max_resets_per_second,
                      &limits.max_controls_per_second})
     *each = 100'000'000;
+  limits.max_control_bytes_per_second = 0;
   return limits;
 }
 constexpr std::size_t kMemory = 4u << 20;

@@ -1,11 +1,20 @@
 #include "app/server/server_session.h"
 
+#include <algorithm>
+
 #include "app/limits.h"
 #include "wire/base64.h"
 
 namespace ferrotunnel::app {
 
 namespace {
+
+// All that the grant's tunnels may say, twice: the client may be loaded anew as soon as it has signed in.
+mux::MuxLimits limits_of(const mux::MuxLimits& limits, const session::Grant* grant) {
+  mux::MuxLimits own = limits;
+  if (grant != nullptr) own.control_burst = std::max(own.control_burst, 2 * grant->limits.tunnel_bytes);
+  return own;
+}
 
 // Codes of docs/wire-protocol.md, from the error that the registration met.
 std::string_view reject_code(const Error& why, wire::TunnelProto proto) {
@@ -32,7 +41,8 @@ ServerSession::ServerSession(ServerShard& shard, route::SessionId id, std::strin
       use_(shard.server().grants().use(outcome_.grant)),
       link_fd_(negotiated.stream->fd()),
       link_(std::make_unique<mux::MuxLink>(shard.shard(), std::move(negotiated.stream), mux::Role::Server,
-                                           shard.server().options().mux, static_cast<transport::LinkHandler&>(*this),
+                                           limits_of(shard.server().options().mux, grant_.get()),
+                                           static_cast<transport::LinkHandler&>(*this),
                                            negotiated.early)) {}
 
 ServerSession::~ServerSession() {

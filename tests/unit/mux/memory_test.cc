@@ -289,6 +289,7 @@ TEST(MuxMemory, ALinkThatGoesIsNoHolder) {
 TEST(MuxMemory, ControlFramesThatAlwaysWaitStayBounded) {
   MuxLimits limits;
   limits.max_controls_per_second = 1'000'000;
+  limits.max_control_bytes_per_second = 0;  // no limit
   Side client(Role::Client, limits);
   Side server(Role::Server, limits);
   const auto text = [](int i) {

@@ -261,6 +261,23 @@ INSTANTIATE_TEST_SUITE_P(
              [](std::uint32_t i) { return i % 2 == 0 ? frame(FrameType::Control, 0, "{}") : goaway(2, 0); }}),
     [](const auto& info) { return info.param.name; });
 
+TEST(MuxViolations, BytesOfControlHaveABurstAndARate) {
+  MuxLimits limits;
+  limits.max_control_bytes_per_second = 1'000;
+  limits.control_burst = 8'000;
+  const std::string most = frame(FrameType::Control, 0, "{\"type\":\"x\"" + std::string(988, ' ') + "}");
+  ASSERT_EQ(most.size(), wire::kHeaderSize + 1'000);
+  Side client(Role::Client, limits);
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(client.feed(most)) << i;
+  for (int i = 0; i < 100; ++i) {
+    client.now += 1s;
+    ASSERT_TRUE(client.feed(most)) << "inside its limit: " << i;
+  }
+  client.now += 900ms;
+  expect_link_error(client, most, GoawayCode::Limit);
+  EXPECT_EQ(client.core.counters().rate_limited, 1u);
+}
+
 TEST(MuxViolations, WhatIsNotTinyOrEmptyIsNotCounted) {
   MuxLimits limits;
   limits.max_tiny_per_second = limits.max_empty_per_second = 1;
