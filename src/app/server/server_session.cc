@@ -9,6 +9,10 @@ namespace ferrotunnel::app {
 
 namespace {
 
+std::string untold_text(std::uint64_t count) {
+  return " (" + std::to_string(count) + " more registrations of this session were rejected before, and not told one by one)";
+}
+
 // All that the grant's tunnels may say, twice: the client may be loaded anew as soon as it has signed in.
 mux::MuxLimits limits_of(const mux::MuxLimits& limits, const session::Grant* grant) {
   mux::MuxLimits own = limits;
@@ -168,6 +172,11 @@ void ServerSession::end(const Error& why) {
   });
   further_.clear();  // their visitors end with them, and are told of as such
   give_up_all(shard_.server().draining() ? Places::Free : leaving_ ? Places::Left : Places::Kept);
+  if (const std::uint64_t silent = reject_log_.take(); silent > 0 && shard_.server().options().on_error) {
+    shard_.server().options().on_error(Error(ErrorCode::Limit, Side::Tunnel, false,
+                                             "session " + outcome_.session + " of grant " + outcome_.grant +
+                                                 " has ended" + untold_text(silent)));
+  }
   if (up_) {
     up_ = false;
     if (const auto& call = shard_.server().options().on_session) {
@@ -220,7 +229,11 @@ void ServerSession::reject(const wire::Register& request, const Error& why) {
   shard_.server().counters.tunnels_rejected.fetch_add(1, std::memory_order_relaxed);
   link_->send_control(
       wire::encode(wire::Rejected{request.req, std::string(reject_code(why, request.proto)), why.context}));
-  say_tunnel(TunnelEvent::Kind::Rejected, request.name, "", &why);
+  const auto silent = reject_log_.add(shard_.shard().now());
+  if (!silent) return;
+  Error told = why;
+  if (*silent > 0) told.context += untold_text(*silent);
+  say_tunnel(TunnelEvent::Kind::Rejected, request.name, "", &told);
 }
 
 std::optional<Lease> ServerSession::lease_of(Places places) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/server/further_link.h"
+#include "app/server/reject_log.h"
 #include "app/server/route_hold.h"
 #include "app/server/server_shard.h"
 #include "app/server/session_book.h"
@@ -187,6 +188,7 @@ class ServerSession final : private transport::LinkHandler,
   std::uint32_t here_ = 0;        // TCP visitors on this shard
   std::map<std::uint32_t, Tunnel> tunnels_;
   std::uint32_t next_tunnel_ = 1;
+  RejectLog reject_log_;
   std::function<void()> successor_;
   struct Probe final : transport::Deadline {
     explicit Probe(ServerSession& session) : session_(session) {}
