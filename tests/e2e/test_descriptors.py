@@ -75,6 +75,32 @@ def test_direct_visitors_leave_room_for_clients_and_the_operator(world, echo):
     until(lambda: echoes(late.public) and all(echoes(client.public) for client in clients), "all is well again")
 
 
+def test_one_grant_leaves_another_the_last_of_the_clients_descriptors(world, echo):
+    secrets = {"a": "0123456789abcdef-a", "b": "0123456789abcdef-b"}
+    config = world.work / "server.toml"
+    config.write_text('[server]\ntls = false\nthreads = 1\n' + "".join(f'[grants.{name}]\nsecret = "{secret}"\n' for name, secret in secrets.items()))
+    config.chmod(0o600)
+    server = server_with(world, 256, "--config", config)
+
+    def client(grant, tunnels):
+        mine = world.work / f"{world.name('config')}.toml"
+        mine.write_text(f'[client]\nserver = "{server.listen}"\ngrant = "{grant}"\ntoken = "{secrets[grant]}"\ntls = false\n' + "".join(
+            f'[tunnels.t{i}]\nto = "tcp://127.0.0.1:{echo.port}"\n' for i in range(tunnels)))
+        mine.chmod(0o600)
+        return world.client("client", "--config", mine)
+
+    greedy = client("b", 250)
+    said = greedy.wait_event("tunnel_rejected")["message"]
+    assert "or none for the grant b, which has its share of them" in said
+    until(lambda: len(greedy.events("tunnel_up")) + len({event["name"] for event in greedy.events("tunnel_rejected")}) == 250, "each is told")
+    now = status(world, server)["descriptors"]
+    line = now["clients_line"]
+    assert line // 2 < now["now"]["ports"] <= line - line // 4 and now["refused_share"] > 0
+    others = client("a", 5)
+    until(lambda: len(others.events("tunnel_up")) == 5, "another grant has what is left")
+    assert not others.events("tunnel_rejected")
+
+
 def test_half_open_sign_ins_leave_descriptors_for_everybody(world, echo):
     server = server_with(world, 1024)
     client = world.tcp_tunnel(server, echo.port)

@@ -40,12 +40,12 @@ def echoes(address):
         return False
 
 
-def server_with(world, descriptors):
+def server_with(world, descriptors, *flags):
     """A server that was started with so many descriptors, as by `ulimit -n`."""
     env = {"FT_TEST_BINARY": BINARY}
     state = world.work / world.name("state")
     argv = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$FT_TEST_BINARY" "$@"', "server", "server", "--listen", "127.0.0.1:0",
-            "--http-listen", "127.0.0.1:0", "--tcp-listen-host", "127.0.0.1", "--state", state]
+            "--http-listen", "127.0.0.1:0", "--tcp-listen-host", "127.0.0.1", "--state", state, *flags]
     server = world.add(Server(argv, world.work, world.name("server"), {**world.env, **env}, state))
     return server.wait_ready()
 

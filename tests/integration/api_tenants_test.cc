@@ -31,6 +31,7 @@ class ApiTenants : public testing::Test {
         grant.name = name;
         grant.secrets = {secret};
         grant.max_tunnels = most;
+        grant.max_tunnel_bytes = most_bytes;
         if (name == std::string("b") && !hosts.empty()) grant.hosts = hosts;
         b.grant(grant);
       }
@@ -60,6 +61,7 @@ class ApiTenants : public testing::Test {
     EXPECT_EQ(stranger.log.count("up part"), 0u) << stranger.log.text();
   }
   std::uint32_t most = 100;
+  std::uint64_t most_bytes = std::uint64_t{4} << 20;
   const TemporaryDirectory state;
   const Service web{Service::http("web")}, evil{Service::http("evil")};
 };
@@ -242,6 +244,41 @@ TEST_F(ApiTenants, HowManyPlacesAGrantMayHave) {
   const auto ann = client(*here, "a", {tunnels[2]});
   EXPECT_TRUE(ann->wait_up("three")) << "another grant's are its own";
   EXPECT_EQ(get(here->http_port(), "i.test", "/62/x").status, 200);
+}
+
+TEST_F(ApiTenants, HowMuchTheTunnelsOfAGrantMaySay) {
+  most_bytes = 3'000;
+  const auto here = server();
+  const auto said = [&](const std::string& name, int networks) {
+    TunnelConfig made = tunnel(name, web, name + ".test");
+    made.limits.allow = {"127.0.0.0/8"};
+    for (int i = 1; i < networks; ++i) made.limits.deny.push_back("192.0.2." + std::to_string(i) + "/32");
+    return made;
+  };
+  ClientConfig config;
+  config.servers = {here->ready.listen};
+  config.grant = "a";
+  config.secret = kAnn;
+  config.tls = false;
+  config.tunnels = {said("one", 70), said("two", 40)};
+  const auto ann = client(*here, "a", config.tunnels);
+  const std::string why = "the grant a may have 3000 bytes of hosts, paths, rules, networks and certificates";
+  ASSERT_TRUE(ann->wait_up("one") && ann->log.wait("failed two limit " + why)) << ann->log.text();
+  EXPECT_GE(here->server->status().over_tunnel_bytes, 1u);
+  EXPECT_GE(here->server->status().tunnels_rejected, 1u);
+  const auto bob = client(*here, "b", {said("bobs", 70)});
+  EXPECT_TRUE(bob->wait_up("bobs")) << "another grant's are its own";
+  // A change counts in place of what was said before; one that says too much takes the tunnel out, and what it said is free.
+  config.tunnels[0] = said("one", 40);
+  ASSERT_TRUE(ann->client->reload(config));
+  ASSERT_TRUE(ann->wait_up("two")) << ann->log.text();
+  config.tunnels[0] = said("one", 70);
+  ASSERT_TRUE(ann->client->reload(config));
+  ASSERT_TRUE(here->log.wait("tunnel down one")) << here->log.text();
+  EXPECT_GE(here->server->status().over_tunnel_bytes, 2u);
+  config.tunnels = {said("three", 40), config.tunnels[1]};
+  ASSERT_TRUE(ann->client->reload(config));
+  EXPECT_TRUE(ann->wait_up("three")) << ann->log.text();
 }
 
 TEST_F(ApiTenants, SoManyTunnelsOfAHostMayAskForHeaders) {
