@@ -25,8 +25,8 @@ struct PortRange {
 struct GrantLimits {
   std::uint32_t sessions = 1'000;
   std::uint32_t tunnels = 2'000;
-  std::uint32_t streams = 50'000;  // visitors and warm origin connections at once
-  std::uint64_t bandwidth = 0;     // bytes a second, each way; 0: no limit
+  std::uint32_t streams = 50'000;         // visitors and warm origin connections at once
+  std::uint64_t bandwidth = 0;            // bytes a second, each way; 0: no limit
   std::uint64_t tunnel_bytes = 4u << 20;  // of all that its tunnels say as they are registered: wire::size_of()
   // Of its HTTP tunnels together: hosts times paths, and the text of these and of the methods and headers that they ask for. With the
   // number of tunnels, and one tunnel's most at least.

@@ -28,10 +28,11 @@ namespace ferrotunnel::session {
 // What all sessions of one grant hold now, against what it may.
 struct GrantUse {
   std::atomic<std::uint32_t> sessions{0}, tunnels{0};
-  std::atomic<std::uint32_t> descriptors{0};  // of its links and ports: GrantDescriptor
-  std::atomic<std::uint64_t> leases{0};  // places and ports that are kept for it: GrantLimits::leases()
+  std::atomic<std::uint32_t> descriptors{0};   // of its links and ports: GrantDescriptor
+  std::atomic<std::uint64_t> leases{0};        // places and ports that are kept for it: GrantLimits::leases()
   std::atomic<std::uint64_t> tunnel_bytes{0};  // what its tunnels said: GrantLimits::tunnel_bytes
-  std::atomic<std::uint64_t> kept_bytes{0};    // of those that are gone, while their places are kept; at most as many again
+  std::atomic<std::uint64_t> kept_bytes{
+      0};                                // of those that are gone, while their places are kept; at most as many again
   std::atomic<std::uint64_t> let_go{0};  // the same, while its client goes on without them; as many again
   std::atomic<std::uint64_t> places{0}, route_bytes{0};  // of HTTP tunnels: GrantLimits::places(), route_bytes()
   std::shared_ptr<mux::StreamQuota> streams = std::make_shared<mux::StreamQuota>();

@@ -10,7 +10,8 @@ namespace ferrotunnel::app {
 namespace {
 
 std::string untold_text(std::uint64_t count) {
-  return " (" + std::to_string(count) + " more registrations of this session were rejected before, and not told one by one)";
+  return " (" + std::to_string(count) +
+         " more registrations of this session were rejected before, and not told one by one)";
 }
 
 // All that the grant's tunnels may say, twice: the client may be loaded anew as soon as it has signed in.
@@ -46,8 +47,7 @@ ServerSession::ServerSession(ServerShard& shard, route::SessionId id, std::strin
       link_fd_(negotiated.stream->fd()),
       link_(std::make_unique<mux::MuxLink>(shard.shard(), std::move(negotiated.stream), mux::Role::Server,
                                            limits_of(shard.server().options().mux, grant_.get()),
-                                           static_cast<transport::LinkHandler&>(*this),
-                                           negotiated.early)) {}
+                                           static_cast<transport::LinkHandler&>(*this), negotiated.early)) {}
 
 ServerSession::~ServerSession() {
   further_.clear();  // other shards may be gone already
@@ -173,9 +173,9 @@ void ServerSession::end(const Error& why) {
   further_.clear();  // their visitors end with them, and are told of as such
   give_up_all(shard_.server().draining() ? Places::Free : leaving_ ? Places::Left : Places::Kept);
   if (const std::uint64_t silent = reject_log_.take(); silent > 0 && shard_.server().options().on_error) {
-    shard_.server().options().on_error(Error(ErrorCode::Limit, Side::Tunnel, false,
-                                             "session " + outcome_.session + " of grant " + outcome_.grant +
-                                                 " has ended" + untold_text(silent)));
+    shard_.server().options().on_error(
+        Error(ErrorCode::Limit, Side::Tunnel, false,
+              "session " + outcome_.session + " of grant " + outcome_.grant + " has ended" + untold_text(silent)));
   }
   if (up_) {
     up_ = false;

@@ -119,7 +119,7 @@ class ServerSession final : private transport::LinkHandler,
   [[nodiscard]] Result<> claim_all(Asked asked, std::uint32_t number, Tunnel& tunnel);
   [[nodiscard]] Result<> may_listen(std::uint16_t port) const;
   enum class Chosen : std::uint8_t { Asked, Random };  // a host: by the client, or by us, so that it is nobody's
-  enum class Take : std::uint8_t { No, Yes };              // No: whether it could be
+  enum class Take : std::uint8_t { No, Yes };          // No: whether it could be
   [[nodiscard]] Result<> claim(const route::Place& place, std::uint32_t number, Tunnel& tunnel,
                                Chosen chosen = Chosen::Asked, Take take = Take::Yes);
   [[nodiscard]] bool reserves(std::string_view host) const;
@@ -175,7 +175,7 @@ class ServerSession final : private transport::LinkHandler,
   // As it stood when the server's grants last changed.
   std::shared_ptr<const session::Grant> grant_;
   const std::shared_ptr<session::GrantUse> use_;
-  const int link_fd_;    // the link's, to look at its road
+  const int link_fd_;              // the link's, to look at its road
   session::GrantDescriptor hold_;  // of the link
   std::unique_ptr<mux::MuxLink> link_;
   std::unique_ptr<session::LinkKeeper> keeper_;

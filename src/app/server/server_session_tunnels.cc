@@ -283,8 +283,8 @@ Result<> ServerSession::claim(const route::Place& place, std::uint32_t number, T
   const auto granted_in = [&](std::string_view wildcard) {
     return chosen == Chosen::Random || grant_->allows_host_within(place.host, wildcard);
   };
-  const route::RouteTarget target{id_,      number,        shard_.shard().index(), !further_.empty(),
-                                  of.chain, of.single_use, of.client_ca,           of.speech,
+  const route::RouteTarget target{id_,       number,        shard_.shard().index(), !further_.empty(),
+                                  of.chain,  of.single_use, of.client_ca,           of.speech,
                                   of.connect};
   const route::ClaimRights rights{reserves(place.host), granted_in};
   route::Router& router = shard_.server().router();

@@ -203,9 +203,11 @@ void ServerShard::admit(route::SessionId id, const std::string& peer, session::N
   };
   if (!raw->take_descriptor()) {
     server_.say_short();
-    return refuse(*raw, Error(ErrorCode::Limit, Side::Tunnel, true,
-                              "the server has no descriptor left for another client, or the grant its share of them: its operator "
-                              "raises its limit (ulimit -n, LimitNOFILE=)"));
+    return refuse(
+        *raw,
+        Error(ErrorCode::Limit, Side::Tunnel, true,
+              "the server has no descriptor left for another client, or the grant its share of them: its operator "
+              "raises its limit (ulimit -n, LimitNOFILE=)"));
   }
   const auto entered = server_.enter(raw->owner(), raw->grant_name(), {id, shard_.index()});
   if (!entered) return refuse(*raw, entered.error());
@@ -258,7 +260,8 @@ ServerSession* ServerShard::find(route::SessionId session) {
 }
 
 void ServerShard::keep(Lease lease) {
-  if (lease.hosts.empty() && lease.ports.empty()) return session::GrantUse::give_back(lease.use->kept_bytes, lease.bytes);
+  if (lease.hosts.empty() && lease.ports.empty())
+    return session::GrantUse::give_back(lease.use->kept_bytes, lease.bytes);
   LeaseEnd& end = leases_.emplace_back(*this, std::move(lease));
   end.at = std::prev(leases_.end());
   if (!end.last(live_->config.host_lease)) leases_.pop_back();
