@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -24,10 +25,18 @@ class PortKeeper {
   // False: it is kept for another grant. True: it is this one's to bind.
   [[nodiscard]] bool allows(std::uint16_t port, std::string_view owner) const {
     const std::lock_guard lock(mutex_);
-    const auto found = kept_.find(port);
-    return found == kept_.end() || grant_of(found->second.owner) == grant_of(owner) ||
-           (found->second.why == Why::LetGo && !instance_of(owner).empty() &&
-            instance_of(found->second.owner) == instance_of(owner));
+    return may(port, owner);
+  }
+  // Calls `listen` there, unless it is kept for another grant (nothing), and returns what it does. Who is about to stop listening keeps the
+  // port first, and cannot while this goes on: so nobody who asked before is let in after.
+  template <class Listen>
+  [[nodiscard]] auto take(std::uint16_t port, std::string_view owner, const Listen& listen)
+      -> std::optional<decltype(listen())> {
+    const std::lock_guard lock(mutex_);
+    if (!may(port, owner)) return std::nullopt;
+    auto done = listen();
+    if (done) kept_.erase(port);
+    return done;
   }
   // Somebody listens there again.
   void taken(std::uint16_t port) {
@@ -47,6 +56,12 @@ class PortKeeper {
     SessionId session;
     Why why;
   };
+  [[nodiscard]] bool may(std::uint16_t port, std::string_view owner) const {
+    const auto found = kept_.find(port);
+    return found == kept_.end() || grant_of(found->second.owner) == grant_of(owner) ||
+           (found->second.why == Why::LetGo && !instance_of(owner).empty() &&
+            instance_of(found->second.owner) == instance_of(owner));
+  }
   mutable std::mutex mutex_;
   std::unordered_map<std::uint16_t, Kept> kept_;
 };

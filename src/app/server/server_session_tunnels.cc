@@ -67,6 +67,11 @@ Result<transport::ClientAuthorityPtr> client_ca_of(const wire::Register& request
   return transport::ClientAuthority::parse(request.client_ca);
 }
 
+Result<> kept_for_another(std::uint16_t port) {
+  return refused(ErrorCode::AddressInUse,
+                 "port " + std::to_string(port) + " is kept for another client, which lost its connection", true);
+}
+
 std::optional<route::OriginSpeech> speech_of(const wire::Register& request) {
   if (request.proto != wire::TunnelProto::Http) return route::OriginSpeech::Http1;
   switch (request.origin) {
@@ -335,9 +340,7 @@ Result<> ServerSession::may_listen(std::uint16_t port) const {
     return refused(ErrorCode::Refused, "port " + std::to_string(port) + " is outside the ports of grant " +
                                            grant_->name + " (" + session::ports_text(*grant_) + ")");
   }
-  if (shard_.server().ports().allows(port, owner_)) return {};
-  return refused(ErrorCode::AddressInUse,
-                 "port " + std::to_string(port) + " is kept for another client, which lost its connection", true);
+  return shard_.server().ports().allows(port, owner_) ? Result<>() : kept_for_another(port);
 }
 
 Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_t number, Tunnel& tunnel) {
@@ -363,13 +366,14 @@ Result<> ServerSession::register_tcp(const wire::Register& request, std::uint32_
 }
 
 Result<std::unique_ptr<ingress::TcpIngress>> ServerSession::listen(std::uint32_t number, std::uint16_t port) {
-  if (auto may = may_listen(port); !may) return std::unexpected(may.error());
   transport::SocketAddress address = shard_.server().tcp_listen();
   address.set_port(port);
   auto tcp = std::make_unique<ingress::TcpIngress>(shard_.shard(), *link_, number,
                                                    static_cast<ingress::TcpIngressHost&>(*this));
   tcp->read_proxy_headers(&shard_.proxies());
-  if (auto bound = tcp->listen(address); !bound) {
+  const auto taken = shard_.server().ports().take(port, owner_, [&] { return tcp->listen(address); });
+  if (!taken) return std::unexpected(kept_for_another(port).error());
+  if (auto bound = *taken; !bound) {
     // Errors that the client may see say what, not more than it needs of this machine.
     if (bound.error().code == ErrorCode::AddressInUse)
       bound.error().context = "port " + std::to_string(port) + " is in use at the server";

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "route/link_directory.h"
@@ -312,6 +313,38 @@ TEST(PortKeeper, AnInstanceTakesWhatItLetGoOfToAnotherGrant) {
   EXPECT_FALSE(ports.allows(2222, "desk"));
   ports.keep(2222, "laptop/1", 1);
   EXPECT_FALSE(ports.allows(2222, "desk/1")) << "lost is not let go of";
+}
+
+// Who stops listening keeps the port first; one who looked before that and binds after it would have it.
+TEST(PortKeeper, NobodyKeepsAPortWhileAnotherBindsIt) {
+  PortKeeper ports;
+  std::atomic<bool> asked{false};
+  std::atomic<int> order{0};
+  int bound = 0, kept = 0;
+  std::thread owner([&] {
+    while (!asked) std::this_thread::yield();
+    ports.keep(2222, "laptop/1", 100, PortKeeper::Why::LetGo);
+    kept = ++order;
+  });
+  const auto done = ports.take(2222, "desk/2", [&]() -> Result<> {
+    asked = true;
+    for (int i = 0; i < 1000; ++i) std::this_thread::yield();  // it would have come in
+    bound = ++order;
+    return std::unexpected(Error(ErrorCode::AddressInUse, Side::Local, true, "in use"));
+  });
+  owner.join();
+  ASSERT_TRUE(done.has_value());
+  EXPECT_FALSE(*done);
+  EXPECT_LT(bound, kept);
+  bool called = false;
+  const auto listens = [&]() -> Result<> {
+    called = true;
+    return {};
+  };
+  EXPECT_FALSE(ports.take(2222, "desk/2", listens).has_value());
+  EXPECT_FALSE(called);
+  EXPECT_TRUE(ports.take(2222, "laptop/1", listens));
+  EXPECT_TRUE(ports.allows(2222, "desk/2")) << "somebody listens there again";
 }
 
 TEST(Router, WhoHasItIsToldToItsGrantOnly) {
