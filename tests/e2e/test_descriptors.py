@@ -10,10 +10,10 @@ from test_limits import echoes, limit_descriptors, server_with, status
 from visitors import HttpVisitor, connect
 
 
-def visit(public):
-    """A visitor who has had his echo; None: he was turned away at once."""
+def visit(public, number=0):
+    """A visitor, of one of many addresses, who has had his echo; None: he was turned away at once."""
     try:
-        visitor = connect(public)
+        visitor = socket.create_connection(public, timeout=20, source_address=(f"127.0.7.{number % 16 + 1}", 0))
     except ConnectionResetError:
         return None
     visitor.settimeout(20)
@@ -54,7 +54,7 @@ def test_direct_visitors_leave_room_for_clients_and_the_operator(world, echo):
     world.later(lambda: [visitor.close() for visitor in served])
     turned_away = 0
     for i in range(220):
-        visitor = visit(clients[i % 3].public)
+        visitor = visit(clients[i % 3].public, i)
         served.append(visitor) if visitor else None
         turned_away += visitor is None
     now = status(world, server)  # the control socket answers

@@ -76,9 +76,10 @@ class VisitorCount {
   [[nodiscard]] Refusal refusal_of(const transport::PeerAddress& peer) const {
     return crowded_by(peer) ? Refusal::AddressLimit : Refusal::ServerLimit;
   }
-  // For one in whose place another goes at once: a few more than there may be.
+  // For one in whose place another goes at once: a few more than there may be, of his address where it has its part.
   [[nodiscard]] VisitorSlot enter_beyond(const transport::PeerAddress& peer = {}) {
-    if (room() <= -std::int64_t{kBeyond}) return {};
+    const std::int64_t kept = crowded_by(peer) ? line() / kLastPart : 0;
+    if (room() <= kept - (kept > 0 ? std::min<std::int64_t>(kBeyond, kept / 2) : kBeyond)) return {};
     now_.fetch_add(1, std::memory_order_relaxed);
     if (budget_ != nullptr) budget_->take_anyway(DescriptorUse::Visitor);
     return slot(peer);

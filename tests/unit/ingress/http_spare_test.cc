@@ -275,6 +275,15 @@ TEST(VisitorCount, AnAddressIsCountedWhateverThread) {
   EXPECT_TRUE(count.full());
   EXPECT_FALSE(count.crowded_by(six)) << "it has less than a quarter";
   EXPECT_EQ(count.refusal_of(six), Refusal::ServerLimit);
+  // A few of his before those of his that make room have gone, and some places stay for others.
+  others.clear();
+  std::size_t beyond = 0;
+  while (VisitorSlot slot = count.enter_beyond(four)) {
+    crowd.push_back(std::move(slot));
+    ++beyond;
+  }
+  EXPECT_EQ(beyond, 3u);
+  EXPECT_TRUE(count.enter(six));
   crowd.resize(40);
   EXPECT_FALSE(count.crowded_by(four));
 }
