@@ -111,7 +111,7 @@ class VisitorConnection final : public VisitorHook,
   // What is here of a head that is not whole counts as held by one, until `bytes` is 0.
   void charge_head(std::size_t bytes) {
     context_.head_bytes += bytes;
-    context_.head_bytes -= std::exchange(head_charge_, bytes);
+    context_.head_bytes -= std::exchange(head_charge_, static_cast<std::uint32_t>(bytes));
   }
   [[nodiscard]] Next settle_undecided();
   // Of answers of this connection; "": none.
@@ -147,12 +147,12 @@ class VisitorConnection final : public VisitorHook,
   std::unique_ptr<Throttle> throttle_;  // in front of the relay
   std::unique_ptr<transport::Relay> relay_;
   std::size_t lingered_ = 0;  // bytes read away; before, those that had arrived when Timer::Stall was armed
-  std::size_t head_charge_ = 0;  // see charge_head()
+  std::uint32_t head_charge_ = 0;  // see charge_head()
   State state_ = State::Reading;
   Timer timer_ = Timer::None;
-  bool linger_ = false;  // Closing ends in Lingering
-  bool asked_ = false;   // a whole head came
-  bool left_ = false;    // his FIN came while he waited for an answer
+  bool linger_ : 1 = false;  // Closing ends in Lingering
+  bool asked_ : 1 = false;   // a whole head came
+  bool left_ : 1 = false;    // his FIN came while he waited for an answer
 };
 
 }  // namespace ferrotunnel::ingress
