@@ -66,12 +66,13 @@ struct SessionStatus {
 
 // Visitors who were not let in, by the limit that said no (docs/limits.md). Of HTTP tunnels these are requests.
 struct RefusedVisitors {
-  std::uint64_t denied = 0;         // allow, deny
-  std::uint64_t tunnel_limit = 0;   // the tunnel's max_visitors
-  std::uint64_t address_limit = 0;  // max_visitors_per_address
-  std::uint64_t rate = 0;           // max_new_visitors_per_second
-  std::uint64_t server_limit = 0;   // the server's max_visitors
-  std::uint64_t memory = 0;         // memory_limit
+  std::uint64_t denied = 0;        // allow, deny
+  std::uint64_t tunnel_limit = 0;  // the tunnel's max_visitors
+  std::uint64_t address_limit =
+      0;                   // max_visitors_per_address; or the server's last places, of which their address has its part
+  std::uint64_t rate = 0;  // max_new_visitors_per_second
+  std::uint64_t server_limit = 0;  // the server's max_visitors
+  std::uint64_t memory = 0;        // memory_limit
   [[nodiscard]] std::uint64_t total() const {
     return denied + tunnel_limit + address_limit + rate + server_limit + memory;
   }
@@ -84,7 +85,7 @@ struct VisitorTlsStatus {
   std::uint64_t resumed = 0;      // of those, by a session ticket
   std::uint64_t failed = 0;       // nothing in common, no certificate for the name, rubbish; or the visitor left
   std::uint64_t timed_out = 0;    // took longer than 10 s
-  std::uint64_t crowded_out = 0;  // were the oldest of more than 2048 at once on a thread
+  std::uint64_t crowded_out = 0;  // were the oldest of too many at once on a thread, or went for a newcomer
   std::uint64_t plain_http = 0;   // were none: HTTP without TLS, which was told so
   std::size_t waiting = 0;        // under way
   friend bool operator==(const VisitorTlsStatus&, const VisitorTlsStatus&) = default;

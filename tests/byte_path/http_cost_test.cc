@@ -74,7 +74,7 @@ struct QuietHost final : ingress::HttpIngressHost {
                     const ingress::VisitorTls&, ingress::VisitorSlot) override {}
   void move_http2(unsigned, ingress::Http2Parcel) override {}
   void on_request(const ingress::RequestRecord&) override {}
-  void on_turned_away() override {}
+  void on_turned_away(ingress::Refusal) override {}
 };
 
 // One visitor, one request, one origin. On the portable poller, which never waits by itself: this thread has both ends.

@@ -3,15 +3,17 @@
 import socket
 import time
 
+import pytest
+
 from processes import BINARY, Process, address, until
 from test_limits import echoes, limit_descriptors, server_with, status
 from visitors import HttpVisitor, connect
 
 
-def visit(public):
-    """A visitor who has had his echo; None: he was turned away at once."""
+def visit(public, number=0):
+    """A visitor, of one of many addresses, who has had his echo; None: he was turned away at once."""
     try:
-        visitor = connect(public)
+        visitor = socket.create_connection(public, timeout=20, source_address=(f"127.0.7.{number % 16 + 1}", 0))
     except ConnectionResetError:
         return None
     visitor.settimeout(20)
@@ -52,7 +54,7 @@ def test_direct_visitors_leave_room_for_clients_and_the_operator(world, echo):
     world.later(lambda: [visitor.close() for visitor in served])
     turned_away = 0
     for i in range(220):
-        visitor = visit(clients[i % 3].public)
+        visitor = visit(clients[i % 3].public, i)
         served.append(visitor) if visitor else None
         turned_away += visitor is None
     now = status(world, server)  # the control socket answers
@@ -177,6 +179,36 @@ def test_idle_visitors_make_room_for_those_who_ask(world, nginx):
     now = status(world, server)
     assert now["http"]["made_room"] > 0 and now["refused"]["server_limit"] == 0, now
     assert now["visitors"] <= now["max_visitors"]
+
+
+@pytest.mark.parametrize("kind", ["heads", "bodies", "tcp"])
+def test_one_address_shuts_nobody_out(world, nginx, echo, kind):
+    nginx.file("a.txt", b"a")
+    silent = socket.create_server(("127.0.0.1", 0), backlog=512)
+    world.later(silent.close)
+    server = server_with(world, 256)
+    world.http_tunnel(server, nginx.port, "a.test")
+    world.http_tunnel(server, silent.getsockname()[1], "silent.test", "--name", "silent")
+    tcp = world.tcp_tunnel(server, echo.port)
+    crowd = []
+    world.later(lambda: [one.close() for one in crowd])
+    for _ in range(400):
+        try:
+            one = socket.create_connection(tcp.public if kind == "tcp" else server.http_address, timeout=20, source_address=("127.0.3.1", 0))
+            crowd.append(one)
+            one.sendall({"heads": b"GET / HTTP/1.1\r\nHost:", "bodies": b"POST / HTTP/1.1\r\nHost: silent.test\r\nContent-Length: 999999\r\n\r\n", "tcp": b"ping"}[kind])
+        except OSError:
+            pass  # refused
+    for _ in range(20):
+        assert served(server)
+    assert echoes(tcp.public)
+    now = status(world, server)
+    assert now["refused"]["server_limit"] == 0, now
+    if kind == "heads":
+        assert now["http"]["made_room"] > 0
+    else:
+        assert now["refused"]["address_limit"] > 200
+    assert now["visitors"] <= now["descriptors"]["visitors_line"]
 
 
 def test_visitors_who_have_left_make_room(world, nginx):

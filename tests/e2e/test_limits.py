@@ -5,7 +5,7 @@ import resource
 import socket
 import struct
 
-from processes import BINARY, Server, until
+from processes import BINARY, PATIENCE, Server, until
 from visitors import HttpVisitor, connect, read_exactly
 
 
@@ -20,12 +20,12 @@ def limit_descriptors(process, count):
 
 
 def crowd_of(world, count, address):
-    """Silent visitors; one who is refused hears so, and perhaps as early as he connects."""
+    """Silent visitors, of many addresses; one who is refused hears so, and perhaps as early as he connects."""
     crowd = []
     world.later(lambda: [visitor.close() for visitor in crowd])
-    for _ in range(count):
+    for i in range(count):
         try:
-            crowd.append(connect(address))
+            crowd.append(socket.create_connection(address, timeout=PATIENCE, source_address=(f"127.0.7.{i % 16 + 1}", 0)))
         except ConnectionResetError:
             pass
     return crowd

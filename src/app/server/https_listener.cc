@@ -6,9 +6,19 @@
 
 namespace ferrotunnel::app {
 
+namespace {
+
+ingress::VisitorHandshakeOptions handshake_options(ServerShard& shard) {
+  ingress::VisitorHandshakeOptions options = shard.server().options().visitor_handshakes;
+  options.shards = shard.server().threads_wanted();
+  return options;
+}
+
+}  // namespace
+
 HttpsListener::HttpsListener(ServerShard& shard, transport::UniqueFd fd)
     : shard_(shard),
-      handshakes_(shard.shard(), shard.server().options().visitor_handshakes, *this, this),
+      handshakes_(shard.shard(), handshake_options(shard), *this, shard.http().spares(), this),
       listener_(std::make_unique<transport::Listener>(
           shard.shard(), std::move(fd), [this](transport::UniqueFd visitor, const transport::SocketAddress& peer) {
             accept(std::move(visitor), transport::to_peer_address(peer));
@@ -37,15 +47,15 @@ void HttpsListener::stop_accepting() {
 
 void HttpsListener::accept(transport::UniqueFd fd, const transport::PeerAddress& peer) {
   if (!shard_.proxies().trusts(peer)) return on_proxied(std::move(fd), peer);
-  auto slot = shard_.http().let_in();
+  auto slot = shard_.http().let_in({});  // who he is comes with the header
   if (!slot) return shard_.count_refused(ingress::Refusal::ServerLimit);
   shard_.proxies().take(std::move(fd), peer, *this, std::move(slot));
 }
 
 void HttpsListener::on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) {
-  auto slot = shard_.http().let_in();
+  auto slot = shard_.http().let_in(visitor);
   // Nothing can be said before a handshake, and that is not done for one who is not let in.
-  if (!slot) return shard_.count_refused(ingress::Refusal::ServerLimit);
+  if (!slot) return shard_.count_refused(shard_.server().visitors.refusal_of(visitor));
   handshakes_.take(std::move(fd), visitor, shard_.live().https, std::move(slot));
 }
 

@@ -32,8 +32,8 @@ class HttpsListener final : private ingress::ProxiedVisitors,
  private:
   void accept(transport::UniqueFd fd, const transport::PeerAddress& peer);
   void on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) override;
-  void on_secured(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer,
-                  const ingress::VisitorTls& tls, ingress::VisitorSlot slot) override;
+  void on_secured(transport::ByteStreamPtr visitor, const transport::PeerAddress& peer, const ingress::VisitorTls& tls,
+                  ingress::VisitorSlot slot) override;
   [[nodiscard]] Demand demand_of(std::string_view name) override;
 
   ServerShard& shard_;

@@ -95,7 +95,9 @@ class ServerSession final : private transport::LinkHandler,
   void on_direct_wanted(std::uint32_t want) override;
   void on_direct_unused() override;
   [[nodiscard]] std::int64_t direct_room() const override;
-  [[nodiscard]] ingress::VisitorSlot let_in(ingress::VisitorCount&) override { return shard_.http().let_in(); }
+  [[nodiscard]] ingress::VisitorSlot let_in(ingress::VisitorCount&, const transport::PeerAddress& peer) override {
+    return shard_.http().let_in(peer);
+  }
   void on_starved(int error) override { shard_.server().say_starved(error); }
   void on_deadline() override;  // of the grant
 

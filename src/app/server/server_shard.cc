@@ -382,24 +382,25 @@ void ServerShard::close_all(const Error& why) {
 
 void ServerShard::accept_visitor(transport::UniqueFd fd, const transport::PeerAddress& peer) {
   if (!proxies_.trusts(peer)) return on_proxied(std::move(fd), peer);
-  auto slot = http_.let_in();
+  auto slot = http_.let_in({});  // who he is comes with the header
   if (slot) return proxies_.take(std::move(fd), peer, *this, std::move(slot));
   transport::TcpStream visitor(std::move(fd));
-  http_.turn_away(visitor);
+  http_.turn_away(visitor, ingress::Refusal::ServerLimit);
 }
 
 void ServerShard::on_proxied(transport::UniqueFd fd, const transport::PeerAddress& visitor) {
   http_.adopt(std::make_unique<transport::TcpStream>(std::move(fd)), visitor);
 }
 
-bool ServerShard::make_room() {
+bool ServerShard::make_room(const transport::PeerAddress& of) {
   for (unsigned i = 0; i < server_.shards(); ++i) {
     ServerShard& other = server_.shard(i);
     if (&other == this || other.http_.spare() <= other.room_asked_.load(std::memory_order_relaxed)) continue;
     other.room_asked_.fetch_add(1, std::memory_order_relaxed);
-    other.shard().post([&other] {
+    if (of.family != 0 && !other.http_.has_most_spare(of)) continue;
+    other.shard().post([&other, of] {
       other.room_asked_.fetch_sub(1, std::memory_order_relaxed);
-      other.http_.make_room();
+      other.http_.make_room(of);
     });
     return true;
   }
@@ -411,10 +412,10 @@ void ServerShard::move_visitor(unsigned to, transport::ByteStreamPtr visitor, co
   ServerShard& other = server_.shard(to);
   shard_.poller().leave(visitor->fd());
   // A std::function's target has to be copyable; a posted handler only movable.
-  other.shard().post([&other, visitor = std::move(visitor), peer, early = std::move(early), tls,
-                      slot = std::move(slot)]() mutable {
-    other.http_.adopt(std::move(visitor), peer, std::move(early), tls, std::move(slot));
-  });
+  other.shard().post(
+      [&other, visitor = std::move(visitor), peer, early = std::move(early), tls, slot = std::move(slot)]() mutable {
+        other.http_.adopt(std::move(visitor), peer, std::move(early), tls, std::move(slot));
+      });
 }
 
 void ServerShard::move_http2(unsigned to, ingress::Http2Parcel parcel) {

@@ -151,8 +151,8 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
                     std::string early, const ingress::VisitorTls& tls, ingress::VisitorSlot slot) override;
   void on_move(const route::RouteTarget& target) override;
   void on_request(const ingress::RequestRecord& record) override;
-  void on_turned_away() override { count_refused(ingress::Refusal::ServerLimit); }
-  [[nodiscard]] bool make_room() override;
+  void on_turned_away(ingress::Refusal why) override { count_refused(why); }
+  [[nodiscard]] bool make_room(const transport::PeerAddress& of) override;
 
   ServerImpl& server_;
   LivePtr live_;

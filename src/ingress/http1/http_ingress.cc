@@ -22,7 +22,9 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
     ++stats.refused;
     return;
   }
-  if (!slot && context_.options.visitors != nullptr && !(slot = let_in())) return turn_away(*visitor);
+  if (VisitorCount* count = context_.options.visitors; count != nullptr && !slot) {
+    if (!(slot = let_in(peer))) return turn_away(*visitor, count->refusal_of(peer));
+  }
   if (tls.h2) {
     if (add_http2({std::move(visitor), peer, tls, nullptr, std::move(slot)}, early_bytes)) ++stats.visitors;
     return;
@@ -37,17 +39,18 @@ void HttpIngress::adopt(transport::ByteStreamPtr visitor, const transport::PeerA
   visitors_.push_back(*connection.release());
 }
 
-VisitorSlot HttpIngress::let_in() {
+VisitorSlot HttpIngress::let_in(const transport::PeerAddress& peer) {
   VisitorCount& count = *context_.options.visitors;
-  if (!count.full()) {
-    if (VisitorSlot slot = count.enter()) return slot;
+  const bool crowded = count.crowded_by(peer);
+  if (!crowded && !count.full()) {
+    if (VisitorSlot slot = count.enter(peer)) return slot;
   }
-  if (context_.spares.end_oldest()) {
-    ++context_.stats.made_room;
-  } else if (context_.host.make_room()) {
-    if (VisitorSlot slot = count.enter_beyond()) return slot;
+  const transport::PeerAddress of = crowded ? peer : transport::PeerAddress{};
+  if (make_room(of)) return count.enter(peer);
+  if (context_.host.make_room(of)) {
+    if (VisitorSlot slot = count.enter_beyond(peer)) return slot;
   }
-  return count.enter();
+  return crowded ? VisitorSlot() : count.enter(peer);
 }
 
 void HttpIngress::adopt_http2(Http2Parcel parcel) {
@@ -91,7 +94,7 @@ void HttpIngress::on_http2_over(Http2Connection& connection) {
   delete &connection;
 }
 
-void HttpIngress::turn_away(transport::ByteStream& visitor) {
+void HttpIngress::turn_away(transport::ByteStream& visitor, Refusal why) {
   const Failure& failure = failures::kServerLimit;
   http::ErrorPage page = page_of(failure, failure.sentence, {});
   page.templates = context_.pages.get();
@@ -103,7 +106,7 @@ void HttpIngress::turn_away(transport::ByteStream& visitor) {
   // What it has asked by now is read away: left unread it would make the close an RST, which may overtake the page.
   (void)visitor.read(context_.shard.read_buffer());
   ++context_.stats.refused;
-  context_.host.on_turned_away();
+  context_.host.on_turned_away(why);
 }
 
 void HttpIngress::set_gate(const TunnelKey& tunnel, VisitorGatePtr gate) {

@@ -50,15 +50,21 @@ class HttpIngress final : private VisitorOwner, private Http2Owner {
   // For requests that come from now on.
   void set_https(HttpsRules rules) { context_.https = std::move(rules); }
   void set_pages(http::PageTemplatesPtr pages) { context_.pages = std::move(pages); }
-  // A place for a newcomer, where the server counts them: another one's who is spare, where there is no other.
-  [[nodiscard]] VisitorSlot let_in();
-  // The same for another shard's: ends one who is spare.
-  void make_room() {
-    if (context_.spares.end_oldest()) ++context_.stats.made_room;
+  // A place for a newcomer, where the server counts them: another one's who is spare, where there is no other; where few are left and his
+  // address has much of them, one's of his address. `peer`: with no family where it is not known yet.
+  [[nodiscard]] VisitorSlot let_in(const transport::PeerAddress& peer);
+  // Ends one who is spare; of this address, where it has a family. False: there is none.
+  bool make_room(const transport::PeerAddress& of = {}) {
+    const bool made = of.family != 0 ? context_.spares.end_oldest(of) : context_.spares.end_oldest();
+    if (made) ++context_.stats.made_room;
+    return made;
   }
-  [[nodiscard]] std::size_t spare() const { return context_.spares.count(); }  // any thread
+  [[nodiscard]] SpareVisitors& spares() { return context_.spares; }
+  // Any thread.
+  [[nodiscard]] std::size_t spare() const { return context_.spares.count(); }
+  [[nodiscard]] bool has_most_spare(const transport::PeerAddress& from) const { return context_.spares.has_most(from); }
   // Says that the server is full, and closes; nothing is spent on it.
-  void turn_away(transport::ByteStream& visitor);
+  void turn_away(transport::ByteStream& visitor, Refusal why);
 
   // Of this tunnel, which are being answered or were upgraded.
   [[nodiscard]] std::size_t requests_now(const TunnelKey& tunnel) const { return context_.pool.used(tunnel); }

@@ -133,9 +133,10 @@ class HttpIngressHost {
   virtual void on_move(const route::RouteTarget& /*target*/) {}
   virtual void on_request(const RequestRecord& record) = 0;
   // One was turned away before it could ask for anything.
-  virtual void on_turned_away() = 0;
-  // There is no place for a newcomer, and none to be had here. True: another shard was asked to end one who is spare.
-  [[nodiscard]] virtual bool make_room() { return false; }
+  virtual void on_turned_away(Refusal why) = 0;
+  // There is no place for a newcomer, and none to be had here. True: another shard was asked to end one who is spare; `of`: of this address
+  // alone, where it has a family.
+  [[nodiscard]] virtual bool make_room(const transport::PeerAddress& /*of*/) { return false; }
 
  protected:
   ~HttpIngressHost() = default;
@@ -154,7 +155,7 @@ struct HttpIngressStats {
   std::uint64_t timeouts = 0;     // any of the options'
   std::uint64_t half_closed = 0;  // of them, by half_closed_timeout
   std::uint64_t made_room =
-      0;  // connections that were ended for a newcomer, since nothing was asked on them or nobody there
+      0;  // connections that were ended for a newcomer, since nothing (whole) was asked on them or nobody there
   std::uint64_t too_slow = 0;   // of them, by min_visitor_rate
   std::uint64_t no_memory = 0;  // refused because the memory limit was reached
   std::uint64_t origins_opened = 0;

@@ -23,7 +23,7 @@ bool names_no_version(std::string_view head) {
 
 VisitorConnection::VisitorConnection(IngressContext& context, VisitorOwner& owner, transport::ByteStreamPtr stream,
                                      const transport::PeerAddress& peer, VisitorSlot slot, const VisitorTls& tls)
-    : SpareVisitor(context.spares),
+    : SpareVisitor(context.spares, peer),
       context_(context),
       owner_(owner),
       socket_(context.shard, std::move(stream), *this),
@@ -63,7 +63,9 @@ bool VisitorConnection::end_spare() {
     step();
     return true;
   }
-  if (!idle() || socket_.arrived()) return false;
+  // Part of a head is here, and it is waited for the rest.
+  const bool part = state_ == State::Reading && timer_ == Timer::Head && !socket_.readable() && !socket_.pending();
+  if (!(part || idle()) || socket_.arrived()) return false;
   (void)die();
   return true;
 }
@@ -161,7 +163,8 @@ VisitorConnection::Next VisitorConnection::advance() {
 }
 
 VisitorConnection::Next VisitorConnection::wait(Timer timer) {
-  be_spare(timer == Timer::FirstByte || timer == Timer::Idle || (timer == Timer::Exchange && left_));
+  be_spare(timer == Timer::FirstByte || timer == Timer::Idle || timer == Timer::Head ||
+           (timer == Timer::Exchange && left_));
   if (timer_ == timer) return Next::Wait;
   timer_ = timer;
   const HttpIngressOptions& options = context_.options;

@@ -15,7 +15,7 @@ using Read = VisitorSocket::Read;
 
 Http2Connection::Http2Connection(IngressContext& context, Http2Owner& owner, transport::ByteStreamPtr stream,
                                  const transport::PeerAddress& peer, const VisitorTls& tls, VisitorSlot slot)
-    : SpareVisitor(context.spares),
+    : SpareVisitor(context.spares, peer),
       context_(context),
       owner_(owner),
       socket_(context.shard, std::move(stream), *this),
@@ -95,7 +95,7 @@ void Http2Connection::drain() {
 }
 
 bool Http2Connection::end_spare() {
-  const bool asks = !exchanges_.empty() || socket_.pending() || server_->in_block() || server_->parked();
+  const bool asks = !exchanges_.empty() || socket_.pending() || server_->parked();
   if (state_ != State::Open || asks || !early_.empty() || socket_.readable() || socket_.arrived()) return false;
   server_->end(http::H2Code::NoError);
   pump();
@@ -237,7 +237,7 @@ void Http2Connection::wait() {
     if (!rested_) timer = Timer::Rest;
     after = rested_ ? after - kRest : kRest;
   }
-  be_spare(timer == Timer::FirstByte || timer == Timer::Rest || timer == Timer::Idle);
+  be_spare(timer == Timer::FirstByte || timer == Timer::Rest || timer == Timer::Idle || timer == Timer::Block);
   if (timer_ == timer) return;
   timer_ = timer;
   context_.shard.arm(*this, after);

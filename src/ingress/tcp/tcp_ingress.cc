@@ -242,13 +242,14 @@ void TcpIngress::stop_accepting() {
 void TcpIngress::accept(transport::UniqueFd fd, const transport::PeerAddress& peer) {
   if (proxies_ == nullptr || !proxies_->trusts(peer)) return on_proxied(std::move(fd), peer);
   VisitorSlot slot;
-  if (count_ != nullptr && !(slot = host_.let_in(*count_))) return refuse(std::move(fd), Refusal::ServerLimit);
+  if (count_ != nullptr && !(slot = host_.let_in(*count_, {}))) return refuse(std::move(fd), Refusal::ServerLimit);
   proxies_->take(std::move(fd), peer, *this, std::move(slot));
 }
 
 void TcpIngress::on_proxied(transport::UniqueFd fd, const transport::PeerAddress& peer) {
   VisitorSlot slot;
-  if (count_ != nullptr && !(slot = host_.let_in(*count_))) return refuse(std::move(fd), Refusal::ServerLimit);
+  if (count_ != nullptr && !(slot = host_.let_in(*count_, peer)))
+    return refuse(std::move(fd), count_->refusal_of(peer));
   if (!shard_.buffers().budget().admits(0, kLeastRoom)) return refuse(std::move(fd), Refusal::Memory);
   const bool anywhere = (gate_ == nullptr || gate_->open()) && !goes_direct({});
   if (anywhere && host_.on_spread(tunnel_, fd, peer, slot)) {

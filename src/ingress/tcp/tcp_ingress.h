@@ -40,8 +40,10 @@ class TcpIngressHost {
                          const transport::PeerAddress& /*peer*/, VisitorSlot& /*slot*/) {
     return false;
   }
-  // A place for a newcomer, or none.
-  [[nodiscard]] virtual VisitorSlot let_in(VisitorCount& count) { return count.enter(); }
+  // A place for a newcomer, or none. `peer`: with no family where it is not known yet.
+  [[nodiscard]] virtual VisitorSlot let_in(VisitorCount& count, const transport::PeerAddress& peer) {
+    return count.crowded_by(peer) ? VisitorSlot() : count.enter(peer);
+  }
   virtual void on_starved(int /*error*/) {}  // an accept failed with this errno, for want of descriptors or memory
 
  protected:

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <ctime>
@@ -52,18 +53,30 @@ std::string plain_http_page() {
 
 }  // namespace
 
-class VisitorHandshakes::Handshake final : public Hook, private transport::PollHandler, private transport::Deadline {
+class VisitorHandshakes::Handshake final : public Hook,
+                                           private SpareVisitor,
+                                           private transport::PollHandler,
+                                           private transport::Deadline {
  public:
   Handshake(VisitorHandshakes& owner, UniqueFd fd, const PeerAddress& peer, transport::CertificateBookPtr book,
             VisitorSlot slot)
-      : owner_(owner), fd_(std::move(fd)), peer_(peer), book_(std::move(book)), slot_(std::move(slot)) {}
-  ~Handshake() { unwatch(); }
+      : SpareVisitor(owner.spares_, peer),
+        owner_(owner),
+        fd_(std::move(fd)),
+        peer_(peer),
+        book_(std::move(book)),
+        slot_(std::move(slot)) {}
+  ~Handshake() {
+    unwatch();
+    if (charged_) budget().sub(kMemory);
+  }
 
   // May destroy it.
   void start() {
     if (!owner_.shard_.poller().add(fd_.get(), *this)) return owner_.end(*this, &Counters::failed);
     watched_ = true;
     owner_.shard_.arm(*this, owner_.options_.handshake_timeout);
+    be_spare(true);
     step();
   }
 
@@ -72,6 +85,11 @@ class VisitorHandshakes::Handshake final : public Hook, private transport::PollH
   enum class State : std::uint8_t { Peeking, Shaking, Lingering };
 
   void on_ready(std::uint32_t) override { step(); }
+  // Whatever has come: he has asked for nothing yet.
+  [[nodiscard]] bool end_spare() override {
+    owner_.end(*this, &Counters::crowded_out);
+    return true;
+  }
   void on_deadline() override {
     if (state_ == State::Lingering) return owner_.remove(*this);
     owner_.end(*this, &Counters::timed_out);
@@ -100,6 +118,8 @@ class VisitorHandshakes::Handshake final : public Hook, private transport::PollH
       return owner_.end(*this, &Counters::failed);
     }
     stream_ = std::move(*stream);
+    budget().add(kMemory);
+    charged_ = true;
     state_ = State::Shaking;
     shake();
   }
@@ -146,6 +166,7 @@ class VisitorHandshakes::Handshake final : public Hook, private transport::PollH
     owner_.remove(*this);
   }
 
+  [[nodiscard]] MemoryBudget& budget() const { return owner_.shard_.buffers().budget(); }
   void wait(std::uint32_t what) { owner_.shard_.poller().await(socket(), *this, what); }
   [[nodiscard]] int socket() const { return stream_ ? stream_->fd() : fd_.get(); }
   void unwatch() {
@@ -161,12 +182,13 @@ class VisitorHandshakes::Handshake final : public Hook, private transport::PollH
   std::unique_ptr<TlsStream> stream_;  // has the socket, once the first byte is there
   State state_ = State::Peeking;
   bool watched_ = false;
+  bool charged_ = false;
   std::size_t lingered_ = 0;
 };
 
 VisitorHandshakes::VisitorHandshakes(transport::Shard& shard, const VisitorHandshakeOptions& options,
-                                     SecuredVisitors& to, transport::NameGuard* guard)
-    : shard_(shard), options_(options), to_(to), guard_(guard), all_(std::make_unique<Handshakes>()) {}
+                                     SecuredVisitors& to, SpareVisitors& spares, transport::NameGuard* guard)
+    : shard_(shard), options_(options), to_(to), spares_(spares), guard_(guard), all_(std::make_unique<Handshakes>()) {}
 
 VisitorHandshakes::~VisitorHandshakes() { stop(); }
 
@@ -174,10 +196,15 @@ std::size_t VisitorHandshakes::waiting() const { return all_->size(); }
 
 void VisitorHandshakes::take(UniqueFd fd, const PeerAddress& peer, transport::CertificateBookPtr book,
                              VisitorSlot slot) {
-  if (all_->size() >= options_.max_handshakes) end(all_->front(), &VisitorHandshakeCounters::crowded_out);
+  if (all_->size() >= most()) end(all_->front(), &VisitorHandshakeCounters::crowded_out);
   auto* handshake = new Handshake(*this, std::move(fd), peer, std::move(book), std::move(slot));
   all_->push_back(*handshake);
   handshake->start();
+}
+
+std::size_t VisitorHandshakes::most() const {
+  const std::size_t memory = shard_.buffers().budget().limit() / kMemoryPart / options_.shards / kMemory;
+  return std::min(options_.max_handshakes, std::max(memory, kLeast));
 }
 
 void VisitorHandshakes::stop() {

@@ -21,6 +21,12 @@ class HttpSpare : public HttpTest {
   static void answer(HttpWorld& world) {
     world.link.origin = answer_heads([](std::string_view) { return ok("fine"); });
   }
+  // A visitor from 198.51.100.`last`.
+  [[nodiscard]] static Visitor& connect_from(HttpWorld& world, unsigned last) {
+    transport::PeerAddress from = HttpWorld::peer();
+    from.bytes = {std::byte{198}, std::byte{51}, std::byte{100}, static_cast<std::byte>(last)};
+    return world.connect(0, {}, from);
+  }
   VisitorCount count;
 };
 FT_ON_BOTH_POLLERS(HttpSpare);
@@ -139,6 +145,78 @@ TEST_P(HttpSpare, WhoHasSentHisFinIsWaitedForSoLong) {
   ASSERT_TRUE(world.until_got(half, "xxxxxx"));
 }
 
+TEST_P(HttpSpare, WhoHasSentPartOfAHeadGoes) {
+  HttpWorld world(portable(), options(2));
+  answer(world);
+  Visitor& part = world.connect();
+  part.send("GET / HTTP/1.1\r\nHost:");
+  Visitor& block = world.connect();
+  block.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2_frame(4, 0, 0) + h2_frame(1, 1, 1, "\x82"));  // no END_HEADERS
+  ASSERT_TRUE(world.until([&] { return world.ingress->stats().h2_visitors == 1; }));
+  world.settle();
+  Visitor& first = world.connect();
+  ask(world, first);
+  ASSERT_TRUE(world.until([&] { return part.closed(); }));
+  EXPECT_EQ(part.got, "");
+  EXPECT_FALSE(block.closed());
+  Visitor& second = world.connect();
+  ask(world, second);
+  EXPECT_EQ(world.ingress->stats().made_room, 2u);
+  EXPECT_EQ(world.ingress->stats().h2_visitors, 0u);
+  EXPECT_EQ(world.host.turned_away, 0);
+}
+
+TEST_P(HttpSpare, ThoseOfTheAddressThatHasMostGoFirst) {
+  HttpWorld world(portable(), options(5));
+  answer(world);
+  Visitor& oldest = connect_from(world, 1);
+  ask(world, oldest);
+  std::vector<Visitor*> crowd;
+  for (int i = 0; i < 3; ++i) {
+    crowd.push_back(&connect_from(world, 2));
+    crowd.back()->send("GET / HT");
+    world.settle();
+  }
+  Visitor& third = connect_from(world, 3);
+  ask(world, third);
+  for (int i = 0; i < 2; ++i) {
+    ask(world, connect_from(world, 4 + static_cast<unsigned>(i)));
+    ASSERT_TRUE(world.until([&] { return crowd[static_cast<std::size_t>(i)]->closed(); }));
+    EXPECT_FALSE(crowd.back()->closed());
+    EXPECT_FALSE(oldest.closed());
+  }
+  // All have one: the one that has been spare for longest.
+  ask(world, connect_from(world, 6));
+  ASSERT_TRUE(world.until([&] { return oldest.closed(); }));
+  EXPECT_FALSE(third.closed());
+  EXPECT_EQ(world.ingress->stats().made_room, 3u);
+}
+
+// Requests that go on for as long as their visitor likes: no newcomer ends them, so that their address may not have all places.
+TEST_P(HttpSpare, TheLastPlacesAreNotForAnAddressThatHasMuch) {
+  HttpWorld world(portable(), options(16));
+  for (int i = 0; i < 15; ++i) {
+    Visitor& visitor = connect_from(world, 1);
+    visitor.send(get());
+    ASSERT_TRUE(world.until([&] { return world.link.alive() == static_cast<std::size_t>(i) + 1 && asked(world); }));
+  }
+  Visitor& more = connect_from(world, 1);
+  ASSERT_TRUE(world.until_got(more, "server-limit"));
+  EXPECT_EQ(world.host.refused, Refusal::AddressLimit);
+  answer(world);
+  Visitor& other = connect_from(world, 2);
+  ask(world, other);
+  // His own make room for him.
+  world.link.streams.front()->say(ok("done"));
+  ASSERT_TRUE(world.until_got(*world.visitors.front(), "done"));
+  Visitor& again = connect_from(world, 1);
+  ask(world, again);
+  EXPECT_TRUE(world.until([&] { return world.visitors.front()->closed(); }));
+  EXPECT_FALSE(other.closed());
+  // Now all places are taken, and there is another reason.
+  ASSERT_TRUE(world.until([&] { return count.now() == 16; }));
+}
+
 // Who is on his way to another thread is counted all the while: nobody gets his place, and he needs no second one.
 TEST_P(HttpSpare, HisPlaceGoesWithHimToAnotherShard) {
   HttpWorld here(portable(), options(2)), there(portable(), options(2), 1);
@@ -163,6 +241,51 @@ TEST_P(HttpSpare, HisPlaceGoesWithHimToAnotherShard) {
   EXPECT_EQ(count.now(), 2u);
   there.ingress->stop();
   EXPECT_EQ(count.now(), 0u);
+}
+
+TEST(VisitorCount, AnAddressIsCountedWhateverThread) {
+  transport::PeerAddress four, six, neighbour, unknown;
+  four.family = 4;
+  six.family = neighbour.family = 6;
+  six.bytes[15] = std::byte{1};
+  neighbour.bytes[8] = std::byte{9};
+  AddressCounts counts;
+  counts.add(counts.at(six));
+  counts.add(counts.at(neighbour));
+  counts.add(counts.at(unknown));
+  EXPECT_EQ(counts.of(counts.at(six)), 2u) << "one /64";
+  EXPECT_EQ(counts.of(counts.at(unknown)), 0u);
+  EXPECT_EQ(counts.of(counts.at(four)), 0u);
+  counts.sub(counts.at(neighbour));
+  EXPECT_EQ(counts.of(counts.at(six)), 1u);
+  // A crowd is no other's.
+  VisitorCount count;
+  count.set_max(64);
+  std::vector<VisitorSlot> crowd;
+  while (!count.crowded_by(four)) {
+    crowd.push_back(count.enter(four));
+    ASSERT_TRUE(crowd.back());
+  }
+  EXPECT_EQ(crowd.size(), 57u) << "into the last eighth";
+  EXPECT_EQ(count.refusal_of(four), Refusal::AddressLimit);
+  EXPECT_FALSE(count.crowded_by(six));
+  EXPECT_FALSE(count.crowded_by(unknown));
+  std::vector<VisitorSlot> others;
+  for (int i = 0; i < 7; ++i) others.push_back(count.enter(six));
+  EXPECT_TRUE(count.full());
+  EXPECT_FALSE(count.crowded_by(six)) << "it has less than a quarter";
+  EXPECT_EQ(count.refusal_of(six), Refusal::ServerLimit);
+  // A few of his before those of his that make room have gone, and some places stay for others.
+  others.clear();
+  std::size_t beyond = 0;
+  while (VisitorSlot slot = count.enter_beyond(four)) {
+    crowd.push_back(std::move(slot));
+    ++beyond;
+  }
+  EXPECT_EQ(beyond, 3u);
+  EXPECT_TRUE(count.enter(six));
+  crowd.resize(40);
+  EXPECT_FALSE(count.crowded_by(four));
 }
 
 TEST(VisitorCount, AFewMayComeBeforeTheirPlaceIsFree) {

@@ -135,9 +135,13 @@ class WorldHost final : public HttpIngressHost {
   void move_http2(unsigned shard, Http2Parcel parcel) override { moved_http2.emplace_back(shard, std::move(parcel)); }
   void on_move(const route::RouteTarget& target) override { wanted.push_back(target.session); }
   void on_request(const RequestRecord& record) override { records.emplace_back(record); }
-  void on_turned_away() override { ++turned_away; }
+  void on_turned_away(Refusal why) override {
+    ++turned_away;
+    refused = why;
+  }
 
   int turned_away = 0;
+  Refusal refused{};  // the last of those
   std::vector<Moved> moved;
   std::vector<std::pair<unsigned, Http2Parcel>> moved_http2;
   std::vector<route::SessionId> wanted;  // of on_move()
@@ -163,10 +167,11 @@ class HttpWorld {
   }
 
   // `tls`: what the ingress is told; the bytes are plain.
-  [[nodiscard]] Visitor& connect(int receive_buffer = 0, const VisitorTls& tls = {}) {
+  [[nodiscard]] Visitor& connect(int receive_buffer = 0, const VisitorTls& tls = {},
+                                 const transport::PeerAddress& from = peer()) {
     SocketPair pair = tcp_pair(receive_buffer);
     visitors.push_back(std::make_unique<Visitor>(std::move(pair.visitor)));
-    ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), peer(), {}, tls);
+    ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), from, {}, tls);
     return *visitors.back();
   }
   [[nodiscard]] static transport::PeerAddress peer() {

@@ -48,7 +48,7 @@ class VisitorHandshakesTest : public testing::TestWithParam<bool> {
   ~VisitorHandshakesTest() override { std::filesystem::remove_all(directory); }
   void make(const VisitorHandshakeOptions& options) {
     handshakes.reset();
-    handshakes = std::make_unique<VisitorHandshakes>(shard, options, secured);
+    handshakes = std::make_unique<VisitorHandshakes>(shard, options, secured, spares);
   }
   // The visitor's end.
   transport::UniqueFd connect() {
@@ -93,8 +93,9 @@ class VisitorHandshakesTest : public testing::TestWithParam<bool> {
 
   MemoryBudget budget{MemoryBudget::kDefaultLimit};
   transport::Shard shard{0, budget, GetParam()};
-  Secured secured;
   VisitorCount count;
+  Secured secured;
+  SpareVisitors spares;
   std::string directory;
   transport::CertificateBookPtr book;
   std::unique_ptr<VisitorHandshakes> handshakes;
@@ -115,8 +116,9 @@ TEST_P(VisitorHandshakesTest, HandsOnWithWhatWasAgreed) {
     EXPECT_TRUE(secured.came[0].tls.on);
     EXPECT_EQ(secured.came[0].tls.h2, alpn.starts_with("\x02h2"));
     EXPECT_EQ(secured.came[0].tls.name, "app.test");
-    EXPECT_EQ(count.now(), 0u) << "whoever takes him counts him";
+    EXPECT_EQ(count.now(), 1u) << "his place goes with him";
     secured.came.clear();
+    EXPECT_EQ(count.now(), 0u);
   }
   EXPECT_EQ(handshakes->counters().done, 3u);
   EXPECT_EQ(handshakes->counters().failed, 0u);
@@ -129,13 +131,13 @@ TEST_P(VisitorHandshakesTest, ARequestBehindTheHandshakeIsRead) {
   world.link.origin = answer_heads([](std::string_view) { return ok("fine"); });
   struct ToIngress final : SecuredVisitors {
     explicit ToIngress(HttpIngress& to) : ingress(to) {}
-    void on_secured(transport::ByteStreamPtr stream, const transport::PeerAddress& peer,
-                    const VisitorTls& tls, VisitorSlot slot) override {
+    void on_secured(transport::ByteStreamPtr stream, const transport::PeerAddress& peer, const VisitorTls& tls,
+                    VisitorSlot slot) override {
       ingress.adopt(std::move(stream), peer, {}, tls, std::move(slot));
     }
     HttpIngress& ingress;
   } to(*world.ingress);
-  VisitorHandshakes here(world.shard, {}, to);
+  VisitorHandshakes here(world.shard, {}, to, world.ingress->spares());
   for (const int version : {TLS1_3_VERSION, TLS1_2_VERSION}) {
     SocketPair pair = tcp_pair();
     here.take(std::move(pair.server), {}, book, {});
@@ -227,6 +229,41 @@ TEST_P(VisitorHandshakesTest, TheOldestGoesWhenTheyAreMany) {
   handshakes->stop();
   EXPECT_EQ(handshakes->waiting(), 0u);
   EXPECT_EQ(count.now(), 0u);
+}
+
+TEST_P(VisitorHandshakesTest, TheyCountAgainstTheMemory) {
+  const auto silent = connect(), half = connect();
+  say(half, "\x16\x03\x01");
+  ASSERT_TRUE(until([&] { return budget.used() > 0; }));
+  EXPECT_EQ(budget.used(), VisitorHandshakes::kMemory) << "who has said nothing has none yet";
+  handshakes->stop();
+  EXPECT_EQ(budget.used(), 0u);
+  // A quarter of the limit is theirs, and a few may always be.
+  budget.set_limit(VisitorHandshakes::kMemoryPart * VisitorHandshakes::kMemory * 20);
+  make({.shards = 2});
+  std::vector<transport::UniqueFd> crowd;
+  for (int i = 0; i < 12; ++i) crowd.push_back(connect());
+  EXPECT_EQ(handshakes->waiting(), 10u);
+  EXPECT_EQ(handshakes->counters().crowded_out, 2u);
+  EXPECT_EQ(read_all(crowd[0]), "");
+  budget.set_limit(1);
+  crowd.push_back(connect());
+  EXPECT_EQ(handshakes->waiting(), 10u);
+  EXPECT_EQ(handshakes->counters().crowded_out, 3u);
+}
+
+TEST_P(VisitorHandshakesTest, TheyMakeRoomForNewcomers) {
+  const auto silent = connect(), half = connect();
+  say(half, "\x16\x03\x01");
+  ASSERT_TRUE(until([&] { return budget.used() > 0; }));
+  EXPECT_EQ(spares.count(), 2u);
+  EXPECT_TRUE(spares.end_oldest());
+  EXPECT_EQ(read_all(silent), "");
+  EXPECT_TRUE(spares.end_oldest());
+  EXPECT_FALSE(spares.end_oldest());
+  EXPECT_EQ(count.now(), 0u);
+  EXPECT_EQ(budget.used(), 0u);
+  EXPECT_EQ(handshakes->counters().crowded_out, 2u);
 }
 
 }  // namespace
