@@ -17,21 +17,29 @@
 namespace ferrotunnel {
 
 // How much memory all buffers of a process may hold, and how many holders (links that hold something for slow readers) share it.
-// Any thread. One that fills it takes nothing from the others: each holder may hold its share, limit / holders, also when it is full.
-// So it can be passed; nobody is admitted past twice the limit.
+// Any thread. What goes on for as long as its visitor likes (bodies, TCP, what a link holds) stops at the limit for bodies, an eighth below the
+// limit: the rest is for heads, whose time is short. One that fills it takes nothing from the others: each holder may hold its share, body
+// limit / holders, also when it is full. So it can be passed; nobody is admitted past twice the limit for bodies.
 class MemoryBudget {
  public:
   static constexpr std::size_t kDefaultLimit = 256u << 20;
 
-  explicit MemoryBudget(std::size_t limit = kDefaultLimit) : limit_(limit) {}
+  static constexpr std::size_t kHeadShare = 8;  // an eighth is for heads alone
+
+  explicit MemoryBudget(std::size_t limit = kDefaultLimit) { set_limit(limit); }
 
   void add(std::size_t n) { used_.fetch_add(n, std::memory_order_relaxed); }
   void sub(std::size_t n) { used_.fetch_sub(n, std::memory_order_relaxed); }
   [[nodiscard]] std::size_t used() const { return used_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::size_t limit() const { return limit_.load(std::memory_order_relaxed); }
-  void set_limit(std::size_t limit) { limit_.store(limit, std::memory_order_relaxed); }
-  // Past half: windows shrink. Past the whole: a holder may fill its share, and no more.
+  [[nodiscard]] std::size_t body_limit() const { return body_limit_.load(std::memory_order_relaxed); }
+  void set_limit(std::size_t limit) {
+    limit_.store(limit, std::memory_order_relaxed);
+    body_limit_.store(limit - limit / kHeadShare, std::memory_order_relaxed);
+  }
+  // Past half: windows shrink. Past the limit for bodies: a holder may fill its share, and no more. Past the whole: not even heads.
   [[nodiscard]] bool tight() const { return used() > limit() / 2; }
+  [[nodiscard]] bool bodies_full() const { return used() >= body_limit(); }
   [[nodiscard]] bool full() const { return used() >= limit(); }
 
   // Somebody was ended to make room.
@@ -47,13 +55,13 @@ class MemoryBudget {
   [[nodiscard]] bool admits(std::size_t mine, std::size_t n, std::size_t freed = 0) const {
     const std::size_t in_use = used();
     const std::size_t rest = in_use - std::min(freed, in_use);
-    const std::size_t limit = this->limit();
+    const std::size_t limit = body_limit();
     if (rest < limit) return true;
     return rest / 2 < limit && mine - freed + n <= limit / std::max<std::size_t>(1, holders() + (mine == 0 ? 1 : 0));
   }
 
  private:
-  std::atomic<std::size_t> limit_;
+  std::atomic<std::size_t> limit_{0}, body_limit_{0};
   std::atomic<std::size_t> used_{0};
   std::atomic<std::size_t> holders_{0};
   std::atomic<std::uint64_t> resets_{0};

@@ -17,6 +17,7 @@ namespace {
 ingress::HttpIngressOptions http_options(ServerImpl& server) {
   ingress::HttpIngressOptions options;
   options.visitors = &server.visitors;
+  options.shards = server.threads_wanted();
   options.via = server.via();
   options.min_visitor_rate = server.options().min_visitor_rate;
   const H2c h2c = server.options().h2c;
@@ -396,8 +397,8 @@ bool ServerShard::make_room(const transport::PeerAddress& of) {
   for (unsigned i = 0; i < server_.shards(); ++i) {
     ServerShard& other = server_.shard(i);
     if (&other == this || other.http_.spare() <= other.room_asked_.load(std::memory_order_relaxed)) continue;
-    other.room_asked_.fetch_add(1, std::memory_order_relaxed);
     if (of.family != 0 && !other.http_.has_most_spare(of)) continue;
+    other.room_asked_.fetch_add(1, std::memory_order_relaxed);
     other.shard().post([&other, of] {
       other.room_asked_.fetch_sub(1, std::memory_order_relaxed);
       other.http_.make_room(of);

@@ -72,6 +72,8 @@ void ExchangeBase::charge(std::size_t bytes) {
   if (bytes <= BufferPool::kSizes.front()) bytes = 0;  // small change
   if (bytes > charged_) budget.add(bytes - charged_);
   if (bytes < charged_) budget.sub(charged_ - bytes);
+  context_.head_bytes += bytes;
+  context_.head_bytes -= charged_;
   charged_ = bytes;
 }
 

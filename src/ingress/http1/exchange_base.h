@@ -81,7 +81,7 @@ class ExchangeBase : protected transport::StreamHandler, protected ThrottleOwner
   // A rule refused the request while its body passed: what is said of it.
   [[nodiscard]] const Failure& rules_failure();
   // Whether its visitor may be slower than the floor: gRPC and the like, as long as there is memory for it.
-  [[nodiscard]] bool may_be_slow() const { return streams_ && !context_.shard.buffers().budget().full(); }
+  [[nodiscard]] bool may_be_slow() const { return streams_ && !context_.shard.buffers().budget().bodies_full(); }
   void made_progress() { progress_ = context_.shard.now(); }
 
   IngressContext& context_;

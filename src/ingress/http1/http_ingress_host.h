@@ -70,8 +70,9 @@ struct HttpIngressOptions {
   std::size_t linger_bytes = 256 * 1024;
   std::size_t max_visitors = 20'000;  // connections of the shard; more are closed at once
   VisitorCount* visitors =
-      nullptr;      // those of the server, where they are counted; past its limit newcomers hear 503 and no more
-  std::string via;  // how this server calls itself in Via, so that it knows its own requests again; "": no Via
+      nullptr;          // those of the server, where they are counted; past its limit newcomers hear 503 and no more
+  std::string via;      // how this server calls itself in Via, so that it knows its own requests again; "": no Via
+  unsigned shards = 1;  // that share the memory limit
   bool trust_forwarded = false;  // visitors are proxies whose X-Forwarded-* is true
   // Of min_visitor_rate, in one window.
   [[nodiscard]] std::uint64_t least_in_window() const {

@@ -56,6 +56,11 @@ struct IngressContext {
   void give_back(std::unique_ptr<Http2Exchange> exchange);
   // What a Date says now; good until the next call.
   [[nodiscard]] std::string_view date() { return date_.at(std::time(nullptr)); }
+  // No head that would hold more than its connection does may stay. Where others have passed the limit, heads have a part of their own.
+  [[nodiscard]] bool heads_full() const {
+    const MemoryBudget& budget = shard.buffers().budget();
+    return budget.full() && head_bytes >= budget.limit() / MemoryBudget::kHeadShare / options.shards;
+  }
   [[nodiscard]] RequestId next_id() { return RequestId(ids.next()); }
   // What came without TLS has to come with it: all requests, or those for hosts whose visitors show a certificate.
   [[nodiscard]] bool https_only(std::string_view at_host) const {
@@ -78,6 +83,7 @@ struct IngressContext {
   http::PageTemplatesPtr pages;  // of failures; none: those of ours
   HttpIngressStats stats;
   SpareVisitors spares;
+  std::size_t head_bytes = 0;  // that heads hold, unfinished ones and those of requests
   bool draining = false;
   JitterRng ids;
 

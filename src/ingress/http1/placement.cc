@@ -90,7 +90,7 @@ Placement place_request(IngressContext& context, http::RequestHead& head, const 
     return place;
   }
   place.tunnel = {target->session, target->tunnel};
-  if (holds && context.shard.buffers().budget().full()) {
+  if (holds && context.heads_full()) {
     ++context.stats.no_memory;
     place.refused = Refusal::Memory;
     return refuse(failures::kServerMemory);

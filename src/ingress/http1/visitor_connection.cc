@@ -33,6 +33,7 @@ VisitorConnection::VisitorConnection(IngressContext& context, VisitorOwner& owne
 
 VisitorConnection::~VisitorConnection() {
   if (state_ == State::Relaying) --context_.stats.upgraded;
+  charge_head(0);
 }
 
 Result<> VisitorConnection::start(std::string_view early_bytes) {
@@ -165,6 +166,7 @@ VisitorConnection::Next VisitorConnection::advance() {
 VisitorConnection::Next VisitorConnection::wait(Timer timer) {
   be_spare(timer == Timer::FirstByte || timer == Timer::Idle || timer == Timer::Head ||
            (timer == Timer::Exchange && left_));
+  if (timer == Timer::Head || head_charge_ > 0) charge_head(timer == Timer::Head ? socket_.input_room() : 0);
   if (timer_ == timer) return Next::Wait;
   timer_ = timer;
   const HttpIngressOptions& options = context_.options;
@@ -209,7 +211,7 @@ VisitorConnection::Next VisitorConnection::read_request() {
     switch (socket_.read_more()) {
       case Read::Some: break;
       case Read::Nothing:
-        if (!socket_.input().empty()) return memory_full() ? refuse_for_memory() : wait(Timer::Head);
+        if (!socket_.input().empty()) return context_.heads_full() ? refuse_for_memory() : wait(Timer::Head);
         if (context_.draining && asked_) return close(true);
         return wait(asked_ ? Timer::Idle : Timer::FirstByte);
       // Between requests, or inside one that nobody waits for any more.
@@ -227,6 +229,7 @@ VisitorConnection::Next VisitorConnection::refuse_for_memory() {
 
 VisitorConnection::Next VisitorConnection::begin_request(std::size_t head_bytes) {
   http::RequestHead& head = context_.request;
+  if (head_charge_ > 0) charge_head(0);  // it is whole
   if (asks_http2(head, head_bytes)) {
     asked_ = true;
     owner_.on_http2(*this);

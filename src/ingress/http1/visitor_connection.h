@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "http/h1_head.h"
 #include "ingress/http1/exchange.h"
@@ -107,7 +108,11 @@ class VisitorConnection final : public VisitorHook,
   [[nodiscard]] std::optional<Next> run_rules(Placement& place, std::size_t head_bytes);
   [[nodiscard]] Next reply(std::size_t head_bytes, const TunnelKey& tunnel);
   void on_verdict() override;
-  [[nodiscard]] bool memory_full() const { return context_.shard.buffers().budget().full(); }
+  // What is here of a head that is not whole counts as held by one, until `bytes` is 0.
+  void charge_head(std::size_t bytes) {
+    context_.head_bytes += bytes;
+    context_.head_bytes -= std::exchange(head_charge_, static_cast<std::uint32_t>(bytes));
+  }
   // Of answers of this connection; "": none.
   [[nodiscard]] std::string_view hsts() const { return tls_ ? std::string_view(context_.https.hsts) : ""; }
   [[nodiscard]] Next refuse_for_memory();
@@ -139,12 +144,13 @@ class VisitorConnection final : public VisitorHook,
   std::unique_ptr<Exchange> exchange_;  // while Exchanging and Relaying
   std::unique_ptr<Throttle> throttle_;  // in front of the relay
   std::unique_ptr<transport::Relay> relay_;
-  std::size_t lingered_ = 0;  // bytes read away
+  std::size_t lingered_ = 0;       // bytes read away
+  std::uint32_t head_charge_ = 0;  // see charge_head()
   State state_ = State::Reading;
   Timer timer_ = Timer::None;
-  bool linger_ = false;  // Closing ends in Lingering
-  bool asked_ = false;   // a whole head came
-  bool left_ = false;    // his FIN came while he waited for an answer
+  bool linger_ : 1 = false;  // Closing ends in Lingering
+  bool asked_ : 1 = false;   // a whole head came
+  bool left_ : 1 = false;    // his FIN came while he waited for an answer
 };
 
 }  // namespace ferrotunnel::ingress

@@ -13,7 +13,7 @@ std::optional<VisitorConnection::Next> VisitorConnection::run_rules(Placement& p
     case plugin::Verdict::Wait: break;
   }
   // What it holds now it may hold for long.
-  if (socket_.input().size() > kAlwaysServed && memory_full()) {
+  if (socket_.input().size() > kAlwaysServed && context_.heads_full()) {
     rules_.reset();
     ++context_.stats.no_memory;
     return answer(failures::kServerMemory, head_bytes, true, place.tunnel, Refusal::Memory);

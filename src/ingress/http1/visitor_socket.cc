@@ -175,7 +175,7 @@ VisitorSocket::Body VisitorSocket::read_body(MutBytes into, http::BodyFramer& fr
   // What is left there is the next request's, or is more than fits.
   if (in_begin_ == in_end_ && readable_ && !framer.done() && body.n < into.size()) {
     MutBytes room = into.subspan(body.n);
-    const bool full = shard_.buffers().budget().full();
+    const bool full = shard_.buffers().budget().bodies_full();
     const std::uint64_t behind = framer.kind() != http::Framing::Kind::Chunked ? 0
                                  : full                                        ? kBehindChunksWhenFull
                                                                                : kBehindChunks;

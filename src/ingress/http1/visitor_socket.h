@@ -57,6 +57,7 @@ class VisitorSocket {
   [[nodiscard]] std::string_view input() const {
     return {reinterpret_cast<const char*>(in_.data()) + in_begin_, in_end_ - in_begin_};
   }
+  [[nodiscard]] std::size_t input_room() const { return in_.size(); }  // of memory
   void consume(std::size_t n);
   void preload(std::string_view bytes);  // were read elsewhere; before anything else
   // One read to the end of input(), which may move.

@@ -217,7 +217,7 @@ void Http2Exchange::reset() {
 
 void Http2Exchange::on_body(ConstBytes bytes) {
   // The connection's window is for all of them: one that is slow does not keep it, but where memory is used up.
-  if (!over() && context_.shard.buffers().budget().full()) {
+  if (!over() && context_.shard.buffers().budget().bodies_full()) {
     owed_ += static_cast<std::uint32_t>(bytes.size());
   } else {
     server_->consumed_connection(bytes.size());

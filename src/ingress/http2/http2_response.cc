@@ -60,7 +60,7 @@ void Http2Exchange::refill() {
 
 // Where the memory is used up, less waits here.
 std::size_t Http2Exchange::room_out() const {
-  const std::size_t most = context_.shard.buffers().budget().full() ? BufferPool::kSizes[1] : kMostOut;
+  const std::size_t most = context_.shard.buffers().budget().bodies_full() ? BufferPool::kSizes[1] : kMostOut;
   return most - std::min(most, out_.size());
 }
 

@@ -142,7 +142,7 @@ void H2OriginStream::on_head(std::string_view head, const http::H2Answer& answer
 void H2OriginStream::on_body(ConstBytes bytes) {
   // The connection's window is for all of them: one that is slow does not keep it, but where memory is used up.
   http::H2Client& client = connection_->client();
-  if (origins_.buffers().budget().full()) {
+  if (origins_.buffers().budget().bodies_full()) {
     owed_ += static_cast<std::uint32_t>(bytes.size());
   } else {
     client.consumed_connection(bytes.size());

@@ -196,15 +196,18 @@ std::size_t VisitorHandshakes::waiting() const { return all_->size(); }
 
 void VisitorHandshakes::take(UniqueFd fd, const PeerAddress& peer, transport::CertificateBookPtr book,
                              VisitorSlot slot) {
-  if (all_->size() >= most()) end(all_->front(), &VisitorHandshakeCounters::crowded_out);
+  if (crowded()) end(all_->front(), &VisitorHandshakeCounters::crowded_out);
   auto* handshake = new Handshake(*this, std::move(fd), peer, std::move(book), std::move(slot));
   all_->push_back(*handshake);
   handshake->start();
 }
 
-std::size_t VisitorHandshakes::most() const {
-  const std::size_t memory = shard_.buffers().budget().limit() / kMemoryPart / options_.shards / kMemory;
-  return std::min(options_.max_handshakes, std::max(memory, kLeast));
+// As long as no more than that is used, theirs is within it, however they are spread over the shards.
+bool VisitorHandshakes::crowded() const {
+  if (all_->size() >= options_.max_handshakes) return true;
+  const MemoryBudget& budget = shard_.buffers().budget();
+  const std::size_t part = budget.limit() / kMemoryPart;
+  return budget.used() + kMemory > part && all_->size() >= std::max(part / options_.shards / kMemory, kLeast);
 }
 
 void VisitorHandshakes::stop() {

@@ -50,8 +50,8 @@ class SecuredVisitors {
 class VisitorHandshakes final {
  public:
   // What one holds while it is under way, as it was measured: the TLS library's buffers and state.
-  static constexpr std::size_t kMemory = std::size_t{24} * 1024;
-  // All of them, over all shards, hold a quarter of the memory limit at most; but a few may always be.
+  static constexpr std::size_t kMemory = std::size_t{52} * 1024;
+  // Where more than a quarter of the memory limit is used, those of a shard may have its part of that quarter; but a few may always be.
   static constexpr std::size_t kMemoryPart = 4, kLeast = 8;
 
   // `spares` outlives it.
@@ -78,7 +78,7 @@ class VisitorHandshakes final {
   using Handshakes = boost::intrusive::list<Handshake, boost::intrusive::base_hook<Hook>>;
   void end(Handshake& handshake, std::uint64_t VisitorHandshakeCounters::* why);
   void remove(Handshake& handshake);
-  [[nodiscard]] std::size_t most() const;
+  [[nodiscard]] bool crowded() const;
 
   transport::Shard& shard_;
   const VisitorHandshakeOptions options_;

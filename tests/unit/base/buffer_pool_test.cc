@@ -55,10 +55,13 @@ TEST(BufferPool, MovingKeepsOneOwner) {
 }
 
 TEST(MemoryBudget, AFullOneLeavesEachHolderItsShare) {
-  MemoryBudget budget(1000);
+  MemoryBudget budget(1142);
+  ASSERT_EQ(budget.body_limit(), 1000u);
   budget.add(999);
   EXPECT_TRUE(budget.admits(0, 5000)) << "not full";
   budget.add(1);
+  EXPECT_TRUE(budget.bodies_full());
+  EXPECT_FALSE(budget.full()) << "the last eighth is for heads";
   EXPECT_TRUE(budget.admits(0, 1000)) << "the first holder: all of it";
   EXPECT_FALSE(budget.admits(0, 1001));
   for (int i = 0; i < 4; ++i) budget.add_holder();

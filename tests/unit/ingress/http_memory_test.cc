@@ -17,9 +17,16 @@ namespace {
 
 class HttpMemory : public HttpTest {
  protected:
-  // As if others held all that there is.
-  void fill(HttpWorld& world) { world.budget.add(world.budget.limit()); }
-  void empty(HttpWorld& world) { world.budget.sub(world.budget.limit()); }
+  // As if others held all that there is, and nothing were kept for heads.
+  void fill(HttpWorld& world) {
+    limit_ = world.budget.limit();
+    world.budget.add(limit_);
+    world.budget.set_limit(MemoryBudget::kHeadShare - 1);
+  }
+  void empty(HttpWorld& world) {
+    world.budget.set_limit(limit_);
+    world.budget.sub(limit_);
+  }
 
   void expect_refused(HttpWorld& world, Visitor& visitor) {
     ASSERT_TRUE(world.until([&] { return visitor.closed(); })) << visitor.got;
@@ -34,8 +41,45 @@ class HttpMemory : public HttpTest {
     EXPECT_EQ(world.host.records.back().fields.side, http::FaultSide::Server);
     EXPECT_EQ(world.host.records.back().fields.status, 503);
   }
+
+ private:
+  std::size_t limit_ = 0;
 };
 FT_ON_BOTH_POLLERS(HttpMemory);
+
+// Bodies stop at 7/8, and their links' shares may pass even the limit: an eighth is there for heads all the same.
+TEST_P(HttpMemory, HeadsHaveAPartOfTheirOwn) {
+  constexpr std::size_t kLimit = 1u << 20;
+  HttpWorld world(portable(), {}, 0, kLimit);
+  world.budget.add(kLimit + kLimit / 2);  // those shares
+  ASSERT_FALSE(world.budget.admits(0, kLimit));
+  world.link.origin = answer_heads([](std::string_view) { return ok("x"); });
+  Visitor& visitor = world.connect();
+  visitor.send(get_of_size(2000));
+  ASSERT_TRUE(world.until_got(visitor, ok("x"))) << visitor.got;
+  Visitor& slow = world.connect();
+  slow.send("GET / HTTP/1.1\r\n");
+  world.settle();
+  EXPECT_EQ(slow.got, "");
+  slow.send("Host: a.test\r\n\r\n");
+  ASSERT_TRUE(world.until_got(slow, ok("x"))) << slow.got;
+  // It has an end.
+  for (int i = 0; i < 40; ++i) {
+    world.connect().send(unfinished(3000));
+    world.settle();
+  }
+  EXPECT_GE(world.ingress->stats().no_memory, 40 - kLimit / MemoryBudget::kHeadShare / 4096);
+  EXPECT_LT(world.ingress->stats().no_memory, 20u);
+  Visitor& late = world.connect();
+  late.send(get_of_size(2000));
+  expect_refused(world, late);
+  for (const auto& one : world.visitors) one->close();
+  ASSERT_TRUE(world.until([&] { return world.ingress->stats().visitors == 0; }));
+  // And it is given back.
+  Visitor& after = world.connect();
+  after.send(get_of_size(2000));
+  ASSERT_TRUE(world.until_got(after, ok("x"))) << after.got;
+}
 
 TEST_P(HttpMemory, AnUnfinishedHeadIsRefused) {
   for (const std::size_t size : {std::size_t{40}, std::size_t{3000}, std::size_t{30'000}}) {

@@ -242,14 +242,30 @@ TEST_P(VisitorHandshakesTest, TheyCountAgainstTheMemory) {
   budget.set_limit(VisitorHandshakes::kMemoryPart * VisitorHandshakes::kMemory * 20);
   make({.shards = 2});
   std::vector<transport::UniqueFd> crowd;
-  for (int i = 0; i < 12; ++i) crowd.push_back(connect());
-  EXPECT_EQ(handshakes->waiting(), 10u);
+  std::size_t others = 0;
+  const auto join = [&] {
+    crowd.push_back(connect());
+    say(crowd.back(), "\x16\x03\x01");
+    EXPECT_TRUE(until([&] { return budget.used() == others + handshakes->waiting() * VisitorHandshakes::kMemory; }));
+  };
+  for (int i = 0; i < 22; ++i) join();
+  EXPECT_EQ(handshakes->waiting(), 20u) << "there are none on the other shard";
   EXPECT_EQ(handshakes->counters().crowded_out, 2u);
   EXPECT_EQ(read_all(crowd[0]), "");
+  EXPECT_EQ(budget.used(), 20 * VisitorHandshakes::kMemory);
   budget.set_limit(1);
-  crowd.push_back(connect());
-  EXPECT_EQ(handshakes->waiting(), 10u);
+  join();
+  EXPECT_EQ(handshakes->waiting(), 20u);
   EXPECT_EQ(handshakes->counters().crowded_out, 3u);
+  // What others use leaves this shard its part.
+  make({.shards = 2});
+  budget.set_limit(VisitorHandshakes::kMemoryPart * VisitorHandshakes::kMemory * 20);
+  others = VisitorHandshakes::kMemory * 100;
+  budget.add(others);
+  for (int i = 0; i < 12; ++i) join();
+  EXPECT_EQ(handshakes->waiting(), 10u);
+  EXPECT_EQ(handshakes->counters().crowded_out, 2u);
+  budget.sub(others);
 }
 
 TEST_P(VisitorHandshakesTest, TheyMakeRoomForNewcomers) {
