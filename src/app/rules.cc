@@ -103,7 +103,8 @@ Result<> check_hashed_user(const std::string& user) {
   const std::size_t colon = user.find(':');
   if (colon == std::string::npos || colon == 0) return bad("a user is \"NAME:HASH\"");
   if (user.compare(colon + 1, 1, "$") != 0)
-    return bad("a file has the hash of a password, not the password: `htpasswd -nB NAME` (package apache2-utils) makes one");
+    return bad(
+        "a file has the hash of a password, not the password: `htpasswd -nB NAME` (package apache2-utils) makes one");
   return plugin::check_hash(std::string_view(user).substr(colon + 1));
 }
 

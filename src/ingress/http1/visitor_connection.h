@@ -146,7 +146,7 @@ class VisitorConnection final : public VisitorHook,
   std::unique_ptr<Exchange> exchange_;  // while Exchanging and Relaying
   std::unique_ptr<Throttle> throttle_;  // in front of the relay
   std::unique_ptr<transport::Relay> relay_;
-  std::size_t lingered_ = 0;  // bytes read away; before, those that had arrived when Timer::Stall was armed
+  std::size_t lingered_ = 0;       // bytes read away; before, those that had arrived when Timer::Stall was armed
   std::uint32_t head_charge_ = 0;  // see charge_head()
   State state_ = State::Reading;
   Timer timer_ = Timer::None;
