@@ -247,9 +247,7 @@ def test_visitors_who_have_left_make_room(world, nginx):
     for _ in range(220):
         with connect(server.http_address) as one:
             one.sendall(b"GET / HTTP/1.1\r\nHost: silent.test\r\n\r\n")
-    until(lambda: served(server), "a newcomer is served")  # the crowd is on its way between threads
-    for _ in range(5):
-        assert served(server)
+    until(lambda: all(served(server) for _ in range(5)), "newcomers are served")  # the crowd is on its way between threads
     assert status(world, server)["http"]["made_room"] > 0
     # Nobody waits for an answer that nobody reads.
     until(lambda: status(world, server)["visitors"] == 0, "they are not there any more")

@@ -60,7 +60,14 @@ def test_silent_visitors_leave_room_for_clients_who_sign_in(world, echo, nginx):
     visitors = crowd_of(world, 300, server.http_address) + crowd_of(world, 1000, first.public)
     now = until(lambda: (lambda s: s if s["refused"]["server_limit"] >= 1000 - most else None)(status(world, server)), "1,300 visitors are too many")
     assert now["http"]["made_room"] > 0
-    until(lambda: visitors.extend(crowd_of(world, 1, first.public)) or status(world, server)["http"]["visitors"] == 0, "no idle one is left")
+
+    def full():
+        before = status(world, server)["refused"]["server_limit"]
+        visitors.extend(crowd_of(world, 1, first.public))
+        after = status(world, server)
+        return after["http"]["visitors"] == 0 and after["refused"]["server_limit"] > before
+
+    until(full, "no idle one is left, and no place")
     assert now["visitors"] <= most
     assert server.fds() < 1024
 
