@@ -282,10 +282,10 @@ void ServerShard::freed(std::uint64_t bytes) {
 
 // On a thread of its own kind: it may take a moment.
 void ServerShard::Trim::on_deadline() {
-  bytes = 0;
 #if defined(__GLIBC__)
-  (void)shard_.server_.worker()->run({}, [] { ::malloc_trim(0); });
+  if (!shard_.server_.worker()->run({}, [] { ::malloc_trim(0); })) return;  // who goes next asks again
 #endif
+  bytes = 0;
 }
 
 bool ServerShard::LeaseEnd::last(Duration time) {
