@@ -164,7 +164,7 @@ FLOODS = {
     # The stream is one that the server resets: no request is `te: gzip` (RFC 9113 section 8.2.2).
     "late-data": ("empty_frames", lambda i, host: headers(1, request(host, b"POST", more=[(b"te", b"gzip")]), end=False) if i == 0 else frame(DATA, 0, 1, b"x")),
     "late-ends": ("empty_frames", lambda i, host: headers(1, request(host, b"POST", more=[(b"te", b"gzip")]), end=False) if i == 0 else frame(DATA, END_STREAM, 1)),
-    "goaways": ("unknown", lambda i, host: headers(1, request(host, b"POST"), end=False) if i == 0 else frame(GOAWAY, 0, 0, bytes(8))),
+    "goaways": ("unknown", lambda i, host: headers(1, request(host, b"PUT", b"/put/held"), end=False) if i == 0 else frame(GOAWAY, 0, 0, bytes(8))),
     "priorities": ("priorities", lambda i, host: frame(PRIORITY, 0, odd(i), b"\0\0\0\0\x10")),
     "priority-updates": ("priorities", lambda i, host: headers(1, request(host, path=b"/large.bin")) if i == 0 else
                          frame(PRIORITY_UPDATE, 0, 0, struct.pack(">I", 1) + b"u=%d" % (i % 8))),
