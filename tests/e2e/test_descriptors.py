@@ -207,14 +207,20 @@ def test_idle_visitors_make_room_for_those_who_ask(world, nginx):
     assert now["visitors"] <= now["max_visitors"]
 
 
-@pytest.mark.parametrize("kind", ["heads", "bodies", "tcp"])
-def test_one_address_shuts_nobody_out(world, nginx, echo, kind):
+def with_silent(world, nginx):
+    """A server of few descriptors with two services: nginx, and one that takes connections and says nothing."""
     nginx.file("a.txt", b"a")
     silent = socket.create_server(("127.0.0.1", 0), backlog=512)
     world.later(silent.close)
     server = server_with(world, 256)
     world.http_tunnel(server, nginx.port, "a.test")
     world.http_tunnel(server, silent.getsockname()[1], "silent.test", "--name", "silent")
+    return server
+
+
+@pytest.mark.parametrize("kind", ["heads", "bodies", "tcp"])
+def test_one_address_shuts_nobody_out(world, nginx, echo, kind):
+    server = with_silent(world, nginx)
     tcp = world.tcp_tunnel(server, echo.port)
     crowd = []
     world.later(lambda: [one.close() for one in crowd])
@@ -238,12 +244,7 @@ def test_one_address_shuts_nobody_out(world, nginx, echo, kind):
 
 
 def test_visitors_who_have_left_make_room(world, nginx):
-    nginx.file("a.txt", b"a")
-    silent = socket.create_server(("127.0.0.1", 0), backlog=512)
-    world.later(silent.close)
-    server = server_with(world, 256)
-    world.http_tunnel(server, nginx.port, "a.test")
-    world.http_tunnel(server, silent.getsockname()[1], "silent.test", "--name", "silent")
+    server = with_silent(world, nginx)
     for _ in range(220):
         with connect(server.http_address) as one:
             one.sendall(b"GET / HTTP/1.1\r\nHost: silent.test\r\n\r\n")

@@ -313,9 +313,9 @@ int check(const Arguments& arguments) {
     for (const GrantOptions& grant : server->grants)
       if (grant.expires && *grant.expires <= SystemClock::now())
         out += "but: the grant " + shown(grant.name) + " expired on " + rfc3339(*grant.expires) + "\n";
-  }
-  if (const auto client = load_client_config(file))
+  } else if (const auto client = load_client_config(file)) {
     for (const TunnelConfig& tunnel : client->tunnels) out += costs_that_differ(tunnel);
+  }
   return print(out);
 }
 

@@ -68,13 +68,8 @@ void ExchangeBase::write_origin_head(const http::RequestHead& head, std::string_
 }
 
 void ExchangeBase::charge(std::size_t bytes) {
-  MemoryBudget& budget = context_.shard.buffers().budget();
   if (bytes <= BufferPool::kSizes.front()) bytes = 0;  // small change
-  if (bytes > charged_) budget.add(bytes - charged_);
-  if (bytes < charged_) budget.sub(charged_ - bytes);
-  context_.head_bytes += bytes;
-  context_.head_bytes -= charged_;
-  charged_ = bytes;
+  context_.charge_heads(charged_, bytes);
 }
 
 std::string_view ExchangeBase::gather(ConstBytes bytes) {

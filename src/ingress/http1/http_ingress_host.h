@@ -75,10 +75,11 @@ struct HttpIngressOptions {
   std::string via;      // how this server calls itself in Via, so that it knows its own requests again; "": no Via
   unsigned shards = 1;  // that share the memory limit
   bool trust_forwarded = false;  // visitors are proxies whose X-Forwarded-* is true
-  // Of min_visitor_rate, in one window.
-  [[nodiscard]] std::uint64_t least_in_window() const {
-    return static_cast<std::uint64_t>(min_visitor_rate * std::chrono::duration<double>(rate_window).count());
+  // By min_visitor_rate, in so long; in one window.
+  [[nodiscard]] std::uint64_t least_in(Duration time) const {
+    return static_cast<std::uint64_t>(min_visitor_rate * std::chrono::duration<double>(time).count());
   }
+  [[nodiscard]] std::uint64_t least_in_window() const { return least_in(rate_window); }
   // Of a socket that takes no more: when it is looked whether its visitor reads, and how much he has to have read. Without a floor, anything.
   [[nodiscard]] Duration reader_window() const { return least_in_window() != 0 ? rate_window : stall_timeout; }
   [[nodiscard]] std::uint64_t least_read() const { return std::max<std::uint64_t>(1, least_in_window()); }

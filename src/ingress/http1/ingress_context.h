@@ -61,6 +61,15 @@ struct IngressContext {
     const MemoryBudget& budget = shard.buffers().budget();
     return budget.full() && head_bytes >= budget.limit() / MemoryBudget::kHeadShare / options.shards;
   }
+  // Of heads, or parts of them, that are no blocks of the pool: what held `charged` bytes of the memory budget holds `bytes` from now on.
+  void charge_heads(std::size_t& charged, std::size_t bytes) {
+    MemoryBudget& budget = shard.buffers().budget();
+    if (bytes > charged) budget.add(bytes - charged);
+    if (bytes < charged) budget.sub(charged - bytes);
+    head_bytes += bytes;
+    head_bytes -= charged;
+    charged = bytes;
+  }
   [[nodiscard]] RequestId next_id() { return RequestId(ids.next()); }
   // What came without TLS has to come with it: all requests, or those for hosts whose visitors show a certificate.
   [[nodiscard]] bool https_only(std::string_view at_host) const {

@@ -21,8 +21,7 @@ bool names_no_version(std::string_view head) {
 
 // What is kept of an answer that is over is as much a thing to be read as one under way: so much in each stall_timeout.
 std::uint64_t least_of_last(const HttpIngressOptions& options) {
-  const double seconds = std::chrono::duration<double>(options.stall_timeout).count();
-  return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(options.min_visitor_rate * seconds));
+  return std::max<std::uint64_t>(1, options.least_in(options.stall_timeout));
 }
 
 }  // namespace

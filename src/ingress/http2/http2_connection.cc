@@ -31,7 +31,7 @@ Http2Connection::Http2Connection(IngressContext& context, Http2Owner& owner, tra
 
 Http2Connection::~Http2Connection() {
   --context_.stats.h2_visitors;
-  charge(0);
+  context_.charge_heads(charged_, 0);
   while (!exchanges_.empty()) {
     Http2Exchange& exchange = exchanges_.front();
     server_->detach(exchange.id());
@@ -47,7 +47,7 @@ Result<> Http2Connection::go_on(std::unique_ptr<http::H2Server> server) {
   feeding_ = true;
   server_->unpark(context_.options.h2, context_.options.limits, context_.h2, static_cast<http::H2Handler&>(*this));
   feeding_ = false;
-  charge(server_->held());
+  context_.charge_heads(charged_, server_->held());
   wait();
   context_.shard.at_turn_end(*this);
   return {};
@@ -187,19 +187,10 @@ void Http2Connection::feed(ConstBytes bytes) {
   if (!in_block) block_since_ = context_.shard.now();
   feeding_ = false;
   // A block that is not whole is no buffer of the pool's, but it is as large as the visitor likes, and he may never end it.
-  charge(server_->held());
+  context_.charge_heads(charged_, server_->held());
   if (charged_ <= kAlwaysServed || !context_.heads_full()) return;
   ++context_.stats.no_memory;
   server_->end(http::H2Code::Calm);
-}
-
-void Http2Connection::charge(std::size_t bytes) {
-  MemoryBudget& budget = context_.shard.buffers().budget();
-  if (bytes > charged_) budget.add(bytes - charged_);
-  if (bytes < charged_) budget.sub(charged_ - bytes);
-  context_.head_bytes += bytes;
-  context_.head_bytes -= charged_;
-  charged_ = bytes;
 }
 
 // As much as the socket takes; what a stream sent makes room for more of it.

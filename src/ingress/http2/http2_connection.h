@@ -94,7 +94,6 @@ class Http2Connection final : public Http2Hook,
   void read();
   void move();
   void feed(ConstBytes bytes);
-  void charge(std::size_t bytes);  // of header blocks, to the memory budget, in place of those of before
   void pump();
   [[nodiscard]] bool may_move() const;
   void age();
@@ -130,8 +129,8 @@ class Http2Connection final : public Http2Hook,
   boost::intrusive::list<Http2Exchange, boost::intrusive::base_hook<detail::ExchangeHook<detail::Hungry>>,
                          boost::intrusive::constant_time_size<false>>
       hungry_;
-  std::string early_;  // were read elsewhere, until the first step
-  std::size_t charged_ = 0;
+  std::string early_;         // were read elsewhere, until the first step
+  std::size_t charged_ = 0;   // of a header block that is not whole, to the memory budget
   std::size_t lingered_ = 0;  // bytes read away
   std::uint64_t acknowledged_ = 0;
   std::uint64_t data_seen_ = 0;  // of bodies, at the last read

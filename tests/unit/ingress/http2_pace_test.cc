@@ -196,15 +196,7 @@ TEST_P(Http2Pace, WhoReadsIsNotStalledThoughTheSocketTakesNoMore) {
     visitor.send(kH2Hello + h2_frame(8, 0, 0, std::string_view("\x3f\0\0\0", 4)) +
                  h2_frame(4, 0, 0, std::string_view("\0\4\x3f\xff\xff\xff", 6)));
     for (std::uint32_t i = 0; i < 20; ++i) visitor.send(h2_headers(2 * i + 1, h2_get()));
-    const TimePoint begin = Clock::now();
-    TimePoint next = begin;
-    ASSERT_TRUE(world.until([&] {
-      if (Clock::now() >= next) {
-        next = Clock::now() + 10ms;
-        visitor.read_some(1000);
-      }
-      return Clock::now() - begin > 1'800ms || visitor.closed();
-    }));
+    ASSERT_TRUE(world.reads_slowly(visitor, 1'800ms));
     EXPECT_FALSE(visitor.closed()) << floor;
     EXPECT_EQ(world.ingress->stats().timeouts, 0u);
     ASSERT_TRUE(world.until([&] { return world.ingress->stats().visitors == 0; })) << floor;

@@ -455,15 +455,7 @@ TEST_P(HttpFailure, WhoReadsIsNotStalledThoughTheSocketTakesNoMore) {
     visitor.send(get());
     ASSERT_TRUE(world.until([&] { return asked(world); }));
     world.link.last().say("HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n" + std::string(16u << 20, 'x'));
-    const TimePoint begin = Clock::now();
-    TimePoint next = begin;
-    ASSERT_TRUE(world.until([&] {
-      if (Clock::now() >= next) {
-        next = Clock::now() + 10ms;
-        visitor.read_some(1000);
-      }
-      return Clock::now() - begin > 1'800ms || visitor.closed();
-    }));
+    ASSERT_TRUE(world.reads_slowly(visitor, 1'800ms));
     EXPECT_FALSE(visitor.closed()) << floor;
     // And who does not is.
     ASSERT_TRUE(world.until([&] { return !world.host.records.empty(); })) << floor;
@@ -515,13 +507,7 @@ TEST_P(HttpFailure, ASwitchThatIsNotReadIsTold) {
   HttpIngressOptions options;
   options.stall_timeout = 100ms;
   HttpWorld world(portable(), options);
-  SocketPair pair = tcp_pair(2048);
-  const int small = 4096;
-  ::setsockopt(pair.server.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-  world.visitors.push_back(std::make_unique<Visitor>(std::move(pair.visitor)));
-  Visitor& visitor = *world.visitors.back();
-  visitor.reading = false;
-  world.ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), HttpWorld::peer(), {}, {});
+  Visitor& visitor = world.connect_narrow();
   visitor.send(kUpgrade);
   ASSERT_TRUE(world.until([&] { return asked(world); }));
   world.link.last().say(std::string(kSwitched) + "X: " + std::string(30'000, 'x') + "\r\n\r\nfirst");

@@ -150,13 +150,7 @@ TEST_P(HttpRules, AnAnswerOfARuleMayBeReadSlowly) {
     options.stall_timeout = 300ms;
     HttpWorld world(portable(), options);
     set_rules(world, {{"answer", {{"body", std::string(30'000, 'x')}}, {}, {}, {}}});
-    SocketPair pair = tcp_pair(2048);
-    const int small = 4096;
-    ::setsockopt(pair.server.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-    world.visitors.push_back(std::make_unique<Visitor>(std::move(pair.visitor)));
-    Visitor& visitor = *world.visitors.back();
-    visitor.reading = false;
-    world.ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), HttpWorld::peer(), {}, {});
+    Visitor& visitor = world.connect_narrow();
     visitor.send(get());
     TimePoint next = Clock::now();
     ASSERT_TRUE(world.until([&] {

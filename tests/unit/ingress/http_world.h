@@ -183,6 +183,28 @@ class HttpWorld {
     ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), from, {}, tls);
     return *visitors.back();
   }
+  // One who does not read yet, and for whom the kernel holds hardly anything at either end.
+  [[nodiscard]] Visitor& connect_narrow() {
+    SocketPair pair = tcp_pair(2048);
+    const int small = 4096;
+    ::setsockopt(pair.server.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    visitors.push_back(std::make_unique<Visitor>(std::move(pair.visitor)));
+    visitors.back()->reading = false;
+    ingress->adopt(std::make_unique<transport::TcpStream>(std::move(pair.server)), peer(), {}, {});
+    return *visitors.back();
+  }
+  // He reads a little all the time, for so long or until he is closed. False: until() gave up before.
+  [[nodiscard]] bool reads_slowly(Visitor& visitor, Duration time) {
+    const TimePoint begin = Clock::now();
+    TimePoint next = begin;
+    return until([&] {
+      if (Clock::now() >= next) {
+        next = Clock::now() + std::chrono::milliseconds(10);
+        visitor.read_some(1000);
+      }
+      return Clock::now() - begin > time || visitor.closed();
+    });
+  }
   [[nodiscard]] static transport::PeerAddress peer() {
     transport::PeerAddress peer;
     peer.family = 4;
