@@ -8,7 +8,7 @@ connections. Meanwhile, one after the other: the client and the server are kille
 sessions are kicked, both ends reload. In the second half nobody is killed, so that memory can be followed. A connection that overlaps such a fault may be
 cut (counted apart), never altered; a reload cuts nothing.
 
-Prints a line a minute (more often in a short run), and at the end the slope of RSS and what descriptors each end has more than at the start.
+Prints a line a minute (more often in a short run), and at the end the slope of RSS, its lowest values, and what descriptors each end has more than at the start.
   RSS: of the last 40 % of the time. What comes before is left out: the half with kills, and a tenth of the time as warm-up.
   Descriptors: counted before the traffic and after it, each time when nobody visits and every thread of the client runs (it starts them when a
   crowd comes, and keeps them). What the session has open by its own account, links and streams kept for the next HTTP request, comes and goes
@@ -235,6 +235,7 @@ class Soak:
         # What is warm gets the time to grow cold.
         kinds = self.kinds_at_rest(lambda kinds, _: kinds == self.start_kinds and not self.streams_left, patience=AT_REST if self.options.minutes >= 2 else 5)
         fds = [sum(now.values()) - sum(then.values()) for now, then in zip(kinds, self.start_kinds)]
+        rest = [ends.memory(end.pid)["rss"] for end in (self.server, self.client)]
         slopes = [slope([(s[0], s[i]) for s in samples]) for i in (1, 2)]
         over = samples[-1][0] - samples[0][0] if samples else 0
         left_out = samples[0][0] if samples else self.options.minutes
@@ -243,6 +244,8 @@ class Soak:
         print("whole:", ", ".join(f"{kind} {n}" for kind, n in sorted(ledger.kinds.items())))
         print(f"RSS slope, KB a minute: server {slopes[0]:.1f}, client {slopes[1]:.1f} (of the last {over:.1f} minutes; the {left_out:.1f} before are left out, "
               f"{warm:.1f} of them warm-up since an end was started last)")
+        print(f"RSS, MB, lowest of the first and of the last quarter of that time, then at rest: server {lowest(samples, 1)}, {rest[0] / 1024:.1f}; "
+              f"client {lowest(samples, 2)}, {rest[1] / 1024:.1f}")
         print(f"descriptors against the start, at rest: server {fds[0]:+}, client {fds[1]:+}{self.changed_kinds(kinds)}"
               + (f"; {self.streams_left} streams are still open, and not counted" if self.streams_left else ""))
         for name in ("lost", "altered"):
@@ -257,6 +260,7 @@ class Soak:
                 "kinds": ledger.kinds, "gone": ledger.gone, "cut": ledger.cut, "lost": ledger.lost, "altered": ledger.altered, "faults": self.faults.counts,
                 "rss_slope_kb_a_minute": {"server": slopes[0], "client": slopes[1]}, "rss_samples_kb": samples,
                 "rss_left_out_minutes": left_out, "rss_warm_up_minutes": warm,
+                "rss_at_rest_kb": {"server": rest[0], "client": rest[1]},
                 "fd_delta": {"server": fds[0], "client": fds[1]}, "streams_left": self.streams_left}, indent=1))
         return good
 
@@ -268,6 +272,12 @@ def slope(points):
     x, y = (sum(p[i] for p in points) / len(points) for i in (0, 1))
     spread = sum((p[0] - x) ** 2 for p in points)
     return sum((p[0] - x) * (p[1] - y) for p in points) / spread if spread else 0.0
+
+
+def lowest(samples, i):
+    """Of the first and of the last quarter: what traffic holds by chance is not in it, what leaks is."""
+    quarter = max(1, len(samples) // 4)
+    return ", ".join(f"{min((s[i] for s in part), default=0) / 1024:.1f}" for part in (samples[:quarter], samples[-quarter:]))
 
 
 def main():

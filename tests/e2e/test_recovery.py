@@ -48,6 +48,21 @@ def test_the_client_comes_back_after_kill_9_of_the_server(world, echo, nginx):
     assert not client.events("error", fatal=True)
 
 
+def test_a_picked_port_that_another_program_took_is_given_up_for_another(world, echo):
+    server = world.server()
+    client = world.client("client", "--tcp", f"t={echo.port}", join=server)
+    port = client.wait_event("tunnel_up", name="t")["port"]
+    server.kill()
+    client.wait_event("disconnected", retry=True)
+    with socket.create_server(("127.0.0.1", port)) as other:
+        restart(world, server)
+        # First it is asked for again, half a minute: who holds it may be there by chance, and the address was handed out.
+        assert client.wait_event("tunnel_rejected", name="t")["code"] == "address-in-use"
+        assert client.wait_event("tunnel_up", name="t", after=1, patience=60)["port"] != port
+        assert other.fileno() >= 0
+    assert ping(client.events("tunnel_up", name="t")[-1]["port"])
+
+
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"\x15\x03\x03\x00\x02\x02\x28"], ids=["a proxy", "a TLS alert"])
 def test_a_client_that_was_up_is_not_ended_by_what_is_said_on_the_way(world, echo, answer):
     server = world.server()

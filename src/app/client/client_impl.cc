@@ -20,7 +20,7 @@ namespace {
 
 // A tunnel whose host or port is taken is asked for again this often: its holder may be our own earlier self.
 constexpr auto kRegisterAgain = std::chrono::seconds(1);
-// So often, one after another, is a host refused that the server picked, before any other will do: a lease's time, which it may be kept for.
+// So often, one after another, is a host or a port refused that the server picked, before any other will do: a lease's time, which it may be kept for.
 constexpr int kPickedRefusals = 30;
 
 bool worth_another_try(std::string_view code) {
@@ -618,12 +618,12 @@ void ClientImpl::on_rejected(const wire::Rejected& message) {
   Tunnel& tunnel = *found;
   tunnel.asked = false;
   if (tunnel.number != 0) return;  // it is up: a server that contradicts itself
-  const bool picked = tunnel.plan.config.host.empty() && tunnel.plan.config.hosts.empty() && !tunnel.host.empty();
-  if (picked && message.code == wire::kRejectHostTaken && ++tunnel.picked_refused >= kPickedRefusals) {
+  const bool again = worth_another_try(message.code);
+  if (again && tunnel.has_picked() && ++tunnel.picked_refused >= kPickedRefusals) {
     tunnel.host.clear();
+    tunnel.port = 0;
     tunnel.picked_refused = 0;
   }
-  const bool again = worth_another_try(message.code);
   tunnel.ask_again = again;
   if (again) {
     register_.expires_after(kRegisterAgain);

@@ -59,10 +59,18 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
     std::string host;          // asked for, or picked by the server
     std::uint16_t port = 0;    // the same
     std::string last_failure;  // told once, until it changes
-    int picked_refused = 0;    // that host, one time after another
+    int picked_refused = 0;    // what was picked, one time after another
     bool asked = false;        // on this link, and not answered yet
     bool ask_again = false;    // it was refused for a reason that may pass
     std::shared_ptr<app::TunnelVisitors> visitors = std::make_shared<app::TunnelVisitors>();  // over this session
+
+    // What it is asked for by is not of its configuration: the server picked it before.
+    [[nodiscard]] bool has_picked() const {
+      const TunnelConfig& asked_for = plan.config;
+      return plan.proto() == wire::TunnelProto::Tcp
+                 ? asked_for.port == 0 && port != 0
+                 : asked_for.host.empty() && asked_for.hosts.empty() && !host.empty();
+    }
   };
 
   // The way up.
