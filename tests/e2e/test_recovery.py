@@ -54,12 +54,11 @@ def test_a_picked_port_that_another_program_took_is_given_up_for_another(world, 
     port = client.wait_event("tunnel_up", name="t")["port"]
     server.kill()
     client.wait_event("disconnected", retry=True)
-    with socket.create_server(("127.0.0.1", port)) as other:
+    with socket.create_server(("127.0.0.1", port)):
         restart(world, server)
         # First it is asked for again, half a minute: who holds it may be there by chance, and the address was handed out.
         assert client.wait_event("tunnel_rejected", name="t")["code"] == "address-in-use"
         assert client.wait_event("tunnel_up", name="t", after=1, patience=60)["port"] != port
-        assert other.fileno() >= 0
     assert ping(client.events("tunnel_up", name="t")[-1]["port"])
 
 

@@ -280,9 +280,8 @@ void ClientImpl::update(Tunnel& tunnel, bool new_origin) {
 
 void ClientImpl::add_tunnel(app::PlannedTunnel plan) {
   Tunnel& tunnel = tunnels_.emplace_back();
-  tunnel.port = plan.config.port;
-  tunnel.host = plan.config.host;
   tunnel.plan = std::move(plan);
+  tunnel.ask_as_configured();
   tunnel.req = next_req_++;
 }
 
@@ -619,11 +618,7 @@ void ClientImpl::on_rejected(const wire::Rejected& message) {
   tunnel.asked = false;
   if (tunnel.number != 0) return;  // it is up: a server that contradicts itself
   const bool again = worth_another_try(message.code);
-  if (again && tunnel.has_picked() && ++tunnel.picked_refused >= kPickedRefusals) {
-    tunnel.host.clear();
-    tunnel.port = 0;
-    tunnel.picked_refused = 0;
-  }
+  if (again && tunnel.has_picked() && ++tunnel.picked_refused >= kPickedRefusals) tunnel.ask_as_configured();
   tunnel.ask_again = again;
   if (again) {
     register_.expires_after(kRegisterAgain);

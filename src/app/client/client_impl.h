@@ -64,12 +64,14 @@ class ClientImpl final : private transport::LinkHandler, private app::DirectLink
     bool ask_again = false;    // it was refused for a reason that may pass
     std::shared_ptr<app::TunnelVisitors> visitors = std::make_shared<app::TunnelVisitors>();  // over this session
 
-    // What it is asked for by is not of its configuration: the server picked it before.
+    // What the server picked is asked for again; until it is given up for what the configuration says.
     [[nodiscard]] bool has_picked() const {
-      const TunnelConfig& asked_for = plan.config;
-      return plan.proto() == wire::TunnelProto::Tcp
-                 ? asked_for.port == 0 && port != 0
-                 : asked_for.host.empty() && asked_for.hosts.empty() && !host.empty();
+      return plan.config.hosts.empty() && (host != plan.config.host || port != plan.config.port);
+    }
+    void ask_as_configured() {
+      host = plan.config.host;
+      port = plan.config.port;
+      picked_refused = 0;
     }
   };
 
