@@ -1,6 +1,7 @@
 #include "base/buffer_pool.h"
 
 #include <cassert>
+#include <utility>
 
 namespace ferrotunnel {
 
@@ -39,12 +40,14 @@ void BufferPool::give_back(Buffer& buffer) {
     blocks.push_back(buffer.data_);
   } else {
     delete[] buffer.data_;
+    freed_ += buffer.size_;
   }
   budget_.sub(buffer.size_);
   --lent_;
   buffer.pool_ = nullptr;
   buffer.data_ = nullptr;
   buffer.size_ = 0;
+  if (freed_ >= kTellEach && tell_freed_) tell_freed_(std::exchange(freed_, 0));
 }
 
 }  // namespace ferrotunnel

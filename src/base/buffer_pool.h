@@ -9,7 +9,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -119,6 +121,10 @@ class BufferPool {
   [[nodiscard]] Buffer borrow(std::size_t least);
   [[nodiscard]] MemoryBudget& budget() const { return budget_; }
   [[nodiscard]] std::size_t lent() const { return lent_; }  // blocks
+  // Who wants to hear of blocks that went back to malloc, in bytes, kTellEach or more at a time; it is called by those who give one back, and
+  // must not touch the pool.
+  static constexpr std::size_t kTellEach = 256u << 10;
+  void tell_freed(std::function<void(std::size_t)> freed) { tell_freed_ = std::move(freed); }
 
  private:
   friend class Buffer;
@@ -127,6 +133,8 @@ class BufferPool {
   MemoryBudget& budget_;
   std::array<std::vector<std::byte*>, kSizes.size()> free_;
   std::size_t lent_ = 0;
+  std::size_t freed_ = 0;  // bytes, not told yet
+  std::function<void(std::size_t)> tell_freed_;
 };
 
 }  // namespace ferrotunnel

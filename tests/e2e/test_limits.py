@@ -4,8 +4,9 @@ import re
 import resource
 import socket
 import struct
+from pathlib import Path
 
-from processes import BINARY, PATIENCE, Server, until
+from processes import BINARY, PATIENCE, TOOLS, Server, until
 from visitors import HttpVisitor, connect, read_exactly
 
 
@@ -142,3 +143,23 @@ def test_a_grants_bandwidth_is_kept_with_it(world, echo):
             except TimeoutError:
                 pass
     assert status(world, server)["throttled"] > 0
+
+
+def test_the_system_gets_memory_back_after_a_burst(world, nginx):
+    library, trims = Path(TOOLS) / "heap_trims.so", world.work / "heap-trims"
+    assert library.exists(), f"{library} is not built: cmake --build --preset dev --target tools"
+    nginx.file("big", b"x" * 20_000_000)
+    server = world.server(env={"LD_PRELOAD": str(library), "FT_HEAP_TRIMS": str(trims)})
+    public = world.tcp_tunnel(server, nginx.port).public
+    readers = [connect(public) for _ in range(32)]
+    world.later(lambda: [reader.close() for reader in readers])
+    for reader in readers:
+        reader.sendall(b"GET /big HTTP/1.0\r\n\r\n")
+    until(lambda: status(world, server)["buffer_bytes"] > 4_000_000, "what nobody reads is held")
+    assert not trims.exists(), "nothing was freed yet"
+    for reader in readers:
+        reader.close()
+    until(lambda: trims.exists() and trims.stat().st_size > 0, "the allocator was asked to give it back")
+    with connect(public) as visitor:
+        visitor.sendall(b"GET /big HTTP/1.0\r\n\r\n")
+        assert read_exactly(visitor, 20_000_000).startswith(b"HTTP/1.1 200 ")

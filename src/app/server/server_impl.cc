@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <unistd.h>
@@ -425,6 +426,19 @@ void ServerImpl::say_uncertified(const std::string& tunnel, const std::string& h
 void ServerImpl::say_short() {
   if (!short_.due(Clock::now()) || !options_.on_error) return;
   options_.on_error(Error(ErrorCode::Limit, Side::Local, true, app::short_text(descriptor_limit(), descriptors)));
+}
+
+bool ServerImpl::trim_heap() {
+#if defined(__GLIBC__)
+  Duration::rep last = last_trim_.load(std::memory_order_relaxed);
+  const Duration now = Clock::now().time_since_epoch();
+  if (now - Duration(last) < transport::HeapTrim::kDelay ||
+      !last_trim_.compare_exchange_strong(last, now.count(), std::memory_order_relaxed))
+    return false;
+  return worker_->run({}, [] { ::malloc_trim(0); }).has_value();
+#else
+  return true;  // there is nobody to ask
+#endif
 }
 
 // Who brings grants and keys of its own, and names no directory, gets nothing written.

@@ -95,6 +95,9 @@ class ServerImpl {
   void say_starved(int error);
   void say_short();
   void say_uncertified(const std::string& tunnel, const std::string& host) const;
+  // The allocator gives back what it does not need, on a thread where that may take a moment. One does for all shards: false, where
+  // the last was a moment ago.
+  [[nodiscard]] bool trim_heap();
 
  private:
   [[nodiscard]] Result<> load_grants();
@@ -140,6 +143,7 @@ class ServerImpl {
   std::uint16_t http_port_ = 0, https_port_ = 0;
   TimePoint started_at_{};
   app::ShortageLog starved_, short_;
+  std::atomic<Duration::rep> last_trim_{0};
   std::atomic<bool> draining_{false};
   std::atomic<route::SessionId> next_session_{1};
 

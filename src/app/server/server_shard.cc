@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <iterator>
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
 
 #include "app/server/further_link.h"
 #include "app/server/http_status.h"
@@ -273,19 +270,6 @@ ServerShard::LeaseEnd::~LeaseEnd() {
   for (const std::uint16_t port : lease_.ports) let_go(port);
   session::GrantUse::give_back(lease_.use->kept_bytes, lease_.bytes);
   shard_.freed(lease_.bytes);
-}
-
-void ServerShard::freed(std::uint64_t bytes) {
-  trim_.bytes += bytes;
-  if (trim_.bytes >= Trim::kAfter && !trim_.armed()) shard_.arm(trim_, Trim::kDelay);
-}
-
-// On a thread of its own kind: it may take a moment.
-void ServerShard::Trim::on_deadline() {
-#if defined(__GLIBC__)
-  if (!shard_.server_.worker()->run({}, [] { ::malloc_trim(0); })) return;  // who goes next asks again
-#endif
-  bytes = 0;
 }
 
 bool ServerShard::LeaseEnd::last(Duration time) {

@@ -18,6 +18,7 @@
 #include "ingress/proxy_reader.h"
 #include "route/link_directory.h"
 #include "session/negotiation.h"
+#include "transport/heap_trim.h"
 #include "transport/shard.h"
 #include "transport/tcp/listener.h"
 
@@ -85,7 +86,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   // What a session had that was lost, or let go of, stays its grant's for the lease, which ends here; sooner where the grant is gone, or allows it no more.
   void keep(Lease lease);
   // So much of what tunnels said has gone, or is about to: the system gets its memory back.
-  void freed(std::uint64_t bytes);
+  void freed(std::uint64_t bytes) { trim_.freed(bytes); }
   void remove(route::SessionId session);                    // the session is over: destroys it
   [[nodiscard]] std::size_t kick(const std::string& name);  // ends sessions of that id or grant: how many
   // Sessions of this grant, but for `asking`, that have a tunnel there show that they are alive, or end.
@@ -164,18 +165,7 @@ class ServerShard final : private ingress::HttpIngressHost, private ingress::Pro
   ServerImpl& server_;
   LivePtr live_;
   transport::Shard shard_;
-  // What clients said is many small pieces, which the allocator keeps; it is asked to give them back once there are some.
-  class Trim final : public transport::Deadline {
-   public:
-    static constexpr std::uint64_t kAfter = std::uint64_t{1} << 20;  // bytes that tunnels said
-    static constexpr Duration kDelay = std::chrono::seconds(5);      // and so seldom at most
-    explicit Trim(ServerShard& shard) : shard_(shard) {}
-    void on_deadline() override;
-    std::uint64_t bytes = 0;
-
-   private:
-    ServerShard& shard_;
-  } trim_{*this};
+  transport::HeapTrim trim_{shard_, [this] { return server_.trim_heap(); }};
   std::list<LeaseEnd> leases_;
   route::RouterCache routes_;
   route::LinkDirectory links_;

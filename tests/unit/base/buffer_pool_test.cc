@@ -98,6 +98,32 @@ TEST(BufferPool, KeepsABoundedNumber) {
   EXPECT_EQ(budget.used(), 0u);
 }
 
+TEST(BufferPool, TellsWhatGoesBackToMalloc) {
+  MemoryBudget budget;
+  BufferPool pool(budget);
+  const std::size_t size = BufferPool::kSizes.back(), kept = BufferPool::kKept.back();
+  const auto burst = [&](std::size_t blocks) {
+    std::vector<Buffer> many(blocks);
+    for (Buffer& buffer : many) buffer = pool.borrow(size);
+  };
+  std::size_t told = 0, calls = 0;
+  pool.tell_freed([&](std::size_t bytes) {
+    EXPECT_GE(bytes, BufferPool::kTellEach);
+    told += bytes;
+    ++calls;
+  });
+  burst(kept);
+  EXPECT_EQ(calls, 0u) << "it keeps those";
+  burst(kept + 20);
+  EXPECT_EQ(told, 20 * size);
+  EXPECT_LE(calls, 20 * size / BufferPool::kTellEach);
+  burst(kept + 1);
+  EXPECT_EQ(told, 20 * size) << "too little to tell";
+  pool.tell_freed({});
+  burst(kept + 20);
+  EXPECT_EQ(told, 20 * size);
+}
+
 TEST(MemoryBudget, SaysWhenItIsTightAndWhenFull) {
   MemoryBudget budget(100'000);
   EXPECT_EQ(budget.limit(), 100'000u);
