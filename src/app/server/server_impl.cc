@@ -25,6 +25,7 @@
 #include "app/times.h"
 #include "session/dialer.h"
 #include "session/join_token.h"
+#include "transport/heap_trim.h"
 #include "transport/tcp/port_owner.h"
 #include "wire/control.h"
 
