@@ -23,6 +23,13 @@ def program(name):
     return path
 
 
+def preloaded(name):
+    """What puts tests/e2e/preload/<name>.cc under a program, for its environment."""
+    library = Path(TOOLS) / f"{name}.so"
+    assert library.exists(), f"{library} is not built: cmake --build --preset dev --target tools"
+    return {"LD_PRELOAD": str(library)}
+
+
 def until(condition, what, patience=PATIENCE):
     """Waits for a condition that nobody announces; gives its value."""
     deadline = time.monotonic() + patience

@@ -3,11 +3,10 @@
 import json
 import signal
 import struct
-from pathlib import Path
 
 import pytest
 
-from processes import TOOLS, until
+from processes import preloaded, until
 from visitors import HttpVisitor, connect, read_exactly
 
 DAY = 86_400
@@ -17,11 +16,9 @@ class WallClock:
     """The clock of every program that is started with .env; the test's own is the machine's."""
 
     def __init__(self, work):
-        library = Path(TOOLS) / "wall_clock.so"
-        assert library.exists(), f"{library} is not built: cmake --build --preset dev --target tools"
         self.file = work / "wall-clock"
         self.set(0)
-        self.env = {"LD_PRELOAD": str(library), "FT_WALL_CLOCK": str(self.file)}
+        self.env = {**preloaded("wall_clock"), "FT_WALL_CLOCK": str(self.file)}
 
     def set(self, seconds):
         # In place: the programs have mapped it.

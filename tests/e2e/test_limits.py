@@ -4,9 +4,8 @@ import re
 import resource
 import socket
 import struct
-from pathlib import Path
 
-from processes import BINARY, PATIENCE, TOOLS, Server, until
+from processes import BINARY, PATIENCE, Server, preloaded, until
 from visitors import HttpVisitor, connect, read_exactly
 
 
@@ -146,10 +145,9 @@ def test_a_grants_bandwidth_is_kept_with_it(world, echo):
 
 
 def test_the_system_gets_memory_back_after_a_burst(world, nginx):
-    library, trims = Path(TOOLS) / "heap_trims.so", world.work / "heap-trims"
-    assert library.exists(), f"{library} is not built: cmake --build --preset dev --target tools"
+    trims = world.work / "heap-trims"
     nginx.file("big", b"x" * 20_000_000)
-    server = world.server(env={"LD_PRELOAD": str(library), "FT_HEAP_TRIMS": str(trims)})
+    server = world.server(env={**preloaded("heap_trims"), "FT_HEAP_TRIMS": str(trims)})
     public = world.tcp_tunnel(server, nginx.port).public
     readers = [connect(public) for _ in range(32)]
     world.later(lambda: [reader.close() for reader in readers])

@@ -96,7 +96,8 @@ ServerImpl::ServerImpl(Options options, app::ServerPlan plan)
       budget_(options_.memory_limit),
       configured_(options_.grants),
       plan_(std::move(plan)),
-      via_("ferrotunnel-" + app::random_name()) {}
+      via_("ferrotunnel-" + app::random_name()),
+      trims_(transport::HeapTrim::kDelay) {}
 
 ServerImpl::~ServerImpl() { stop(); }
 
@@ -431,12 +432,7 @@ void ServerImpl::say_short() {
 
 bool ServerImpl::trim_heap() {
 #if defined(__GLIBC__)
-  Duration::rep last = last_trim_.load(std::memory_order_relaxed);
-  const Duration now = Clock::now().time_since_epoch();
-  if (now - Duration(last) < transport::HeapTrim::kDelay ||
-      !last_trim_.compare_exchange_strong(last, now.count(), std::memory_order_relaxed))
-    return false;
-  return worker_->run({}, [] { ::malloc_trim(0); }).has_value();
+  return trims_.due(Clock::now()) && worker_->run({}, [] { ::malloc_trim(0); }).has_value();
 #else
   return true;  // there is nobody to ask
 #endif

@@ -23,6 +23,7 @@
 #include "app/server/shortage.h"
 #include "base/buffer_pool.h"
 #include "base/descriptor_budget.h"
+#include "base/seldom.h"
 #include "ingress/limits/visitor_count.h"
 #include "plugin/worker.h"
 #include "route/port_keeper.h"
@@ -143,7 +144,7 @@ class ServerImpl {
   std::uint16_t http_port_ = 0, https_port_ = 0;
   TimePoint started_at_{};
   app::ShortageLog starved_, short_;
-  std::atomic<Duration::rep> last_trim_{0};
+  Seldom trims_;
   std::atomic<bool> draining_{false};
   std::atomic<route::SessionId> next_session_{1};
 

@@ -18,13 +18,6 @@ constexpr std::string_view kRaise =
 
 }  // namespace
 
-bool ShortageLog::due(TimePoint now) {
-  const Duration::rep at = now.time_since_epoch().count();
-  Duration::rep last = last_.load(std::memory_order_relaxed);
-  if (last != kNever && at - last < kBetween.count()) return false;
-  return last_.compare_exchange_strong(last, at, std::memory_order_relaxed);
-}
-
 std::string starved_text(int error, std::uint64_t limit, const DescriptorBudget& budget) {
   if (error == EMFILE) {
     return "out of descriptors: this process may have " + std::to_string(limit) + ", and all are in use (" +

@@ -1,24 +1,20 @@
 // ShortageLog: when the server says that it is out of descriptors, or about to be, and what it says then. Any thread.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <string>
 
 #include "base/clock.h"
 #include "base/descriptor_budget.h"
+#include "base/seldom.h"
 
 namespace ferrotunnel::app {
 
-class ShortageLog {
+// due(): it is time for a line.
+class ShortageLog : public Seldom {
  public:
   static constexpr Duration kBetween = std::chrono::minutes(1);
-  // Whether it is time for a line; who is told so writes it.
-  [[nodiscard]] bool due(TimePoint now);
-
- private:
-  static constexpr Duration::rep kNever = -1;
-  std::atomic<Duration::rep> last_{kNever};
+  ShortageLog() : Seldom(kBetween) {}
 };
 
 // An accept failed with this errno.
